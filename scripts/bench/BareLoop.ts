@@ -1,0 +1,94 @@
+/**
+ * The database's share of a payment: the engine's own statements in a plain loop over `@effect/sql-pg`.
+ *
+ * Two commits of a real payment are recorded and turned into their SQL once. The loop sends the look-up of the key and these two
+ * statements with new identifiers, so it writes the same rows in the same two transactions; it decides, folds, encodes and calls
+ * nothing. No engine over the same statements can be faster.
+ */
+import * as PgTypes from "@effect/sql-pg/PgTypes"
+import type * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { bucketOf, bucketOfPayment, IdempotencyKey } from "../../src/domain/payment/Ids.ts"
+import { commitStatement, type Statement } from "../../src/layers/postgres/payment/CommitStatement.ts"
+import { claimColumns } from "../../src/layers/postgres/payment/Rows.ts"
+import type { Commit } from "../../src/services/EventStore.ts"
+import type { Ids } from "../../src/services/Ids.ts"
+import * as Engine from "./Engine.ts"
+
+interface NewIds {
+  readonly bucket: number
+  readonly uuid: string
+  readonly key: string
+  readonly eventIds: ReadonlyArray<string>
+}
+
+/** A statement whose identifiers can be replaced. */
+interface Template {
+  readonly statement: Statement
+  readonly events: number
+  readonly parameters: (ids: NewIds) => ReadonlyArray<unknown>
+}
+
+/** The index of the parameter that a cast in the text belongs to. */
+const parameterWith = (text: string, cast: string): number => {
+  const index = new RegExp(`\\$(\\d+)::${cast}`).exec(text)?.[1]
+  if (index === undefined) throw new Error(`the statement has no parameter of type ${cast}`)
+  return Number(index) - 1
+}
+
+const templateOf = (commit: Commit): Template => {
+  const statement = commitStatement(commit, { inTransaction: false })
+  const bucket = bucketOfPayment(commit.payment.id)
+  const uuid = parameterWith(statement.text, "uuid(?!\\[)")
+  const eventIds = parameterWith(statement.text, "uuid\\[\\]")
+  return {
+    statement,
+    events: commit.events.length,
+    parameters: (ids) =>
+      statement.parameters.map((value, index) => {
+        if (index === uuid) return ids.uuid
+        if (index === eventIds) return Result.getOrThrow(PgTypes.array(ids.eventIds, PgTypes.OID.uuid))
+        if (value === bucket) return ids.bucket
+        return commit.claim !== undefined && value === commit.claim.key ? ids.key : value
+      })
+  }
+}
+
+/** Above every other integer of the statements, so that the bucket's parameters are known by their value. */
+const smallestBucket = 1000
+
+/** Records a payment whose bucket can be told from the other numbers. */
+const record = Effect.gen(function* () {
+  for (;;) {
+    const engine = yield* Engine.build(Engine.memoryStores, Engine.instantGateways)
+    yield* Engine.chargeOne(engine)
+    const [first, second, ...more] = engine.commits.first
+    if (first === undefined || second === undefined || more.length > 0) return yield* Effect.die(new Error("a payment has not two commits"))
+    if (bucketOfPayment(first.payment.id) >= smallestBucket) return [templateOf(first), templateOf(second)] as const
+  }
+}).pipe(Effect.scoped)
+
+let lastKey = 0
+
+/** One payment of the loop over a client. */
+export const make = Effect.fnUntraced(function* (sql: PgClient.PgClient, ids: Ids["Service"]) {
+  const [first, second] = yield* record
+  const lookUp = `select ${claimColumns} from aegispay.claims c where c.bucket = $1::int and c.tenant = $2::text and c.key = $3::text`
+  return Effect.gen(function* () {
+    const uuids = yield* ids.uuids(1 + first.events + second.events)
+    const key = IdempotencyKey.make(`bare-${process.pid}-${++lastKey}`)
+    const bucket = bucketOf({ tenant: Engine.tenant, key })
+    const [uuid = ""] = uuids
+    yield* sql.unsafe(lookUp, [bucket, Engine.tenant, key])
+    const begun = yield* sql.unsafe(
+      first.statement.text,
+      first.parameters({ bucket, uuid, key, eventIds: uuids.slice(1, 1 + first.events) })
+    )
+    const ended = yield* sql.unsafe(
+      second.statement.text,
+      second.parameters({ bucket, uuid, key, eventIds: uuids.slice(1 + first.events) })
+    )
+    if (begun.length !== 1 || ended.length !== 1) return yield* Effect.die(new Error("a recorded statement wrote nothing"))
+  }).pipe(Effect.orDie)
+})

@@ -1,0 +1,196 @@
+/**
+ * `npm run bench`: runs the workloads that are named, or all, and prints what they measured.
+ *
+ *     npm run bench -- engine --rounds 5 --seconds 1.2 --concurrency 1,64 --json result.json
+ *
+ * Every workload runs in a process of its own, so that none meets another's heap and compiled code; one that fails does not keep the others
+ * from running. It ends when it is through, when it
+ * is stopped, and when this process goes away, however that happens; its database ends with it.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { fork } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import type { CaseResult, Options, Report, Spread } from "./Harness.ts"
+import * as Machine from "./Machine.ts"
+
+/** The workloads. A process loads only its own. */
+const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options: Options) => Effect.Effect<Report> }>>> = {
+  engine: () => import("./EngineWorkload.ts"),
+  "cold-start": () => import("./ColdStartWorkload.ts"),
+  memory: () => import("./MemoryWorkload.ts")
+}
+
+const usage = `Usage: npm run bench -- [${Object.keys(workloads).join(" | ")}]... [options]
+
+  --rounds <n>            rounds of the engine's cases (default 5)
+  --seconds <s>           duration of one of its measurements (default 1.2)
+  --concurrency <n,...>   payments at a time (default 1,64)
+  --only <text>           only the engine's cases whose name contains the text
+  --payments <n>          payments of the memory workload (default 100000)
+  --json <file>           also writes everything as JSON
+  --cpu-prof <directory>  writes a CPU profile of each workload's process
+`
+
+const fail = (message: string): never => {
+  process.stderr.write(`${message}\n\n${usage}`)
+  process.exit(2)
+}
+
+const numberOf = (
+  name: string,
+  text: string,
+  limits: { readonly min: number; readonly max: number; readonly integer?: boolean }
+): number => {
+  const value = Number(text)
+  const isUsable = value >= limits.min && value <= limits.max && (limits.integer === false || Number.isInteger(value))
+  return isUsable ? value : fail(`--${name}: ${text} is not a number from ${limits.min} to ${limits.max}`)
+}
+
+const parse = () => {
+  try {
+    return parseArgs({
+      args: process.argv.slice(2),
+      allowPositionals: true,
+      options: {
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "1.2" },
+        concurrency: { type: "string", default: "1,64" },
+        payments: { type: "string", default: "100000" },
+        only: { type: "string", default: "" },
+        json: { type: "string" },
+        "cpu-prof": { type: "string" },
+        help: { type: "boolean", default: false }
+      }
+    })
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** A workload has no result; the message says why. Details are on stderr. */
+class WorkloadFailed extends Data.TaggedError("WorkloadFailed")<{ readonly message: string }> {}
+
+/** Runs a workload in a process of its own. Being interrupted stops that process and waits for its end. */
+const inProcess = (name: string, options: Options, execArgv: ReadonlyArray<string>) =>
+  Effect.callback<Report, WorkloadFailed>((resume) => {
+    const child = fork(fileURLToPath(import.meta.url), ["--worker", name, JSON.stringify(options)], { execArgv: [...execArgv] })
+    let report: Report | undefined
+    child.on("message", (message) => (report = message as Report))
+    child.on("error", (error) => resume(Effect.fail(new WorkloadFailed({ message: error.message }))))
+    const ended = new Promise<void>((resolve) => {
+      child.on("exit", (code, signal) => {
+        resolve()
+        resume(
+          report !== undefined && code === 0
+            ? Effect.succeed(report)
+            : Effect.fail(new WorkloadFailed({ message: `the workload ${name} ended with ${code ?? signal}` }))
+        )
+      })
+    })
+    return Effect.promise(() => {
+      child.kill("SIGTERM")
+      return ended
+    })
+  })
+
+/** The process of one workload: runs it and hands over its report. */
+const worker = (name: string, options: Options) =>
+  Effect.gen(function* () {
+    const load = workloads[name]
+    if (load === undefined) return yield* Effect.die(new Error(`there is no workload ${name}`))
+    const { run } = yield* Effect.promise(load)
+    const abandoned = Effect.callback<never, WorkloadFailed>((resume) => {
+      process.once("disconnect", () => resume(Effect.fail(new WorkloadFailed({ message: "the benchmark was stopped" }))))
+    })
+    const report = yield* Effect.raceFirst(run(options), abandoned)
+    yield* Effect.callback<void, WorkloadFailed>((resume) => {
+      process.send?.(report, undefined, {}, (error) =>
+        resume(error === null ? Effect.void : Effect.fail(new WorkloadFailed({ message: error.message })))
+      )
+    })
+    process.disconnect()
+  })
+
+const digits = (value: number): string =>
+  Number.isNaN(value) ? "-" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toPrecision(3)
+const spread = ({ max, median, min }: Spread): string =>
+  min === max ? digits(median) : `${digits(median)} [${digits(min)} - ${digits(max)}]`
+
+const table = (results: ReadonlyArray<CaseResult>): string => {
+  const numbers = [...new Set(results.flatMap((result) => Object.keys(result.numbers)))]
+  const rows = [
+    ["", ...numbers],
+    ...results.map((result) => [
+      result.name,
+      ...numbers.map((name) => {
+        const value = result.numbers[name]
+        return value === undefined ? "" : spread(value)
+      })
+    ])
+  ]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
+
+const lines = (facts: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  Object.entries(facts).map(([name, value]) => `${name}: ${value}`)
+
+const print = (report: Report): void => {
+  const parts = [
+    `\n== ${report.workload} ==`,
+    ...lines(report.facts),
+    "",
+    table(report.cases),
+    ...(report.ratios.length === 0
+      ? []
+      : ["", table(report.ratios.map((ratio) => ({ name: ratio.name, numbers: { "median of the rounds' ratios": ratio } })))]),
+    "",
+    ...report.notes
+  ]
+  process.stdout.write(`${parts.join("\n")}\n`)
+}
+
+const main = Effect.gen(function* () {
+  const { positionals, values } = parse()
+  if (values.help) return void process.stdout.write(usage)
+  const names = positionals.length === 0 ? Object.keys(workloads) : positionals
+  for (const name of names) if (!Object.hasOwn(workloads, name)) fail(`there is no workload "${name}"`)
+  const options: Options = {
+    rounds: numberOf("rounds", values.rounds, { min: 1, max: 1000 }),
+    seconds: numberOf("seconds", values.seconds, { min: 0.05, max: 600, integer: false }),
+    concurrency: values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
+    payments: numberOf("payments", values.payments, { min: 100, max: 10_000_000 }),
+    only: values.only
+  }
+  const profile = values["cpu-prof"] === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values["cpu-prof"]}`]
+  const machine = Machine.facts()
+  process.stdout.write(`${lines(machine).join("\n")}\nNumbers: median of the rounds [smallest - largest].\n`)
+  const reports: Array<Report> = []
+  for (const name of names) {
+    const report = yield* Effect.result(inProcess(name, options, profile))
+    if (Result.isFailure(report)) {
+      process.stderr.write(`${report.failure.message}\n`)
+      process.exitCode = 1
+      continue
+    }
+    print(report.success)
+    reports.push(report.success)
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, options, reports }, undefined, 2)}\n`)
+})
+
+const [mode, name = "", options = ""] = process.argv.slice(2)
+const program: Effect.Effect<void, WorkloadFailed> = mode === "--worker" ? worker(name, JSON.parse(options) as Options) : main
+NodeRuntime.runMain(program)

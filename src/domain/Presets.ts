@@ -1,0 +1,122 @@
+/**
+ * Every default of the project in one place, each with its unit and its source.
+ */
+
+/** A default: the value, its unit, and where the number comes from. */
+export interface Preset<A> {
+  readonly value: A
+  readonly unit: string
+  readonly source: string
+}
+
+const preset = <A>(value: A, unit: string, source: string): Preset<A> => ({ value, unit, source })
+
+/** Defaults of one call to a gateway, and of following it up. */
+export const gatewayCall = {
+  attemptTimeoutMillis: preset(15_000, "ms", "below the 30 s after which browsers and load balancers commonly give up a request"),
+  sendWindowMillis: preset(30_000, "ms", "two attempts of 15 s; the first permission to send ends after it (rule 12)"),
+  retries: preset(3, "retries after the first attempt", "common PSP guidance: 3 retries with exponential backoff"),
+  retryBaseMillis: preset(1_000, "ms", "first retry after 1 s, doubled each time"),
+  retryCapMillis: preset(10_000, "ms", "cap of the backoff"),
+  retryFactor: preset(2, "factor", "exponential backoff"),
+  retryJitter: preset(0.2, "share of the delay, both ways", "spreads the retries of many callers")
+} as const
+
+/** Defaults of a payment's life. */
+export const payment = {
+  completeWithinPresentMillis: preset(15 * 60_000, "ms", "a customer who is present waits no longer than a checkout session (rule 12)"),
+  completeWithinAbsentMillis: preset(24 * 3_600_000, "ms", "a merchant-initiated charge may be completed within a day"),
+  customerWaitMillis: preset(
+    24 * 3_600_000,
+    "ms",
+    "how long a payment waits for the customer; links and checkout sessions commonly live a day"
+  ),
+  maxExpiries: preset(3, "cancels", "how often expiring is tried at the gateway before a person has to look"),
+  maxCharges: preset(3, "charge operations", "first gateway and two failovers"),
+  failoverOnSoftDecline: preset(true, "boolean", "soft declines often succeed at another acquirer"),
+  lateSuccess: preset("reverse" as const, "policy", "the host was told that nothing was charged (settled question in the protocol)")
+} as const
+
+/** Defaults of idempotency (protocol, Answers). */
+export const idempotency = {
+  waitMillis: preset(5_000, "ms", "protocol: the same key waits up to 5 s for the one in progress"),
+  retryAfterMillis: preset(1_000, "ms", "told with 409 when the wait is over")
+} as const
+
+/** Defaults of keeping outcomes while the database is away (rule 16). */
+export const outcomes = {
+  maxUnstored: preset(1_000, "outcomes", "then no new intents are accepted"),
+  storeWaitMillis: preset(5_000, "ms", "how long a caller waits for the outcome to be durable before it is told `processing`"),
+  retryBaseMillis: preset(100, "ms", "first repetition of a commit that could not be stored"),
+  retryCapMillis: preset(5_000, "ms", "cap of the backoff while the database is away")
+} as const
+
+/** Defaults of optimistic updates: 5 retries, 10 -> 20 -> 40 -> 80 -> 160 ms, cap 1 s, jitter 0.1. */
+export const conflicts = {
+  retries: preset(5, "retries", "each conflict means that somebody else made progress"),
+  retryBaseMillis: preset(10, "ms", "doubled each time"),
+  retryCapMillis: preset(1_000, "ms", "cap"),
+  retryJitter: preset(0.1, "share of the delay, both ways", "separates the writers")
+} as const
+
+/** Defaults of recovery. */
+export const recovery = {
+  olderThanMillis: preset(45_000, "ms", "one send window and one attempt: whoever wrote the intent is done by then"),
+  intervalMillis: preset(30_000, "ms", "how often a server looks for open operations"),
+  concurrency: preset(8, "payments", "enough to hide the gateway's latency, too few to crowd out payments"),
+  pageSize: preset(200, "rows", "bounded memory"),
+  leaseMillis: preset(60_000, "ms", "longer than a look-up and a resend take"),
+  lookupTimeoutMillis: preset(10_000, "ms", "a question that is not answered is asked again by the next run"),
+  pollFirstMillis: preset(30_000, "ms", "first question about what waits for the customer or the gateway, and the shortest wait"),
+  pollShare: preset(0.1, "share of the age", "a question a tenth of the age later tells of a change at most a tenth too late"),
+  pollCapMillis: preset(3_600_000, "ms", "bank debits take days: a question an hour is enough"),
+  maxResends: preset(5, "permissions to send again per operation", "a stored error is answered for ever: more repetitions tell nothing new")
+} as const
+
+/** Defaults of processing webhooks. */
+export const webhooks = {
+  toleranceSeconds: preset(300, "s, both ways", "the age of a signature that is still accepted, as Stripe documents it"),
+  clockSkewMillis: preset(300_000, "ms", "how far ahead a gateway's clock may be: what the tolerance of signatures accepts"),
+  concurrency: preset(8, "webhooks", "as many as recovery works on"),
+  leaseMillis: preset(60_000, "ms", "longer than a look-up and a commit take"),
+  pollMillis: preset(500, "ms", "how long an event waits while nothing else is to be done"),
+  retryBaseMillis: preset(1_000, "ms", "first repetition after a failure, doubled each time"),
+  retryCapMillis: preset(600_000, "ms", "cap of the backoff"),
+  retryJitter: preset(0.2, "share of the delay, both ways", "spreads the repetitions"),
+  maxAttempts: preset(15, "attempts", "with the backoff about an hour and a half; then a dead letter"),
+  unknownMaxAgeMillis: preset(
+    86_400_000,
+    "ms",
+    "how long an event waits for its payment; a database restored from a backup is caught up by then"
+  ),
+  retentionMillis: preset(30 * 86_400_000, "ms", "PSPs repeat events for days, Stripe for three"),
+  purgeIntervalMillis: preset(3_600_000, "ms", "how often old events are forgotten"),
+  purgePage: preset(1_000, "webhooks", "one statement holds few locks")
+} as const
+
+/** Defaults of the relay. */
+export const relay = {
+  concurrency: preset(16, "payments", "an endpoint is waited for, not worked with"),
+  leaseMillis: preset(60_000, "ms", "several deliveries that time out"),
+  pollMillis: preset(500, "ms", "how long an event waits while nothing else is to be done"),
+  deliveryTimeoutMillis: preset(10_000, "ms", "Standard Webhooks recommends 15 to 30 s; a receiver should store and answer"),
+  retryBaseMillis: preset(5_000, "ms", "first repetition after a failure, doubled each time"),
+  retryCapMillis: preset(43_200_000, "ms", "cap of the backoff, 12 h"),
+  retryJitter: preset(0.2, "share of the delay, both ways", "spreads the repetitions"),
+  maxAttempts: preset(15, "attempts", "with the backoff about 23 h: an endpoint may be away for a day; then a dead letter"),
+  pauseAfterFailures: preset(3, "failures in a row", "then an endpoint is tried by one delivery at a time"),
+  pauseBaseMillis: preset(1_000, "ms", "first pause of a failing endpoint, doubled each time"),
+  pauseCapMillis: preset(60_000, "ms", "cap of the pause: how soon an endpoint that came back is noticed")
+} as const
+
+/** Defaults of locks. */
+export const lock = {
+  ttlMillis: preset(30_000, "ms", "long enough to survive a garbage collection or a slow query, short enough to wait for")
+} as const
+
+/** Defaults of the HTTP interface. */
+export const http = {
+  port: preset(8080, "port", "the usual alternative HTTP port"),
+  maxBodyBytes: preset(65_536, "bytes", "a payment request is a few hundred bytes"),
+  pageSize: preset(50, "rows", "a screen of payments")
+} as const

@@ -1,0 +1,159 @@
+/**
+ * The events of a payment: the source of truth, append-only, versioned from 1 without a gap.
+ *
+ * Every event has a schema version. A change of an event's shape raises its version and adds an upcaster, so that history
+ * stays readable; nothing recorded is rewritten.
+ */
+import * as Schema from "effect/Schema"
+import { Money } from "../Money.ts"
+import { DeclineCategory } from "../operation/Decline.ts"
+import { Intent } from "../operation/Operation.ts"
+import { EpochMillis, NextAction, NotSentReason, UnknownReason } from "../operation/Outcome.ts"
+import { EventId, GatewayReference, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
+import { looksLikeCardNumber, PaymentMethod, withoutCardNumber } from "./PaymentMethod.ts"
+
+const ShortText = (maximum: number) => Schema.String.check(Schema.isMaxLength(maximum))
+const Millis = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+const metadataKey = /^[A-Za-z0-9_.-]{1,40}$/
+
+/**
+ * The host's own data on a payment: at most 50 keys of at most 40 characters, values of at most 500, no card numbers. Keys are
+ * checked as a whole: a record whose key schema refuses a key would drop the entry without a word.
+ */
+export const Metadata = Schema.Record(Schema.String, ShortText(500).check(withoutCardNumber)).check(
+  Schema.isMaxProperties(50),
+  Schema.makeFilter((metadata) =>
+    Object.keys(metadata).every((key) => metadataKey.test(key) && !looksLikeCardNumber(key))
+      ? undefined
+      : "a key has 1 to 40 characters of A-Z a-z 0-9 _ . - and is no card number"
+  )
+)
+export type Metadata = typeof Metadata.Type
+
+/** Who pays, as the host knows it. */
+export const Customer = Schema.Struct({
+  id: Schema.optionalKey(ShortText(128).check(withoutCardNumber)),
+  email: Schema.optionalKey(ShortText(254)),
+  name: Schema.optionalKey(ShortText(200).check(withoutCardNumber)),
+  country: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/)))
+})
+export type Customer = typeof Customer.Type
+
+/** `automatic`: one sale. `manual`: authorize now, capture later. */
+export const CaptureMethod = Schema.Literals(["automatic", "manual"])
+export type CaptureMethod = typeof CaptureMethod.Type
+
+/** What was asked for. `completeWithinMillis`: after it no failover and no first send (rule 12). */
+export const PaymentDetails = Schema.Struct({
+  tenant: TenantId,
+  amount: Money,
+  captureMethod: CaptureMethod,
+  method: PaymentMethod,
+  customer: Schema.optionalKey(Customer),
+  returnUrl: Schema.optionalKey(ShortText(2048)),
+  customerPresent: Schema.Boolean,
+  metadata: Metadata,
+  completeWithinMillis: Millis
+})
+export type PaymentDetails = typeof PaymentDetails.Type
+
+/** Where a truth came from. All of them feed one reducer (rule 17). */
+export const Source = Schema.Literals(["response", "webhook", "poll", "recovery", "person", "reconciliation"])
+export type Source = typeof Source.Type
+
+/** Why a person has to look. `unresolvable`: no capability of the gateway can find out; a later truth clears it. */
+export const ReviewReason = Schema.Literals(["amount_mismatch", "contradiction", "unresolvable", "late_without_time"])
+export type ReviewReason = typeof ReviewReason.Type
+
+const operation = OperationNumber
+const dispute = { disputeId: ShortText(255), amount: Money }
+
+export const PaymentEvent = Schema.Union([
+  Schema.TaggedStruct("PaymentInitiated", { details: PaymentDetails }),
+  Schema.TaggedStruct("PaymentScreened", { checks: Schema.Array(ShortText(100)) }),
+  Schema.TaggedStruct("OperationIntended", { intent: Intent }),
+  Schema.TaggedStruct("ResendPermitted", { operation, sendWindowMillis: Millis, reason: ShortText(200) }),
+  Schema.TaggedStruct("OperationSucceeded", {
+    operation,
+    source: Source,
+    gatewayReference: GatewayReference,
+    amount: Money,
+    chargedAt: Schema.optionalKey(EpochMillis),
+    named: Schema.Boolean,
+    /** For a void: it counts as the end of its target (rule 13). */
+    endsTarget: Schema.Boolean
+  }),
+  Schema.TaggedStruct("OperationDeclined", {
+    operation,
+    source: Source,
+    category: DeclineCategory,
+    code: ShortText(128),
+    message: ShortText(1000),
+    gatewayReference: Schema.optionalKey(GatewayReference),
+    retryAfterMillis: Schema.optionalKey(Schema.Int)
+  }),
+  Schema.TaggedStruct("OperationNotSent", { operation, reason: NotSentReason, message: ShortText(1000) }),
+  Schema.TaggedStruct("OperationAbsent", { operation, source: Source }),
+  Schema.TaggedStruct("OperationUncertain", {
+    operation,
+    source: Source,
+    reason: UnknownReason,
+    message: ShortText(1000),
+    gatewayReference: Schema.optionalKey(GatewayReference),
+    sends: Schema.Int
+  }),
+  Schema.TaggedStruct("OperationPending", { operation, source: Source, gatewayReference: GatewayReference, sends: Schema.Int }),
+  Schema.TaggedStruct("ActionRequired", {
+    operation,
+    source: Source,
+    gatewayReference: GatewayReference,
+    nextAction: NextAction,
+    sends: Schema.Int,
+    observedAt: EpochMillis
+  }),
+  Schema.TaggedStruct("CancelRequested", {}),
+  Schema.TaggedStruct("PaymentFailed", { category: Schema.NullOr(DeclineCategory), code: ShortText(128), message: ShortText(1000) }),
+  Schema.TaggedStruct("PaymentCancelled", {}),
+  Schema.TaggedStruct("PaymentExpired", {}),
+  Schema.TaggedStruct("LateSuccess", { operation }),
+  Schema.TaggedStruct("CaptureFailed", { operation, source: Source, message: ShortText(1000) }),
+  Schema.TaggedStruct("RefundFailed", { operation, source: Source, message: ShortText(1000) }),
+  Schema.TaggedStruct("DisputeOpened", dispute),
+  Schema.TaggedStruct("DisputeWon", dispute),
+  Schema.TaggedStruct("DisputeLost", dispute),
+  Schema.TaggedStruct("ReviewOpened", { operation, reason: ReviewReason, evidence: ShortText(1000) }),
+  Schema.TaggedStruct("ReviewClosed", { operation, reason: ReviewReason, by: Source, note: ShortText(1000) })
+])
+export type PaymentEvent = typeof PaymentEvent.Type
+
+/** The types of event. */
+export type PaymentEventType = PaymentEvent["_tag"]
+
+/** An event with its place in the payment's history, before the store has taken it. */
+export interface NewEvent {
+  readonly eventId: EventId
+  readonly version: number
+  /** When the process says it happened (epoch milliseconds of that process). */
+  readonly occurredAt: number
+  readonly event: PaymentEvent
+}
+
+/** An event as the store has it. `recordedAt` is database time in epoch milliseconds. */
+export interface StoredEvent extends NewEvent {
+  readonly paymentId: PaymentId
+  readonly recordedAt: number
+}
+
+/** The schema version written now for every type of event. */
+export const schemaVersion = 1
+
+const encodeEvent = Schema.encodeResult(PaymentEvent)
+const decodeEvent = Schema.decodeUnknownResult(PaymentEvent)
+
+/** An event as JSON data, without its type. */
+export const encode = encodeEvent
+
+/** Reads an event of any schema version: upcasters run before decoding. */
+export const decode = (options: { readonly type: string; readonly schemaVersion: number; readonly data: unknown }) =>
+  decodeEvent({ ...(options.data as object), _tag: options.type })

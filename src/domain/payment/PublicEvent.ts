@@ -1,0 +1,57 @@
+/**
+ * An event as it is shown to others: in answers of the HTTP interface and in notifications.
+ *
+ * One shape and one redaction for all of them: every token of the payment method is taken out. Amounts in `data` are
+ * `{ currency, minor }` with `minor` as a string of digits.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Event from "./Event.ts"
+import type { EventId, PaymentId } from "./Ids.ts"
+import { type PaymentMethod, Token } from "./PaymentMethod.ts"
+
+/** The JSON of an event. `occurredAt` is ISO 8601 in UTC; `version` counts the events of the payment from 1 without a gap. */
+export interface PublicEvent {
+  readonly eventId: EventId
+  readonly paymentId: PaymentId
+  readonly version: number
+  readonly type: Event.PaymentEventType
+  readonly occurredAt: string
+  readonly data: { readonly [field: string]: unknown }
+}
+
+/** An event without what nobody is shown. Fails only on an event that could not have been read either. */
+export const of = (stored: Event.StoredEvent): Result.Result<PublicEvent, Schema.SchemaError> =>
+  Result.map(Event.encode(withoutTokens(stored.event)), ({ _tag: type, ...data }) => ({
+    eventId: stored.eventId,
+    paymentId: stored.paymentId,
+    version: stored.version,
+    type,
+    occurredAt: DateTime.formatIso(DateTime.makeUnsafe(stored.occurredAt)),
+    data
+  }))
+
+/** What stands in place of a token. */
+const redacted = Token.make("[redacted]")
+
+const withoutTokens = (event: Event.PaymentEvent): Event.PaymentEvent => {
+  switch (event._tag) {
+    case "PaymentInitiated":
+      return { ...event, details: { ...event.details, method: methodWithoutTokens(event.details.method) } }
+    case "OperationIntended": {
+      const { details } = event.intent
+      return details.token === undefined ? event : { ...event, intent: { ...event.intent, details: { ...details, token: redacted } } }
+    }
+    default:
+      return event
+  }
+}
+
+const methodWithoutTokens = (method: PaymentMethod): PaymentMethod => ({
+  ...method,
+  ...(method.token === undefined ? {} : { token: redacted }),
+  ...(method.references === undefined
+    ? {}
+    : { references: Object.fromEntries(Object.keys(method.references).map((gateway) => [gateway, redacted])) })
+})

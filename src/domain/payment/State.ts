@@ -1,0 +1,360 @@
+/**
+ * The state of a payment, folded from its events: operations by number, and what they add up to.
+ *
+ * `evolve` is total and never rejects: history already happened. It is written so that the same truths in any order and any
+ * number of times end in the same operations (rule 17): facts of an operation are a sorted set, and what is in progress only
+ * moves forward.
+ */
+import { factKey, isCharge, isOpen, type Fact, type Intent, type Operation, type Progress, settledAfter } from "../operation/Operation.ts"
+import type { GatewayReference, OperationNumber, PaymentId } from "./Ids.ts"
+import type { PaymentDetails, PaymentEvent, ReviewReason, Source } from "./Event.ts"
+import type { DeclineCategory } from "../operation/Decline.ts"
+import type { Money } from "../Money.ts"
+
+/** Nothing is recorded yet. */
+export interface NewPayment {
+  readonly _tag: "New"
+  readonly id: PaymentId
+  readonly version: 0
+}
+
+/** How a payment ended without money. */
+export type Ended =
+  | { readonly as: "failed"; readonly category: DeclineCategory | null; readonly code: string; readonly message: string }
+  | { readonly as: "cancelled" | "expired" }
+
+/** Something a person has to look at. */
+export interface Review {
+  readonly operation: OperationNumber
+  readonly reason: ReviewReason
+  readonly evidence: string
+}
+
+/** A dispute the gateway told of. */
+export interface Dispute {
+  readonly disputeId: string
+  readonly amount: Money
+  readonly status: "open" | "won" | "lost"
+}
+
+/** A payment. Times are database time in epoch milliseconds. */
+export interface Payment {
+  readonly _tag: "Payment"
+  readonly id: PaymentId
+  readonly version: number
+  readonly details: PaymentDetails
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** After it no failover and no first send of the charge (rule 12). */
+  readonly completeBefore: number
+  readonly screened: boolean
+  readonly operations: ReadonlyArray<Operation>
+  readonly cancelRequested: boolean
+  readonly ended: Ended | undefined
+  readonly late: ReadonlyArray<OperationNumber>
+  readonly reviews: ReadonlyArray<Review>
+  readonly disputes: ReadonlyArray<Dispute>
+}
+
+export type PaymentState = NewPayment | Payment
+
+/** An event as `evolve` needs it: the event, its version, and its time in the database. */
+export interface Recorded {
+  readonly version: number
+  readonly recordedAt: number
+  readonly event: PaymentEvent
+}
+
+/** The state before the first event. */
+export const initial = (id: PaymentId): NewPayment => ({ _tag: "New", id, version: 0 })
+
+/** The operation with that number. */
+export const operationOf = (payment: Payment, number: OperationNumber): Operation | undefined => payment.operations[number - 1]
+
+/** The charge operation that decides: the one started last, but not a `confirm` that never reached the gateway. */
+export const lastCharge = (payment: Payment): Operation | undefined =>
+  payment.operations.findLast((operation) => isCharge(operation) && !isConfirmWithoutEffect(operation))
+
+/** A `confirm` that was not sent, or never arrived: what it should have continued stands as before. */
+export const isConfirmWithoutEffect = (operation: Operation): boolean =>
+  operation.intent.kind === "confirm" && (operation.progress._tag === "NotSent" || operation.progress._tag === "Absent")
+
+/** Folds one event into the state. */
+export const evolve = (state: PaymentState, recorded: Recorded): PaymentState => {
+  const { event, recordedAt, version } = recorded
+  if (event._tag === "PaymentInitiated") {
+    return {
+      _tag: "Payment",
+      id: state.id,
+      version,
+      details: event.details,
+      createdAt: recordedAt,
+      updatedAt: recordedAt,
+      completeBefore: recordedAt + event.details.completeWithinMillis,
+      screened: false,
+      operations: [],
+      cancelRequested: false,
+      ended: undefined,
+      late: [],
+      reviews: [],
+      disputes: []
+    }
+  }
+  if (state._tag === "New") return state
+  return { ...apply(state, event, recordedAt), version, updatedAt: recordedAt }
+}
+
+type Later = Exclude<PaymentEvent, { _tag: "PaymentInitiated" }>
+
+const apply = (payment: Payment, event: Later, recordedAt: number): Payment => {
+  switch (event._tag) {
+    case "OperationIntended":
+      return { ...payment, operations: [...payment.operations, intended(payment, event.intent, recordedAt)] }
+    case "ResendPermitted":
+      return change(payment, event.operation, (operation) => ({
+        ...operation,
+        permissions: [...operation.permissions, { sendBefore: recordedAt + event.sendWindowMillis }]
+      }))
+    case "OperationSucceeded":
+      return succeeded(payment, event)
+    case "OperationDeclined": {
+      const { operation: number, source: _source, ...declined } = event
+      return endContinued(
+        change(payment, number, (operation) => withFact(learn(operation, declined.gatewayReference), { ...declined, _tag: "Declined" })),
+        number
+      )
+    }
+    case "OperationNotSent":
+      return change(payment, event.operation, (operation) =>
+        decided(operation, { _tag: "NotSent", reason: event.reason, message: event.message })
+      )
+    case "OperationAbsent":
+      return change(payment, event.operation, (operation) => decided(operation, { _tag: "Absent" }))
+    case "OperationUncertain":
+      return change(payment, event.operation, (operation) =>
+        advance(counted(learn(operation, event.gatewayReference), event), {
+          _tag: "Uncertain",
+          reason: event.reason,
+          message: event.message
+        })
+      )
+    case "OperationPending":
+      return change(payment, event.operation, (operation) =>
+        advance(counted(learn(operation, event.gatewayReference), event), { _tag: "AwaitingGateway" })
+      )
+    case "ActionRequired":
+      return change(payment, event.operation, (operation) =>
+        advance(counted(learn(operation, event.gatewayReference), event), {
+          _tag: "AwaitingCustomer",
+          nextAction: event.nextAction,
+          observedAt: event.observedAt
+        })
+      )
+    default:
+      return applyToPayment(payment, event)
+  }
+}
+
+type OfOperation =
+  | "OperationIntended"
+  | "ResendPermitted"
+  | "OperationSucceeded"
+  | "OperationDeclined"
+  | "OperationNotSent"
+  | "OperationAbsent"
+  | "OperationUncertain"
+  | "OperationPending"
+  | "ActionRequired"
+
+/** What is told of the payment, or of an operation after its outcome. */
+const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperation }>): Payment => {
+  switch (event._tag) {
+    case "PaymentScreened":
+      return { ...payment, screened: true }
+    case "CancelRequested":
+      return { ...payment, cancelRequested: true }
+    case "PaymentFailed":
+      return { ...payment, ended: { as: "failed", category: event.category, code: event.code, message: event.message } }
+    case "PaymentCancelled":
+      return { ...payment, ended: { as: "cancelled" } }
+    case "PaymentExpired":
+      return { ...payment, ended: { as: "expired" } }
+    case "LateSuccess":
+      return { ...payment, late: [...payment.late.filter((number) => number !== event.operation), event.operation].sort((a, b) => a - b) }
+    case "CaptureFailed":
+    case "RefundFailed":
+      return change(payment, event.operation, failed)
+    case "DisputeOpened":
+      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "open" })
+    case "DisputeWon":
+      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "won" })
+    case "DisputeLost":
+      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "lost" })
+    case "ReviewOpened":
+      return opened(payment, { operation: event.operation, reason: event.reason, evidence: event.evidence })
+    case "ReviewClosed":
+      return {
+        ...payment,
+        reviews: payment.reviews.filter((review) => review.operation !== event.operation || review.reason !== event.reason)
+      }
+  }
+}
+
+const intended = (payment: Payment, intent: Intent, recordedAt: number): Operation => ({
+  intent,
+  intendedAt: recordedAt,
+  permissions: [{ sendBefore: recordedAt + intent.protection.sendWindowMillis }],
+  sends: undefined,
+  gatewayReference: undefined,
+  facts: [],
+  failureReported: false,
+  targetSettled: payment.operations.some(
+    (operation) => operation.intent.number === intent.target && (!isOpen(operation) || recordedAt > settledAfter(operation))
+  ),
+  cancelled: false,
+  progress: { _tag: "Intended" }
+})
+
+const change = (payment: Payment, number: OperationNumber, f: (operation: Operation) => Operation): Payment => ({
+  ...payment,
+  operations: payment.operations.map((operation) => (operation.intent.number === number ? f(operation) : operation))
+})
+
+/** A decision ends what is open. It never overrules a fact, and of two decisions the stronger one stays. */
+const decided = (operation: Operation, progress: Progress): Operation =>
+  operation.facts.length === 0 ? advance(operation, progress) : operation
+
+const failed = (operation: Operation): Operation => ({
+  ...operation,
+  failureReported: true,
+  progress: operation.progress._tag === "Succeeded" ? { ...operation.progress, failedLater: true } : operation.progress
+})
+
+const learn = (operation: Operation, reference: GatewayReference | undefined): Operation =>
+  operation.gatewayReference === undefined && reference !== undefined ? { ...operation, gatewayReference: reference } : operation
+
+/** Only the writer of the intent knows how often it sent, and only while nobody else was permitted to. */
+const counted = (operation: Operation, event: { readonly source: Source; readonly sends: number }): Operation =>
+  operation.permissions.length === 1 && event.source === "response"
+    ? { ...operation, sends: Math.max(operation.sends ?? 0, event.sends) }
+    : operation
+
+const rank: { readonly [Tag in Progress["_tag"]]: number } = {
+  Intended: 0,
+  Uncertain: 1,
+  AwaitingCustomer: 2,
+  AwaitingGateway: 3,
+  InReview: 4,
+  NotSent: 5,
+  Absent: 6,
+  Cancelled: 7,
+  Continued: 8,
+  Declined: 9,
+  Succeeded: 10
+}
+
+/** Moves what is in progress forward only; of two customer actions the one observed later stays. */
+const advance = (operation: Operation, progress: Progress): Operation => {
+  const current = operation.progress
+  if (current._tag === "AwaitingCustomer" && progress._tag === "AwaitingCustomer") {
+    return progress.observedAt > current.observedAt ? { ...operation, progress } : operation
+  }
+  return rank[progress._tag] > rank[current._tag] ? { ...operation, progress } : operation
+}
+
+/** Adds a fact to the sorted set of facts and derives the progress from all of them. */
+const withFact = (operation: Operation, fact: Fact): Operation => {
+  const key = factKey(fact)
+  const others = operation.facts.filter((known) => factKey(known) !== key)
+  const same = operation.facts.find((known) => factKey(known) === key)
+  const facts = [...others, same === undefined ? fact : merged(same, fact)].sort((left, right) => (factKey(left) < factKey(right) ? -1 : 1))
+  const success = facts.find((known) => known._tag === "Succeeded" && matches(operation, known.amount))
+  if (success?._tag === "Succeeded") {
+    return {
+      ...operation,
+      facts,
+      gatewayReference: success.gatewayReference,
+      progress: {
+        _tag: "Succeeded",
+        chargedAt: success.chargedAt,
+        failedLater: operation.failureReported,
+        voided: operation.cancelled
+      }
+    }
+  }
+  if (facts.some((known) => known._tag === "Succeeded")) return { ...operation, facts, progress: { _tag: "InReview" } }
+  const declined = facts.find((known) => known._tag === "Declined")
+  return declined?._tag === "Declined" ? { ...operation, facts, progress: { _tag: "Declined", declined } } : { ...operation, facts }
+}
+
+/** The same fact from two sources: the earliest time of the PSP's own counts. */
+const merged = (known: Fact, fact: Fact): Fact => {
+  if (known._tag !== "Succeeded" || fact._tag !== "Succeeded") return known
+  const times = [known.chargedAt, fact.chargedAt].filter((time) => time !== undefined)
+  return { ...known, named: known.named || fact.named, ...(times.length === 0 ? {} : { chargedAt: Math.min(...times) }) }
+}
+
+/** The amount and currency a gateway answered are those of the intent. */
+export const matches = (operation: Operation, amount: Money): boolean =>
+  operation.intent.amount.minor === amount.minor && operation.intent.amount.currency === amount.currency
+
+const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "OperationSucceeded" }>): Payment => {
+  const { endsTarget, operation: number, source: _source, ...outcome } = event
+  const next = endContinued(
+    change(payment, number, (operation) => withFact(operation, { ...outcome, _tag: "Succeeded" })),
+    number
+  )
+  const operation = operationOf(next, number)
+  const target = operation?.intent.target
+  if (operation?.intent.kind !== "void" || !endsTarget || target === undefined) return next
+  if (operation.intent.purpose === "close" && !isAuthorization(next, target)) return next
+  const after = change(next, target, (voided) => ({
+    ...decided(voided, { _tag: "Cancelled", by: number }),
+    cancelled: true,
+    ...(voided.progress._tag === "Succeeded" ? { progress: { ...voided.progress, voided: true } } : {})
+  }))
+  return endContinued(after, target)
+}
+
+/**
+ * What a close releases where the customer authorized the open object before it. A sale that the customer completed cannot be
+ * voided, so a success that is told of one is money.
+ */
+const isAuthorization = (payment: Payment, number: OperationNumber): boolean => {
+  const kind = operationOf(payment, number)?.intent.kind
+  return kind === "authorize" || (kind === "confirm" && payment.details.captureMethod === "manual")
+}
+
+/** A confirm that was answered takes over from the operation it continues, and from what that one continued. */
+const endContinued = (payment: Payment, number: OperationNumber): Payment => {
+  const operation = operationOf(payment, number)
+  if (operation?.intent.kind !== "confirm" || operation.intent.target === undefined) return payment
+  if ((isOpen(operation) && operation.facts.length === 0) || isConfirmWithoutEffect(operation)) return payment
+  const next = change(payment, operation.intent.target, (continued) => decided(continued, { _tag: "Continued", by: number }))
+  return endContinued(next, operation.intent.target)
+}
+
+/** Does this tell more of a dispute than is known? A lost one may have been won before, never the other way round. */
+export const isNewsOfDispute = (payment: Payment, dispute: Dispute): boolean => {
+  const order = ["open", "won", "lost"]
+  const known = payment.disputes.find((other) => other.disputeId === dispute.disputeId)
+  return known === undefined || order.indexOf(dispute.status) > order.indexOf(known.status)
+}
+
+const disputed = (payment: Payment, dispute: Dispute): Payment => {
+  if (!isNewsOfDispute(payment, dispute)) return payment
+  const disputes = [...payment.disputes.filter((other) => other.disputeId !== dispute.disputeId), dispute]
+  return { ...payment, disputes: disputes.sort((left, right) => (left.disputeId < right.disputeId ? -1 : 1)) }
+}
+
+const opened = (payment: Payment, review: Review): Payment => {
+  if (payment.reviews.some((known) => known.operation === review.operation && known.reason === review.reason)) return payment
+  const reviews = [...payment.reviews, review].sort(
+    (left, right) => left.operation - right.operation || (left.reason < right.reason ? -1 : 1)
+  )
+  const next = { ...payment, reviews }
+  return review.reason === "unresolvable" ? settleOpenToReview(next, review.operation) : next
+}
+
+const settleOpenToReview = (payment: Payment, number: OperationNumber): Payment =>
+  change(payment, number, (operation) => (isOpen(operation) ? { ...operation, progress: { _tag: "InReview" } } : operation))

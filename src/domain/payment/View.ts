@@ -1,0 +1,142 @@
+/**
+ * A payment as it is shown: the projection that the store keeps and the body that the HTTP interface answers.
+ *
+ * Amounts are integers in minor units. Nothing here is secret: no token, no request detail.
+ */
+import * as Schema from "effect/Schema"
+import { CurrencyCode } from "../Currency.ts"
+import { DeclineCategory } from "../operation/Decline.ts"
+import { OperationKind, Purpose, type Operation } from "../operation/Operation.ts"
+import { NextAction } from "../operation/Outcome.ts"
+import { CaptureMethod, Metadata, ReviewReason } from "./Event.ts"
+import { GatewayName, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
+import type { Payment } from "./State.ts"
+import { amounts, charges, openOperations, PaymentStatus, status } from "./Status.ts"
+
+/** Where an operation stands, for people and programs. */
+export const OperationStatus = Schema.Literals([
+  "processing",
+  "unknown",
+  "requires_action",
+  "pending",
+  "needs_review",
+  "succeeded",
+  "failed_later",
+  "declined",
+  "not_sent",
+  "not_charged",
+  "cancelled",
+  "continued"
+])
+export type OperationStatus = typeof OperationStatus.Type
+
+/** Minor units as a JSON integer, within +-(2^53-1). */
+const Minor = Schema.Int
+
+export const OperationView = Schema.Struct({
+  number: OperationNumber,
+  kind: OperationKind,
+  purpose: Purpose,
+  gateway: GatewayName,
+  status: OperationStatus,
+  amount: Minor
+})
+export type OperationView = typeof OperationView.Type
+
+export const Failure = Schema.Struct({ category: Schema.NullOr(DeclineCategory), code: Schema.String, message: Schema.String })
+
+export const PaymentView = Schema.Struct({
+  id: PaymentId,
+  tenant: TenantId,
+  status: PaymentStatus,
+  amount: Minor,
+  currency: CurrencyCode,
+  amountAuthorized: Minor,
+  amountCaptured: Minor,
+  amountRefunded: Minor,
+  amountDisputed: Minor,
+  gateway: Schema.optionalKey(GatewayName),
+  captureMethod: CaptureMethod,
+  failure: Schema.optionalKey(Failure),
+  nextAction: Schema.optionalKey(NextAction),
+  cancelRequested: Schema.Boolean,
+  reviews: Schema.Array(Schema.Struct({ operation: OperationNumber, reason: ReviewReason, evidence: Schema.String })),
+  operations: Schema.Array(OperationView),
+  version: Schema.Int,
+  /** Epoch milliseconds, database time. */
+  createdAt: Schema.Int,
+  updatedAt: Schema.Int,
+  metadata: Metadata
+})
+export type PaymentView = typeof PaymentView.Type
+
+/** Shows a payment. */
+export const ofPayment = (payment: Payment): PaymentView => {
+  const total = amounts(payment)
+  const gateway = (charges(payment).at(-1) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent
+    .gateway
+  const action = openOperations(payment).findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
+  const shown = status(payment)
+  return {
+    id: payment.id,
+    tenant: payment.details.tenant,
+    status: shown,
+    amount: Number(payment.details.amount.minor),
+    currency: payment.details.amount.currency,
+    amountAuthorized: Number(total.authorized),
+    amountCaptured: Number(total.captured),
+    amountRefunded: Number(total.refunded),
+    amountDisputed: Number(total.disputed),
+    ...(gateway === undefined ? {} : { gateway }),
+    captureMethod: payment.details.captureMethod,
+    ...(payment.ended?.as === "failed"
+      ? { failure: { category: payment.ended.category, code: payment.ended.code, message: payment.ended.message } }
+      : {}),
+    ...(action?._tag === "AwaitingCustomer" && shown === "requires_action" ? { nextAction: action.nextAction } : {}),
+    cancelRequested: payment.cancelRequested,
+    reviews: payment.reviews,
+    operations: payment.operations.map(viewOfOperation),
+    version: payment.version,
+    createdAt: payment.createdAt,
+    updatedAt: payment.updatedAt,
+    metadata: payment.details.metadata
+  }
+}
+
+const viewOfOperation = (operation: Operation): OperationView => ({
+  number: operation.intent.number,
+  kind: operation.intent.kind,
+  purpose: operation.intent.purpose,
+  gateway: operation.intent.gateway,
+  status: statusOfOperation(operation),
+  amount: Number(operation.intent.amount.minor)
+})
+
+/** The status of an operation, as shown. */
+export const statusOfOperation = (operation: Operation): OperationStatus => {
+  const progress = operation.progress
+  switch (progress._tag) {
+    case "Intended":
+      return "processing"
+    case "Uncertain":
+      return "unknown"
+    case "AwaitingCustomer":
+      return "requires_action"
+    case "AwaitingGateway":
+      return "pending"
+    case "InReview":
+      return "needs_review"
+    case "Succeeded":
+      return progress.failedLater ? "failed_later" : "succeeded"
+    case "Declined":
+      return "declined"
+    case "NotSent":
+      return "not_sent"
+    case "Absent":
+      return "not_charged"
+    case "Cancelled":
+      return "cancelled"
+    case "Continued":
+      return "continued"
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * `aegispay recover`: finds open operations, asks the gateways, records what happened. Safe beside `serve` and beside itself.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { GatewayName } from "../../../domain/payment/Ids.ts"
+import * as Payments from "../../../orchestration/payment/Payments.ts"
+import type { RecoveryReport, RecoveryResult } from "../../../orchestration/recovery/Recovery.ts"
+import { Gateways } from "../../../services/Gateway.ts"
+import { notDone, orCannotRun } from "../Failure.ts"
+import { print } from "../Output.ts"
+import * as Engine from "../runtime/Engine.ts"
+import * as Target from "../runtime/Target.ts"
+
+export interface Input {
+  readonly olderThan: Option.Option<Duration.Duration>
+  readonly concurrency: Option.Option<number>
+  readonly limit: Option.Option<number>
+  readonly gateway: Option.Option<GatewayName>
+}
+
+/** What a person or another run has to look at. What waits for the customer, the gateway or another process does not count. */
+const leftOpen: ReadonlyArray<RecoveryResult> = ["unknown", "needs_review", "not_configured", "error"]
+
+export const run = Effect.fnUntraced(function* (input: Input) {
+  const target = yield* Target.load
+  const report = yield* Effect.gen(function* () {
+    if (Option.isSome(input.gateway)) yield* orCannotRun((yield* Gateways).get(input.gateway.value), target.source)
+    const payments = yield* Payments.Payments
+    return yield* orCannotRun(
+      payments.recover({
+        concurrency: Option.getOrElse(input.concurrency, () => target.config.recovery.concurrency),
+        ...(Option.isSome(input.olderThan) ? { olderThanMillis: Duration.toMillis(input.olderThan.value) } : {}),
+        ...(Option.isSome(input.limit) ? { limit: input.limit.value } : {}),
+        ...(Option.isSome(input.gateway) ? { gateway: input.gateway.value } : {})
+      })
+    )
+  }).pipe(Effect.provide(Engine.layer(target, "existing")))
+  yield* print({ json: report, text: textOf(report) })
+  const open = leftOpen.flatMap((result) => (report.results[result] === undefined ? [] : [`${report.results[result]} ${result}`]))
+  if (open.length > 0) return yield* notDone(`left open: ${open.join(", ")}; see aegispay payment events for each, or run it again later`)
+})
+
+const textOf = (report: RecoveryReport): ReadonlyArray<string> => [
+  `${report.scanned} open operations looked at in ${report.durationMillis} ms`,
+  ...Object.entries(report.results).map(([result, count]) => `  ${result}: ${count}`),
+  ...report.errors.map((error) => `  ${error.payment} operation ${error.operation}: ${error.message}`)
+]

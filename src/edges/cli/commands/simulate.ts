@@ -1,0 +1,84 @@
+/**
+ * `aegispay simulate`: the whole engine under faults and crashes in virtual time, seed by seed. Exit code 1 when something that has
+ * to hold does not.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Campaign from "../../../simulation/Campaign.ts"
+import * as Command from "../../../simulation/Command.ts"
+import * as Simulation from "../../../simulation/Simulation.ts"
+import { notDone, orCannotRun } from "../Failure.ts"
+import { print } from "../Output.ts"
+
+export interface Input {
+  readonly seeds: number
+  readonly from: number
+  readonly workers: number
+  readonly exhaustive: Option.Option<number>
+  readonly trace: boolean
+  readonly payments: Option.Option<ReadonlyArray<number>>
+  readonly faults: Option.Option<number>
+  readonly crashes: Option.Option<number>
+  readonly pauses: Option.Option<number>
+  readonly outages: Option.Option<number>
+  readonly preempt: Option.Option<number>
+  readonly crashAt: Option.Option<number>
+}
+
+export const run = (input: Input) => (input.trace ? show(input) : campaign(input))
+
+const campaign = Effect.fnUntraced(function* (input: Input) {
+  const startedAt = yield* Clock.currentTimeMillis
+  const { from, seeds: count, workers } = input
+  const report = yield* orCannotRun(
+    Option.match(input.exhaustive, {
+      onNone: () => Command.seeds({ from, count, workers }),
+      onSome: (seed) => Command.exhaustive({ seed, workers })
+    })
+  )
+  const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
+  const perSecond = durationMillis === 0 ? 0 : Math.round((report.runs * 10_000) / durationMillis) / 10
+  yield* print({ json: { ...report, durationMillis, perSecond }, text: textOf(report, durationMillis, perSecond) })
+  if (report.failed > 0) return yield* notDone(`${report.failed} of ${report.runs} simulations broke what has to hold`)
+})
+
+const textOf = (report: Campaign.Report, durationMillis: number, perSecond: number): ReadonlyArray<string> => [
+  `${report.runs} simulations in ${(durationMillis / 1000).toFixed(1)} s (${perSecond} per second), ${report.failed} failed`,
+  `  ${report.payments} payments, ${report.requests} requests, ${report.commits} commits in ${Math.round(report.virtualMillis / 3_600_000)} virtual hours`,
+  `  ${report.crashes} crashes, ${report.pauses} pauses, ${report.faults} faults of network and database`,
+  ...report.failures.flatMap((failure) => [
+    `seed ${failure.options.seed}:`,
+    ...failure.violations.map(lineOf),
+    `  to see it: ${failure.replay}`
+  ])
+]
+
+const lineOf = ({ detail, invariant, payment }: Simulation.Outcome["violations"][number]): string =>
+  `  ${invariant}${payment === undefined ? "" : ` ${payment}`}: ${detail}`
+
+/** One run, with its schedule. */
+const show = Effect.fnUntraced(function* (input: Input) {
+  const options: Simulation.Options = {
+    seed: input.from,
+    trace: true,
+    ...(Option.isSome(input.payments) ? { payments: input.payments.value } : {}),
+    ...(Option.isSome(input.faults) ? { faults: input.faults.value } : {}),
+    ...(Option.isSome(input.crashes) ? { crashes: input.crashes.value } : {}),
+    ...(Option.isSome(input.pauses) ? { pauses: input.pauses.value } : {}),
+    ...(Option.isSome(input.outages) ? { outages: input.outages.value } : {}),
+    ...(Option.isSome(input.preempt) ? { preempt: input.preempt.value } : {}),
+    ...(Option.isSome(input.crashAt) ? { crashAtStep: input.crashAt.value } : {})
+  }
+  const outcome = yield* Effect.sync(() => Simulation.run(options))
+  const { stats, trace, violations } = outcome
+  yield* print({
+    json: outcome,
+    text: [
+      ...trace,
+      `seed ${input.from}: ${stats.payments} payments, ${stats.requests} requests, ${stats.commits} commits, ${stats.crashes} crashes, ${stats.faults} faults, ${stats.steps} steps, run ${stats.fingerprint}`,
+      ...(violations.length === 0 ? ["everything holds"] : violations.map(lineOf))
+    ]
+  })
+  if (violations.length > 0) return yield* notDone(`seed ${input.from} broke what has to hold`)
+})

@@ -1,0 +1,57 @@
+/**
+ * The engine of a configuration: the one place where a process is put together.
+ *
+ *     database -> stores ----------------+
+ *     sandbox (where configured)         +-> Payments
+ *       -> gateways ---------------------+
+ *
+ * It closes in the opposite order: the engine first waits for the work in hand, so gateways, sandbox and database are there until
+ * nothing needs them any more.
+ *
+ * Schemas are compiled before any is used: encoding the events of a payment costs a third.
+ */
+import "effect/schema/SchemaJITCompiler/enable"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ids from "../../../layers/memory/Ids.ts"
+import * as RequestFingerprint from "../../../layers/node/RequestFingerprint.ts"
+import * as Background from "../../../orchestration/operation/Background.ts"
+import * as Payments from "../../../orchestration/payment/Payments.ts"
+import { Settings } from "../../../services/Settings.ts"
+import * as FingerprintKey from "../../config/FingerprintKey.ts"
+import { cannotRun, orCannotRun } from "../Failure.ts"
+import * as GatewayRegistry from "./GatewayRegistry.ts"
+import * as SharedSandbox from "./SharedSandbox.ts"
+import * as Storage from "./Storage.ts"
+import type { Target } from "./Target.ts"
+
+/**
+ * Payments, with every service it is made of; `Background` too, since the HTTP interface asks whether it accepts more. `serverUrl`: where
+ * this process' own sandbox posts webhooks once it is known; without it they are not sent while this process serves the sandbox.
+ */
+export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox.ServerUrl = () => undefined) =>
+  Payments.layerEngine.pipe(
+    Layer.provideMerge(Background.layer),
+    Layer.provideMerge(Layer.mergeAll(gateways(target, serverUrl), fingerprints(target), Ids.layer)),
+    Layer.provideMerge(Storage.layer(target, use)),
+    Layer.provideMerge(Layer.succeed(Settings, target.config.engine))
+  )
+
+const gateways = (target: Target, serverUrl: SharedSandbox.ServerUrl) => {
+  const { gateways, sandbox } = target.config
+  const registry = GatewayRegistry.layer(target)
+  return sandbox === undefined
+    ? registry
+    : Layer.provide(registry, SharedSandbox.layer(SharedSandbox.posting(sandbox, gateways, serverUrl)))
+}
+
+/** The key of the configuration, or the one kept in the data directory. */
+const fingerprints = (target: Target) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { database, fingerprintKey } = target.config
+      if (fingerprintKey !== undefined) return RequestFingerprint.layer(fingerprintKey)
+      if (database._tag === "Server") return yield* cannotRun(`${target.source}: fingerprintKey is required with database.url`)
+      return RequestFingerprint.layer(yield* orCannotRun(FingerprintKey.load(database.dataDir)))
+    })
+  )

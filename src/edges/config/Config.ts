@@ -1,0 +1,311 @@
+/**
+ * The configuration: a JSON file, overridden by `AEGISPAY_*` variables, decoded strictly, with every problem listed at once.
+ *
+ * ```json
+ * { "database": { "dataDir": "./.aegispay" },
+ *   "gateways": [{ "name": "sandbox-a", "kind": "sandbox", "baseUrl": "http://127.0.0.1:9090/a" }],
+ *   "http": { "port": 8080, "apiKeys": [{ "merchant": "m1", "key": "env:SHOP_API_KEY" }] } }
+ * ```
+ *
+ * The shape and its ranges are in ConfigSchema.ts; what is left out takes its preset. Relative paths are relative to the working
+ * directory.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Fs from "node:fs/promises"
+import * as Presets from "../../domain/Presets.ts"
+import type { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
+import type { AccountOptions } from "../../sandbox/Options.ts"
+import { defaults, type EngineSettings } from "../../services/Settings.ts"
+import { ConfigFile, type Environment, Scope } from "./ConfigSchema.ts"
+import { describe, type Problem, problemsOf } from "./Issues.ts"
+import * as Overrides from "./Overrides.ts"
+
+export type { Environment, Scope } from "./ConfigSchema.ts"
+
+/** A gateway account: one of the sandbox. */
+export interface GatewayConfig {
+  readonly name: GatewayName
+  readonly kind: "sandbox"
+  readonly baseUrl: string
+  readonly secretKey: Redacted.Redacted
+  readonly webhookSecret?: Redacted.Redacted
+  readonly captures?: "single" | "multiple"
+  readonly leavesOpenAfterDecline?: boolean
+  readonly lookupLagMillis?: number
+  readonly settleTimeMillis?: number
+}
+
+/** A key of the HTTP interface: whose it is and what it may do. */
+export interface ApiKeyConfig {
+  readonly merchant: TenantId
+  readonly key: Redacted.Redacted
+  readonly scopes: ReadonlyArray<Scope>
+}
+
+/** The HTTP server. Times in milliseconds. */
+export interface HttpConfig {
+  /** Default 127.0.0.1. */
+  readonly host: string
+  /** 0 takes a free port. */
+  readonly port: number
+  readonly maxBodyBytes: number
+  /** The headers of a request must have arrived by then. */
+  readonly headersTimeoutMillis: number
+  /** The whole request must have arrived by then. */
+  readonly requestTimeoutMillis: number
+  /** How long a shutdown waits for the requests in hand. */
+  readonly shutdownMillis: number
+  readonly apiKeys: ReadonlyArray<ApiKeyConfig>
+}
+
+/** Where the events of a merchant's payments go, and the secrets that sign them. */
+export interface EndpointConfig {
+  readonly merchant: TenantId
+  readonly url: string
+  /** The present one, then the previous one while it is being changed. */
+  readonly secrets: ReadonlyArray<Redacted.Redacted>
+}
+
+/** The sandbox that `serve` starts beside itself. */
+export interface SandboxConfig {
+  readonly host: string
+  readonly port: number
+  readonly directory?: string
+  readonly control?: boolean
+  readonly accounts?: ReadonlyArray<AccountOptions>
+}
+
+export interface Config {
+  readonly database:
+    | { readonly _tag: "Server"; readonly url: Redacted.Redacted }
+    /** The embedded database and everything else that is kept go below `dataDir`. */
+    | { readonly _tag: "Embedded"; readonly dataDir: string }
+  readonly gateways: ReadonlyArray<GatewayConfig>
+  readonly sandbox: SandboxConfig | undefined
+  readonly engine: EngineSettings
+  readonly recovery: {
+    readonly onStart: boolean
+    readonly intervalMillis: number
+    readonly concurrency: number
+  }
+  readonly http: HttpConfig
+  readonly notifications: {
+    /** One for a merchant at most. None at all: events are written to the log. */
+    readonly endpoints: ReadonlyArray<EndpointConfig>
+    /** Takes http to this machine too. Default false. */
+    readonly allowLoopback: boolean
+  }
+  /** The key of idempotency fingerprints. `undefined`: it is kept in `dataDir` (FingerprintKey.ts). */
+  readonly fingerprintKey: Redacted.Redacted | undefined
+}
+
+/** The configuration cannot be used. The message names every problem, one per line, and no secret. */
+export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", {
+  source: Schema.String,
+  problems: Schema.Array(Schema.Struct({ path: Schema.String, message: Schema.String }))
+}) {
+  override get message(): string {
+    return `${this.source}: ${this.problems.map(describe).join(`\n${this.source}: `)}`
+  }
+}
+
+/** The largest configuration file, in bytes. */
+const maxFileBytes = 1_048_576
+const maxProblems = 100
+
+/** What the sandbox binds unless told otherwise, in line with `Sandbox.defaultPort`. */
+const sandboxDefaults = { host: "127.0.0.1", port: 9090 }
+
+/** Defaults of the HTTP server that are not presets: a slow sender is cut well within 30 s. */
+const httpDefaults = { host: "127.0.0.1", headersTimeoutMillis: 10_000, requestTimeoutMillis: 20_000, shutdownMillis: 10_000 }
+
+/** Reads and decodes a file; without one, the variables alone. Fails with `ConfigInvalid`. */
+export const load = Effect.fnUntraced(function* (options: {
+  readonly file?: string | undefined
+  readonly environment: Environment
+}): Effect.fn.Return<Config, ConfigInvalid> {
+  const source = options.file ?? "configuration"
+  const input = options.file === undefined ? {} : yield* read(options.file)
+  return yield* Effect.fromResult(decode({ input, environment: options.environment, source }))
+})
+
+/** Decodes configuration data. `source` is what messages call it. */
+export const decode = (options: {
+  readonly input: unknown
+  readonly environment: Environment
+  readonly source?: string
+}): Result.Result<Config, ConfigInvalid> => {
+  const { input, problems: overrideProblems, sources } = Overrides.apply(options.input, options.environment)
+  const decoded = Schema.decodeUnknownResult(ConfigFile(options.environment))(input, { errors: "all", onExcessProperty: "error" })
+  const problems = [
+    ...overrideProblems,
+    ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue, input, { maxProblems, showValue: mayShow }) : []),
+    ...crossProblems(input),
+    ...(Result.isSuccess(decoded) ? rangeProblems(decoded.success) : [])
+  ]
+    .filter((problem, index, all) => all.findIndex((other) => describe(other) === describe(problem)) === index)
+    .map((problem) => ({ ...problem, path: sources.get(problem.path) ?? problem.path }))
+  return Result.isFailure(decoded) || problems.length > 0
+    ? Result.fail(new ConfigInvalid({ source: options.source ?? "configuration", problems }))
+    : Result.succeed(withDefaults(decoded.success))
+}
+
+/** Secrets are not shown, nor is the URL of a database, nor what stands where nobody knows what it is. */
+const mayShow = (path: string): boolean =>
+  /(^|\.)(name|kind|baseUrl|merchant|host|port|\w+Millis|max\w+|concurrency|onStart|errorRate)$/.test(path)
+
+const invalid = (source: string, message: string) => new ConfigInvalid({ source, problems: [{ path: "", message }] })
+
+const read = Effect.fnUntraced(function* (file: string) {
+  const text = yield* Effect.tryPromise({
+    try: async () => {
+      const { isFile, size } = await Fs.stat(file).then((stat) => ({ isFile: stat.isFile(), size: stat.size }))
+      if (!isFile) return { problem: "is not a file" }
+      return size > maxFileBytes ? { problem: `is larger than ${maxFileBytes} bytes` } : { text: await Fs.readFile(file, "utf8") }
+    },
+    catch: (error) => invalid(file, `cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown error"})`)
+  })
+  if (text.text === undefined) return yield* invalid(file, text.problem)
+  return yield* Effect.try({
+    try: (): unknown => JSON.parse(text.text.replace(/^\uFEFF/, "")),
+    catch: (error) => invalid(file, `is not valid JSON${positionOf(error)}`)
+  })
+})
+
+/** The parser's message quotes the file, which may hold what does not belong there; only the position is kept. */
+const positionOf = (error: unknown): string => {
+  const found = error instanceof Error ? /line \d+ column \d+/.exec(error.message) : null
+  return found === null ? "" : `: ${found[0]}`
+}
+
+const listAt = (input: unknown, ...path: ReadonlyArray<string>): ReadonlyArray<unknown> => {
+  let value = input
+  for (const key of path) value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined
+  return Array.isArray(value) ? value : []
+}
+
+const duplicates = (options: {
+  readonly list: ReadonlyArray<unknown>
+  readonly path: string
+  readonly field: string
+}): ReadonlyArray<Problem> => {
+  const first = new Map<unknown, number>()
+  return options.list.flatMap((item, index) => {
+    const value = typeof item === "object" && item !== null ? (item as Record<string, unknown>)[options.field] : undefined
+    if (typeof value !== "string") return []
+    const earlier = first.get(value)
+    if (earlier === undefined) first.set(value, index)
+    return earlier === undefined
+      ? []
+      : [{ path: `${options.path}[${index}].${options.field}`, message: `is the same as ${options.path}[${earlier}].${options.field}` }]
+  })
+}
+
+/** What can be said of the data before it decodes, so that it is listed with everything else. */
+const crossProblems = (input: unknown): ReadonlyArray<Problem> => [
+  ...duplicates({ list: listAt(input, "gateways"), path: "gateways", field: "name" }),
+  ...duplicates({ list: listAt(input, "http", "apiKeys"), path: "http.apiKeys", field: "key" }),
+  ...duplicates({ list: listAt(input, "notifications", "endpoints"), path: "notifications.endpoints", field: "merchant" }),
+  ...duplicates({ list: listAt(input, "sandbox", "accounts"), path: "sandbox.accounts", field: "name" })
+]
+
+/** Settings that must fit each other. */
+const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  const { engine, http, notifications } = withDefaults(file)
+  const refuse = (path: string, message: string) => problems.push({ path, message })
+  if (engine.retryCapMillis < engine.retryBaseMillis) refuse("retries.capMillis", `must be at least baseMillis (${engine.retryBaseMillis})`)
+  if (engine.sendWindowMillis < engine.attemptTimeoutMillis) {
+    refuse("retries.sendWindowMillis", `must be at least attemptTimeoutMillis (${engine.attemptTimeoutMillis})`)
+  }
+  if (http.headersTimeoutMillis > http.requestTimeoutMillis) {
+    refuse("http.headersTimeoutMillis", `must be at most requestTimeoutMillis (${http.requestTimeoutMillis})`)
+  }
+  if (file.database.url !== undefined && file.fingerprintKey === undefined) {
+    refuse("fingerprintKey", "is required with database.url: every process on a database must use the same key")
+  }
+  notifications.endpoints.forEach(({ url }, index) => {
+    if (!notifications.allowLoopback && new URL(url).protocol === "http:")
+      refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
+  })
+  const keys = (file.http?.apiKeys ?? []).map(({ key }) => Redacted.value(key))
+  keys.forEach((key, index) => {
+    const earlier = keys.indexOf(key)
+    if (earlier < index) refuse(`http.apiKeys[${index}].key`, `is the same as http.apiKeys[${earlier}].key`)
+  })
+  return problems
+}
+
+const withDefaults = (file: ConfigFile): Config => ({
+  database:
+    file.database.url === undefined
+      ? { _tag: "Embedded", dataDir: file.database.dataDir ?? "." }
+      : { _tag: "Server", url: file.database.url },
+  gateways: (file.gateways ?? []).map((gateway) => ({ ...gateway, secretKey: gateway.secretKey ?? sandboxKey(gateway.baseUrl) })),
+  sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
+  engine: engineOf(file),
+  recovery: {
+    onStart: file.recovery?.onStart ?? true,
+    intervalMillis: file.recovery?.intervalMillis ?? Presets.recovery.intervalMillis.value,
+    concurrency: file.recovery?.concurrency ?? Presets.recovery.concurrency.value
+  },
+  http: {
+    ...httpDefaults,
+    port: Presets.http.port.value,
+    maxBodyBytes: Presets.http.maxBodyBytes.value,
+    ...file.http,
+    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? Scope.literals }))
+  },
+  notifications: {
+    endpoints: (file.notifications?.endpoints ?? []).map(({ merchant, previousSecret, secret, url }) => ({
+      merchant,
+      url,
+      secrets: previousSecret === undefined ? [secret] : [secret, previousSecret]
+    })),
+    allowLoopback: file.notifications?.allowLoopback ?? false
+  },
+  fingerprintKey: file.fingerprintKey
+})
+
+const engineOf = (file: ConfigFile): EngineSettings => {
+  const retries = {
+    maxRetries: defaults.retries,
+    baseMillis: defaults.retryBaseMillis,
+    capMillis: defaults.retryCapMillis,
+    attemptTimeoutMillis: defaults.attemptTimeoutMillis,
+    sendWindowMillis: defaults.sendWindowMillis,
+    ...file.retries
+  }
+  const { completeWithinAbsentMillis, completeWithinPresentMillis, customerWaitByMethod, customerWaitMillis, ...policy } = {
+    ...defaults.policy,
+    customerWaitMillis: defaults.customerWaitMillis,
+    customerWaitByMethod: defaults.customerWaitByMethod,
+    completeWithinPresentMillis: defaults.completeWithinPresentMillis,
+    completeWithinAbsentMillis: defaults.completeWithinAbsentMillis,
+    ...file.payments
+  }
+  return {
+    attemptTimeoutMillis: retries.attemptTimeoutMillis,
+    sendWindowMillis: retries.sendWindowMillis,
+    retries: retries.maxRetries,
+    retryBaseMillis: retries.baseMillis,
+    retryCapMillis: retries.capMillis,
+    policy,
+    completeWithinPresentMillis,
+    completeWithinAbsentMillis,
+    customerWaitMillis,
+    customerWaitByMethod,
+    idempotencyWaitMillis: file.idempotency?.waitMillis ?? defaults.idempotencyWaitMillis,
+    maxUnstoredOutcomes: file.outcomes?.maxUnstored ?? defaults.maxUnstoredOutcomes,
+    storeWaitMillis: file.outcomes?.storeWaitMillis ?? defaults.storeWaitMillis,
+    recoveryOlderThanMillis: file.recovery?.olderThanMillis ?? defaults.recoveryOlderThanMillis,
+    recoveryLeaseMillis: file.recovery?.leaseMillis ?? defaults.recoveryLeaseMillis
+  }
+}
+
+/** The sandbox' own default: its keys are public. */
+const sandboxKey = (baseUrl: string) =>
+  Redacted.make(`sk_sandbox_${new URL(baseUrl).pathname.split("/").findLast((part) => part !== "") ?? ""}`)

@@ -1,0 +1,56 @@
+/**
+ * API keys: who is asking, and what they may do.
+ *
+ * `Authorization: Bearer <key>`. A key belongs to one merchant and has scopes. Keys are compared as SHA-256 digests in constant time,
+ * and with every configured key, so that neither the time nor the order tells how close a guess was. GET needs `payments:read`, every
+ * other method `payments:write`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { createHash, timingSafeEqual } from "node:crypto"
+import type { TenantId } from "../../domain/payment/Ids.ts"
+import type { ApiKeyConfig } from "../config/Config.ts"
+import { Problem, toResponse } from "./Problems.ts"
+
+/** The merchant whose key was presented. */
+export class Caller extends Context.Service<Caller, { readonly merchant: TenantId }>()("aegispay/edges/http/ApiKeyAuth/Caller") {}
+
+/** Requires a key and provides its merchant. */
+export class ApiKeyAuth extends HttpApiMiddleware.Service<ApiKeyAuth, { provides: Caller }>()("aegispay/edges/http/ApiKeyAuth", {
+  security: { apiKey: HttpApiSecurity.bearer }
+}) {}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
+
+const unauthorized = new Problem({
+  code: "unauthorized",
+  detail: "Send an API key of this server: Authorization: Bearer <key>.",
+  headers: { "www-authenticate": 'Bearer realm="aegispay"' }
+})
+
+/** The check against these keys. */
+export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth> =>
+  Layer.sync(ApiKeyAuth, () => {
+    const known = keys.map(({ key, merchant, scopes }) => ({ digest: digest(Redacted.value(key)), merchant, scopes }))
+    const find = (presented: string) => {
+      const presentedDigest = digest(presented)
+      let found: (typeof known)[number] | undefined
+      for (const candidate of known) if (timingSafeEqual(candidate.digest, presentedDigest)) found = candidate
+      return found
+    }
+    return ApiKeyAuth.of({
+      apiKey: (handler, { credential, endpoint }) => {
+        const found = find(Redacted.value(credential))
+        if (found === undefined) return toResponse(unauthorized)
+        const scope = endpoint.method === "GET" ? "payments:read" : "payments:write"
+        if (!found.scopes.includes(scope)) {
+          return toResponse(new Problem({ code: "scope_missing", detail: `This API key does not have the scope ${scope}.` }))
+        }
+        return handler.pipe(Effect.provideService(Caller, { merchant: found.merchant }), Effect.annotateLogs("merchant", found.merchant))
+      }
+    })
+  })

@@ -1,0 +1,125 @@
+/**
+ * The HTTP interface as a layer: routes, OpenAPI at `/openapi.json`, the reference page at `/docs`, on a Node server.
+ *
+ * ```ts
+ * const Http = HttpServer.layer(config.http)   // needs Payments, Background, PaymentRepository, EventStore, Gateways, WebhookInbox
+ * const { url } = yield* HttpServer.Listening
+ * ```
+ *
+ * It binds 127.0.0.1 unless the configuration says otherwise. When the layer is closed it takes no new requests and waits for those
+ * in hand, at most `shutdownMillis`; the engine then waits for its own work.
+ *
+ * Gotcha: `Background` has to be the engine's own: build it with `Payments.layerEngine` over `Background.layer`.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as EffectHttpServer from "effect/http/HttpServer"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { Background } from "../../orchestration/operation/Background.ts"
+import type { Payments } from "../../orchestration/payment/Payments.ts"
+import type { EventStore } from "../../services/EventStore.ts"
+import type { Gateways } from "../../services/Gateway.ts"
+import type { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
+import type { PaymentRepository } from "../../services/PaymentRepository.ts"
+import type { HttpConfig } from "../config/Config.ts"
+import { Api } from "./Api.ts"
+import * as ApiKeyAuth from "./ApiKeyAuth.ts"
+import * as HealthHandlers from "./HealthHandlers.ts"
+import * as NodeServer from "./NodeServer.ts"
+import * as PaymentHandlers from "./PaymentHandlers.ts"
+import { MaxBodyBytes } from "./RequestBody.ts"
+import * as RequestEdge from "./RequestEdge.ts"
+import * as RequestErrors from "./RequestErrors.ts"
+import * as Webhooks from "./Webhooks.ts"
+
+/** A server that listens; `url` has no trailing slash. */
+export class Listening extends Context.Service<Listening, { readonly url: string }>()("aegispay/edges/http/HttpServer/Listening") {}
+
+/** Why an address cannot be bound. */
+export const ListenReason = Schema.Literals(["port_in_use", "not_permitted", "no_such_address", "other"])
+
+/** The address cannot be bound. */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
+  host: Schema.String,
+  port: Schema.Int,
+  reason: ListenReason,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `cannot listen on ${this.host}:${this.port}: ${explanations[this.reason]}`
+  }
+}
+
+const explanations: { readonly [Reason in typeof ListenReason.Type]: string } = {
+  port_in_use: "the port is in use by another process; stop it or set http.port to another one (0 takes a free port)",
+  not_permitted: "this user may not bind this port; ports below 1024 need a privilege",
+  no_such_address: "this machine does not have this address; check http.host",
+  other: "the system refused"
+}
+
+const reasonOf = (cause: unknown): typeof ListenReason.Type => {
+  switch ((cause as { readonly code?: unknown } | undefined)?.code) {
+    case "EADDRINUSE":
+      return "port_in_use"
+    case "EACCES":
+    case "EPERM":
+      return "not_permitted"
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "no_such_address"
+    default:
+      return "other"
+  }
+}
+
+/** The routes without a server. */
+export const routes = (config: Pick<HttpConfig, "apiKeys">) =>
+  Layer.mergeAll(
+    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+      Layer.provide([PaymentHandlers.layer, HealthHandlers.layer]),
+      Layer.provide([ApiKeyAuth.layer(config.apiKeys), RequestErrors.layer])
+    ),
+    Webhooks.layer,
+    HttpApiScalar.layer(Api, { path: "/docs" })
+  )
+
+/** An address has one spelling, so that nothing in front of this server and the server itself can disagree on what it means. */
+const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }
+
+/** The whole application as one effect per request, for servers and for tests without one. */
+export const app = (config: Pick<HttpConfig, "apiKeys" | "maxBodyBytes">) =>
+  Effect.map(Effect.provideService(HttpRouter.toHttpEffect(routes(config)), HttpRouter.RouterConfig, exactRoutes), (router) =>
+    RequestEdge.wrap(router).pipe(Effect.provideService(MaxBodyBytes, config.maxBodyBytes))
+  )
+
+/** What the interface is served from. */
+export type Dependencies = Payments | PaymentRepository | EventStore | Background | Gateways | WebhookInbox
+
+/** Serves the interface. Fails with `ListenFailed` when the address cannot be bound. */
+export const layer = (config: HttpConfig): Layer.Layer<Listening, ListenFailed, Dependencies> =>
+  Layer.effect(
+    Listening,
+    Effect.gen(function* () {
+      const server = yield* EffectHttpServer.HttpServer
+      yield* server.serve(yield* app(config))
+      return Listening.of({ url: EffectHttpServer.formatAddress(server.address) })
+    })
+  ).pipe(
+    Layer.provide(
+      NodeHttpServer.layer(() => NodeServer.make(config), {
+        host: config.host,
+        port: config.port,
+        gracefulShutdownTimeout: Duration.millis(config.shutdownMillis)
+      })
+    ),
+    Layer.catchTag("ServeError", ({ cause }) =>
+      Layer.effect(Listening, Effect.fail(new ListenFailed({ host: config.host, port: config.port, reason: reasonOf(cause), cause })))
+    )
+  )

@@ -1,0 +1,133 @@
+/**
+ * What adapters share that speak HTTP: one request, one bounded answer, and what its failure means for money.
+ *
+ * No retries and no redirects (rule 2): a redirect is an answer like any other, and the adapter takes it for `Unknown`. A failure
+ * is `NotSent` only where the connection was certainly never made; everything later may have been acted on.
+ *
+ * **Gotchas**: the code of an error does not tell whether there was a connection. `ECONNREFUSED` and `EHOSTUNREACH` are also what
+ * reading from an established connection fails with when the network reports the host gone; only the system call tells.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { boundedMessage, type NotSent, type NotSentReason, type Unknown } from "../domain/operation/Outcome.ts"
+
+/** The most bytes of an answer that are read: 256 KiB. An answer is a few kilobytes; more is not an answer. */
+export const maxAnswerBytes = 262_144
+
+/** An answer, read to its end. */
+export interface Answer {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string | undefined }
+  readonly text: string
+}
+
+/**
+ * Sends one request and reads its answer. Fails with the outcome that the failure means; interruption closes the connection.
+ *
+ * Trace headers are left out: the request is what the intent says (rule 14), and the PSP need not know our traces.
+ */
+export const exchange = (
+  client: HttpClient.HttpClient,
+  request: HttpClientRequest.HttpClientRequest
+): Effect.Effect<Answer, NotSent | Unknown> =>
+  Effect.flatMap(
+    Effect.mapError(Effect.provideService(client.execute(request), HttpClient.TracerPropagationEnabled, false), meaningOf),
+    (response) =>
+      readBounded(response.stream).pipe(
+        Effect.map((text): Answer => ({ status: response.status, headers: response.headers, text })),
+        Effect.mapError((error) =>
+          error === tooLong
+            ? unknown("unreadable", `the answer has more than ${maxAnswerBytes} bytes`)
+            : unknown("connection_lost", "the connection was lost while the answer was read")
+        )
+      )
+  )
+
+const tooLong = Symbol("more bytes than an answer may have")
+
+const readBounded = (stream: Stream.Stream<Uint8Array, HttpClientError>): Effect.Effect<string, HttpClientError | typeof tooLong> =>
+  Effect.suspend(() => {
+    const decoder = new TextDecoder()
+    let bytes = 0
+    let text = ""
+    return stream.pipe(
+      Stream.runForEach((chunk) => {
+        bytes += chunk.byteLength
+        if (bytes > maxAnswerBytes) return Effect.fail(tooLong)
+        text += decoder.decode(chunk, { stream: true })
+        return Effect.void
+      }),
+      Effect.map(() => text + decoder.decode())
+    )
+  })
+
+/** What a failed exchange means: not sent where no connection was made, unknown otherwise. */
+const meaningOf = (error: HttpClientError): NotSent | Unknown => {
+  if (error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError") {
+    return { _tag: "NotSent", reason: "local_limit", message: "the request could not be made from the gateway's address and the intent" }
+  }
+  const origins = originsOf("cause" in error.reason ? error.reason.cause : undefined)
+  const codes = origins.map(({ code }) => code).join(", ")
+  const reasons = origins.map(reasonOf)
+  const reason = reasons[0]
+  return reason === undefined || reasons.includes(undefined)
+    ? unknown("connection_lost", `the connection was lost before the answer (${codes || error.reason._tag})`)
+    : { _tag: "NotSent", reason, message: boundedMessage(`no connection to the gateway was made (${codes})`) }
+}
+
+interface Origin {
+  readonly code: string
+  readonly syscall: string | undefined
+}
+
+/** What the causes at the bottom were; of several tried addresses, all of them. */
+const originsOf = (cause: unknown): ReadonlyArray<Origin> => {
+  if (typeof cause !== "object" || cause === null) return []
+  if ("errors" in cause && Array.isArray(cause.errors) && cause.errors.length > 0) return cause.errors.flatMap(originsOf)
+  if ("code" in cause && typeof cause.code === "string") {
+    return [{ code: cause.code, syscall: "syscall" in cause && typeof cause.syscall === "string" ? cause.syscall : undefined }]
+  }
+  return "cause" in cause ? originsOf(cause.cause) : []
+}
+
+/** Errors of `connect` after which there was no connection. A reset (`ECONNRESET`) is not among them: somebody had accepted. */
+const notConnected: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EADDRNOTAVAIL",
+  "ETIMEDOUT",
+  "EMFILE"
+])
+
+/** Why no connection was made, or `undefined` where one may have been. */
+const reasonOf = ({ code, syscall }: Origin): NotSentReason | undefined => {
+  if (syscall === "getaddrinfo") return "name_not_resolved"
+  if (syscall === "connect" && notConnected.has(code)) return code === "ECONNREFUSED" ? "connection_refused" : "connection_not_made"
+  // undici's own limit on connecting.
+  return code === "UND_ERR_CONNECT_TIMEOUT" ? "connection_not_made" : undefined
+}
+
+/** An answer without the account's secret, should the gateway repeat it: what an answer says ends up in outcomes and events. */
+export const withoutSecret = (answer: Answer, secret: Redacted.Redacted): Answer => {
+  const text = Redacted.value(secret)
+  return text !== "" && answer.text.includes(text) ? { ...answer, text: answer.text.replaceAll(text, "<redacted>") } : answer
+}
+
+/** An unknown outcome. */
+export const unknown = (reason: Unknown["reason"], message: string): Unknown => ({
+  _tag: "Unknown",
+  reason,
+  message: boundedMessage(message)
+})
+
+/** `Retry-After` in seconds as milliseconds, at most one hour; 1 s where it is missing or unreadable. */
+export const retryAfterMillis = (answer: Answer): number => {
+  const seconds = Number(answer.headers["retry-after"])
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(Math.ceil(seconds * 1000), 3_600_000) : 1000
+}

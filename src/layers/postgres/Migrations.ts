@@ -1,0 +1,99 @@
+/**
+ * The database schema, apart from the layers that use it: only the role that migrates needs the right to change it.
+ *
+ * Everything lives in the schema `aegispay`, beside the host's own tables. `run` brings it up to date under a lock of its own, so
+ * any number of processes may do so at once; `check` tells whether it is what this version of the code expects.
+ *
+ * A runtime role needs: USAGE on the schema and on its sequences, SELECT, INSERT, UPDATE and DELETE on its tables.
+ *
+ * **Gotchas**: positions in the global log are made from transaction ids. `pg_dump` and restore into a new server begins with
+ * small transaction ids, so after it run the migrations once more: they raise the base of the positions.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Migrator from "effect/sql/Migrator"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import { payments } from "./migrations/0001_payments.ts"
+import { locksAndMetrics } from "./migrations/0002_locks_and_metrics.ts"
+import { webhooks } from "./migrations/0003_webhooks.ts"
+import { sqlStateOf } from "./SqlErrors.ts"
+
+/** The migrations by number and name. Ones that were released never change. */
+const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
+  "0001_payments": payments,
+  "0002_locks_and_metrics": locksAndMetrics,
+  "0003_webhooks": webhooks
+}
+
+/** The schema version this code expects: the number of its last migration. */
+export const expectedVersion = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
+
+/** The schema is missing (`found` is 0), older or newer than this code. */
+export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>()("SchemaOutdated", {
+  found: Schema.Int,
+  expected: Schema.Int
+}) {
+  override get message(): string {
+    return this.found > this.expected
+      ? `the database schema is at version ${this.found}, this version of aegispay knows only ${this.expected}: upgrade aegispay`
+      : `the database schema is ${this.found === 0 ? "missing" : `at version ${this.found}`}, version ${this.expected} is needed: run aegispay migrate`
+  }
+}
+
+/** Distinguishes this advisory lock from the host's: the first eight bytes of "aegispay" as an integer. */
+const lockKey = 0x61656769_73706179n
+
+const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "aegispay.migrations" })
+
+/**
+ * Positions must keep growing, and those of finished transactions must lie below the horizon. A restored log may hold larger ones
+ * than this server's transaction ids would make: then the base is raised above them.
+ */
+const raisePositions = Effect.gen(function* () {
+  const sql = (yield* SqlClient).withoutTransforms()
+  const [row] = yield* sql<{ readonly base: bigint | null }>`
+    select (max(position) >> 20) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint as base
+    from aegispay.events
+    having (max(position) >> 20) >= aegispay.position_base() + pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
+  if (typeof row?.base !== "bigint") return
+  yield* sql.unsafe(
+    `create or replace function aegispay.position_base() returns bigint language sql immutable parallel safe as 'select ${row.base}::bigint'`
+  )
+})
+
+/** Brings the schema up to date; answers the migrations it ran. Safe to run from several processes at once. */
+export const run: Effect.Effect<
+  ReadonlyArray<readonly [id: number, name: string]>,
+  Migrator.MigrationError | SqlError,
+  SqlClient
+> = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  return yield* sql.withTransaction(
+    Effect.gen(function* () {
+      yield* sql`select pg_advisory_xact_lock(${lockKey}::bigint)`
+      yield* sql`create schema if not exists aegispay`
+      const ran = yield* migrate
+      yield* raisePositions
+      return ran
+    })
+  )
+})
+
+/** Brings the schema up to date when it is built. */
+export const layer: Layer.Layer<never, Migrator.MigrationError | SqlError, SqlClient> = Layer.effectDiscard(run)
+
+/** Fails with `SchemaOutdated` unless the schema is the one this code expects. Changes nothing. */
+export const check: Effect.Effect<void, SchemaOutdated | SqlError, SqlClient> = Effect.gen(function* () {
+  const sql = (yield* SqlClient).withoutTransforms()
+  const found = yield* sql<{ readonly version: number | null }>`select max(migration_id) as version from aegispay.migrations`.pipe(
+    Effect.map(([row]) => row?.version ?? 0),
+    // undefined_table, invalid_schema_name: nothing was ever migrated.
+    Effect.catchIf(
+      (error) => sqlStateOf(error) === "42P01" || sqlStateOf(error) === "3F000",
+      () => Effect.succeed(0)
+    )
+  )
+  if (found !== expectedVersion) return yield* new SchemaOutdated({ found, expected: expectedVersion })
+})

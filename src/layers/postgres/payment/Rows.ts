@@ -1,0 +1,146 @@
+/**
+ * Rows of the database as the domain's values.
+ *
+ * int4 arrives as number, int8 as bigint, text and uuid as string. What does not decode is `Corrupt`: stored data is never
+ * guessed at.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Event from "../../../domain/payment/Event.ts"
+import {
+  EventId,
+  type IdempotencyKey,
+  makePaymentId,
+  type OperationNumber,
+  type PaymentId,
+  type TenantId
+} from "../../../domain/payment/Ids.ts"
+import { PaymentView } from "../../../domain/payment/View.ts"
+import type { CommandName, EventStoreError, StoredClaim } from "../../../services/EventStore.ts"
+import { corrupt } from "../SqlErrors.ts"
+
+/** The server's time in epoch milliseconds, as `bigint`: an expression. */
+export const nowMillis = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+
+/** A row of `events`. */
+export interface EventRow {
+  readonly bucket: number
+  readonly payment: string
+  readonly version: number
+  readonly event_id: string
+  readonly type: string
+  readonly schema_version: number
+  readonly occurred_at: bigint
+  readonly recorded_at: bigint
+  readonly data: string
+}
+
+/** The columns of an `EventRow`, of a table or alias `e`. */
+export const eventColumns = "e.bucket, e.payment, e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.data"
+
+/** Reads JSON that this layer wrote. */
+export const parseJson = (operation: string, text: string): Result.Result<unknown, EventStoreError> =>
+  Result.try({ try: (): unknown => JSON.parse(text), catch: (cause) => corrupt(operation, "stored JSON is not readable", cause) })
+
+/** The payment id of a bucket and a UUID. */
+export const paymentIdOf = (row: { readonly bucket: number; readonly payment: string }): PaymentId =>
+  makePaymentId({ bucket: row.bucket, uuid: row.payment })
+
+/** Reads an event of any schema version. */
+export const storedEventOf = (operation: string, row: EventRow): Result.Result<Event.StoredEvent, EventStoreError> => {
+  const paymentId = paymentIdOf(row)
+  return Result.flatMap(parseJson(operation, row.data), (data) =>
+    Result.mapBoth(Event.decode({ type: row.type, schemaVersion: row.schema_version, data }), {
+      onFailure: (cause) => corrupt(operation, `event ${row.version} of ${paymentId} is not readable`, cause),
+      onSuccess: (event): Event.StoredEvent => ({
+        eventId: EventId.make(row.event_id),
+        version: row.version,
+        occurredAt: Number(row.occurred_at),
+        event,
+        paymentId,
+        recordedAt: Number(row.recorded_at)
+      })
+    })
+  )
+}
+
+/** A row of `payments`, without what nobody is shown. */
+export interface PaymentRow {
+  readonly bucket: number
+  readonly payment: string
+  readonly tenant: string
+  readonly version: number
+  readonly status: string
+  readonly view: string
+  readonly created_at: bigint
+  readonly updated_at: bigint
+}
+
+/** The columns of a `PaymentRow`, of a table or alias `p`. */
+export const paymentColumns = "p.bucket, p.id as payment, p.tenant, p.version, p.status, p.view, p.created_at, p.updated_at"
+
+const decodeView = Schema.decodeUnknownResult(PaymentView)
+
+/** Reads the projection of a payment: the stored view and the columns it leaves out. */
+export const viewOf = (operation: string, row: PaymentRow): Result.Result<PaymentView, EventStoreError> => {
+  const id = paymentIdOf(row)
+  return Result.flatMap(parseJson(operation, row.view), (view) =>
+    Result.mapError(
+      decodeView({
+        ...(view as object),
+        id,
+        tenant: row.tenant,
+        version: row.version,
+        status: row.status,
+        createdAt: Number(row.created_at),
+        updatedAt: Number(row.updated_at)
+      }),
+      (cause) => corrupt(operation, `the projection of ${id} is not readable`, cause)
+    )
+  )
+}
+
+/** The view as it is stored: without what has a column of its own. Nothing in it depends on the time of recording. */
+export const storedViewOf = (view: PaymentView): string => {
+  const { createdAt: _created, id: _id, status: _status, tenant: _tenant, updatedAt: _updated, version: _version, ...rest } = view
+  return JSON.stringify(rest)
+}
+
+/** A row of `claims`. */
+export interface ClaimRow {
+  readonly tenant: string
+  readonly key: string
+  readonly command: string
+  readonly operation: number | null
+  readonly fingerprint: string
+  readonly payment_bucket: number
+  readonly payment: string
+  readonly claimed_at: bigint
+}
+
+/** The columns of a `ClaimRow`, of a table or alias `c`. */
+export const claimColumns = "c.tenant, c.key, c.command, c.operation, c.fingerprint, c.payment_bucket, c.payment, c.claimed_at"
+
+/** Reads a claim. The values were checked when they were written, by the types of `Claim`. */
+export const claimOf = (row: ClaimRow): StoredClaim => ({
+  tenant: row.tenant as TenantId,
+  key: row.key as IdempotencyKey,
+  command: row.command as CommandName,
+  operation: row.operation === null ? undefined : (row.operation as OperationNumber),
+  fingerprint: row.fingerprint,
+  payment: makePaymentId({ bucket: row.payment_bucket, uuid: row.payment }),
+  claimedAt: Number(row.claimed_at)
+})
+
+/** Reads every row, or fails with the first that is not readable. */
+export const readAll = <Row, A, E>(rows: ReadonlyArray<Row>, read: (row: Row) => Result.Result<A, E>): Effect.Effect<ReadonlyArray<A>, E> =>
+  Effect.suspend(() => {
+    const values: Array<A> = []
+    for (const row of rows) {
+      const value = read(row)
+      if (Result.isFailure(value)) return Effect.fail(value.failure)
+      values.push(value.success)
+    }
+    return Effect.succeed(values)
+  })

@@ -1,0 +1,226 @@
+/**
+ * The projection on Postgres, held against the events.
+ *
+ * Reading takes two statements: the events with the version of the head, then the projection only where the head still has that
+ * version. Writing is one statement whose gate is the head row at that version (rule 8), as a commit's is: a commit that came first
+ * leaves it without a row, one that comes later waits for it and finds its own version unchanged. The open operations are those of
+ * the gate's version for the same reason.
+ *
+ * **Gotchas**: where the head row itself is gone it is made anew at the version of the last event; a tail of the history that is
+ * missing as well cannot be noticed then.
+ */
+import * as PgTypes from "@effect/sql-pg/PgTypes"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import { SqlClient } from "effect/sql/SqlClient"
+import { bucketOfPayment, type PaymentId, uuidOfPayment } from "../../../domain/payment/Ids.ts"
+import { EventContinuityError, replay } from "../../../domain/payment/Replay.ts"
+import type { Payment } from "../../../domain/payment/State.ts"
+import { openOperations } from "../../../domain/payment/Status.ts"
+import { ofPayment, statusOfOperation } from "../../../domain/payment/View.ts"
+import { EventStoreError } from "../../../services/EventStore.ts"
+import { maxProjectionPage, Projection, type ProjectionPart } from "../../../services/Projection.ts"
+import { eventColumns, type EventRow, paymentIdOf, readAll, storedEventOf, storedViewOf } from "../payment/Rows.ts"
+import { repeatable } from "../SqlErrors.ts"
+
+/** How often a payment that is committed to meanwhile is folded again. */
+const maxFolds = 20
+
+const placeOf = /^([0-9]{1,5})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+
+interface Place {
+  readonly bucket: number
+  readonly payment: string
+}
+
+/** Each side stops at the limit, in the order of its primary key; events are read from the index alone. */
+const pageText = `
+  (select p.bucket, p.id as payment from aegispay.payments p where (p.bucket, p.id) > ($1::int, $2::uuid) order by p.bucket, p.id limit $3::int)
+  union
+  (select distinct e.bucket, e.payment from aegispay.events e where (e.bucket, e.payment) > ($1::int, $2::uuid)
+   order by e.bucket, e.payment limit $3::int)
+  order by bucket, payment limit $3::int`
+
+const makePayments = (sql: SqlClient): Projection["Service"]["payments"] =>
+  Effect.fn("Projection.payments")(function* (options) {
+    const limit = Math.min(maxProjectionPage, Math.max(1, options.limit))
+    const [, bucket = "-1", uuid = "00000000-0000-0000-0000-000000000000"] =
+      options.cursor === undefined ? [] : (placeOf.exec(options.cursor) ?? [undefined, "65536"])
+    const rows = yield* repeatable(sql, "Projection.payments", sql.unsafe<Place>(pageText, [Number(bucket), uuid, limit + 1]))
+    const last = rows.length > limit ? rows[limit - 1] : undefined
+    return {
+      data: rows.slice(0, limit).map(paymentIdOf),
+      nextCursor: last === undefined ? undefined : `${last.bucket}_${last.payment}`
+    }
+  })
+
+type HeadAndEvent = { readonly head: number | null } & (EventRow | { readonly version: null })
+
+const hasEvent = (row: HeadAndEvent): row is HeadAndEvent & EventRow => row.version !== null
+
+interface Folded {
+  readonly payment: Payment
+  readonly hasHead: boolean
+}
+
+/** The payment as its events say. Its head has the version of its last event, or is gone. */
+const fold = Effect.fnUntraced(function* (sql: SqlClient, id: PaymentId) {
+  const rows = yield* repeatable(
+    sql,
+    "Projection.fold",
+    sql.unsafe<HeadAndEvent>(
+      `select (select p.version from aegispay.payments p where p.bucket = $1::int and p.id = $2::uuid) as head, ${eventColumns}
+       from (select) one left join aegispay.events e on e.bucket = $1::int and e.payment = $2::uuid order by e.version`,
+      [bucketOfPayment(id), uuidOfPayment(id)]
+    )
+  )
+  const events = yield* readAll(rows.filter(hasEvent), (row) => storedEventOf("Projection.fold", row))
+  const payment = yield* Effect.fromResult(replay(id, events))
+  const head = rows[0]?.head ?? undefined
+  if (payment._tag === "New" || (head !== undefined && head !== payment.version)) {
+    return yield* new EventContinuityError({ paymentId: id, expectedVersion: payment.version, actualVersion: head ?? 0 })
+  }
+  return { payment, hasHead: head !== undefined } satisfies Folded
+})
+
+interface StoredRow {
+  readonly tenant: string
+  readonly status: string
+  readonly view: string
+  readonly created_at: bigint
+  readonly updated_at: bigint
+  readonly open: string
+}
+
+/** The projection, if the head still has the version that was folded. */
+const storedText = `
+  select p.tenant, p.status, p.view, p.created_at, p.updated_at,
+    (select coalesce(json_agg(json_build_array(o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at) order by o.operation), '[]')::text
+     from aegispay.open_operations o where o.bucket = p.bucket and o.payment = p.id) as open
+  from aegispay.payments p where p.bucket = $1::int and p.id = $2::uuid and p.version = $3::int`
+
+const openOf = (payment: Payment) =>
+  openOperations(payment).map((operation) => {
+    const { account, gateway, kind, number } = operation.intent
+    return [number, gateway, account, kind, statusOfOperation(operation), operation.intendedAt] as const
+  })
+
+/** The parts that differ; `undefined`: a commit came in between. */
+const differences = Effect.fnUntraced(function* (sql: SqlClient, { hasHead, payment }: Folded) {
+  if (!hasHead) return ["payment"] satisfies ReadonlyArray<ProjectionPart>
+  const [row] = yield* repeatable(
+    sql,
+    "Projection.compare",
+    sql.unsafe<StoredRow>(storedText, [bucketOfPayment(payment.id), uuidOfPayment(payment.id), payment.version])
+  )
+  if (row === undefined) return undefined
+  const view = ofPayment(payment)
+  const parts: ReadonlyArray<readonly [ProjectionPart, boolean]> = [
+    ["tenant", row.tenant === view.tenant],
+    ["status", row.status === view.status],
+    ["view", row.view === storedViewOf(view)],
+    ["createdAt", row.created_at === BigInt(view.createdAt)],
+    ["updatedAt", row.updated_at === BigInt(view.updatedAt)],
+    ["openOperations", JSON.stringify(JSON.parse(row.open)) === JSON.stringify(openOf(payment))]
+  ]
+  return parts.flatMap(([part, same]) => (same ? [] : [part]))
+})
+
+/** The statement that writes a projection; it answers one row, or none where the head has moved on. */
+const rewrite = ({ hasHead, payment }: Folded) => {
+  const parameters: Array<unknown> = []
+  const bind = (value: unknown, type: string) => `$${parameters.push(value)}::${type}`
+  const bindMany = (values: ReadonlyArray<unknown>, oid: number, type: string) =>
+    `$${parameters.push(Result.getOrThrow(PgTypes.array(values, oid)))}::${type}[]`
+  const view = ofPayment(payment)
+  const bucket = bind(bucketOfPayment(payment.id), "int")
+  const uuid = bind(uuidOfPayment(payment.id), "uuid")
+  const version = bind(payment.version, "int")
+  const values = {
+    tenant: bind(view.tenant, "text"),
+    status: bind(view.status, "text"),
+    view: bind(storedViewOf(view), "text"),
+    created_at: bind(BigInt(view.createdAt), "bigint"),
+    updated_at: bind(BigInt(view.updatedAt), "bigint")
+  }
+  const gate = hasHead
+    ? `update aegispay.payments p set ${Object.entries(values)
+        .map(([column, value]) => `${column} = ${value}`)
+        .join(", ")}
+       where p.bucket = ${bucket} and p.id = ${uuid} and p.version = ${version} returning p.bucket, p.id`
+    : `insert into aegispay.payments (bucket, id, version, ${Object.keys(values).join(", ")})
+       values (${bucket}, ${uuid}, ${version}, ${Object.values(values).join(", ")}) on conflict do nothing returning bucket, id`
+  const open = openOf(payment)
+  const { int4, int8, text } = PgTypes.OID
+  const numbers = bindMany(
+    open.map(([number]) => number),
+    int4,
+    "int"
+  )
+  const texts = ([1, 2, 3, 4] as const).map((column) =>
+    bindMany(
+      open.map((row) => row[column]),
+      text,
+      "text"
+    )
+  )
+  const openedAt = bindMany(
+    open.map((row) => BigInt(row[5])),
+    int8,
+    "bigint"
+  )
+  const columns = "gateway, account, kind, status, opened_at"
+  return {
+    parameters,
+    text: `with gate as (${gate}),
+      gone as (delete from aegispay.open_operations o using gate g
+        where o.bucket = g.bucket and o.payment = g.id and o.operation <> all(${numbers})),
+      written as (insert into aegispay.open_operations (bucket, payment, operation, ${columns})
+        select g.bucket, g.id, o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at
+        from gate g, unnest(${numbers}, ${texts.join(", ")}, ${openedAt}) as o(operation, ${columns})
+        on conflict (bucket, payment, operation) do update set gateway = excluded.gateway, account = excluded.account,
+          kind = excluded.kind, status = excluded.status, opened_at = excluded.opened_at)
+      select id from gate`
+  }
+}
+
+/** Folds again until nothing was committed in between. `undefined` from `attempt`: something was. */
+const settled = <A, E>(id: PaymentId, attempt: Effect.Effect<A | undefined, E>): Effect.Effect<A, E | EventStoreError> =>
+  Effect.gen(function* () {
+    for (let folds = 0; folds < maxFolds; folds++) {
+      const result = yield* attempt
+      if (result !== undefined) return result
+    }
+    return yield* new EventStoreError({
+      operation: "Projection",
+      reason: { _tag: "Unavailable", detail: `payment ${id} was committed to all the time; try again` }
+    })
+  })
+
+/** The projection on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
+export const layer: Layer.Layer<Projection, never, SqlClient> = Layer.effect(
+  Projection,
+  Effect.map(SqlClient, (client) => {
+    const sql = client.withoutTransforms()
+    const compare = Effect.fn("Projection.compare")((id: PaymentId) =>
+      settled(
+        id,
+        Effect.flatMap(fold(sql, id), (folded) => differences(sql, folded))
+      )
+    )
+    const rebuildOnce = Effect.fnUntraced(function* (id: PaymentId) {
+      const folded = yield* fold(sql, id)
+      const parts = yield* differences(sql, folded)
+      if (parts === undefined || parts.length === 0) return parts
+      const { parameters, text } = rewrite(folded)
+      const written = yield* repeatable(sql, "Projection.rebuild", sql.unsafe(text, parameters))
+      return written.length === 0 ? undefined : parts
+    })
+    return Projection.of({
+      payments: makePayments(sql),
+      compare,
+      rebuild: Effect.fn("Projection.rebuild")((id: PaymentId) => settled(id, rebuildOnce(id)))
+    })
+  })
+)

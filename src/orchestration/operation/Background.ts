@@ -1,0 +1,87 @@
+/**
+ * The scope of the service: calls and outcome commits go on here when their caller has gone (rule 16).
+ *
+ * Work runs outside any transaction of its caller. When the service is closed it waits for the work in hand, up to a limit; what
+ * is cut off then is found by recovery, like after a crash.
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import type { PaymentId } from "../../domain/payment/Ids.ts"
+import type { Payment } from "../../domain/payment/State.ts"
+import { HostTransaction } from "../../services/HostTransaction.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { Settings } from "../../services/Settings.ts"
+
+/** Work on one payment, and the answer its callers wait for. */
+export type Answering = Deferred.Deferred<Payment>
+
+/**
+ * - `run`: works on a payment in the scope of the service. The callers' answer is completed by the work, and at its end at the
+ *   latest; `fallback` is the answer when the work dies.
+ * - `answering`: the answer that is being worked on in this process, if any.
+ * - `unstored`: how many outcomes wait for the database now.
+ * - `whileUnstored`: counts an outcome as waiting while an effect runs.
+ */
+export class Background extends Context.Service<
+  Background,
+  {
+    readonly run: <R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, never, R>) => Effect.Effect<Answering, never, R>
+    readonly answering: (id: PaymentId) => Answering | undefined
+    readonly unstored: () => number
+    readonly whileUnstored: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  }
+>()("aegispay/orchestration/operation/Background") {}
+
+/** The scope ends with the layer's. */
+export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effect(
+  Background,
+  Effect.gen(function* () {
+    const transaction = yield* HostTransaction
+    const settings = yield* Settings
+    const fibers = yield* FiberSet.make<Payment>()
+    const inFlight = new Map<PaymentId, Answering>()
+    let unstored = 0
+    yield* Effect.addFinalizer(() =>
+      FiberSet.awaitEmpty(fibers).pipe(
+        Effect.timeoutOrElse({
+          duration: Duration.millis(settings.sendWindowMillis + settings.storeWaitMillis),
+          orElse: () => Effect.logWarning(`${inFlight.size} payments were still in progress at shutdown; recovery will find them`)
+        })
+      )
+    )
+    return Background.of({
+      run: <R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, never, R>) =>
+        Effect.gen(function* () {
+          const context = yield* Effect.context<R>()
+          const answer = yield* Deferred.make<Payment>()
+          inFlight.set(payment.id, answer)
+          const guarded = transaction.outside(work(answer)).pipe(
+            Effect.provideContext(context),
+            Effect.catchDefect((defect) =>
+              Effect.as(Effect.logError(`work on payment ${payment.id} died; recovery will finish it`, defect), payment)
+            ),
+            Effect.tap((result) => Deferred.succeed(answer, result))
+          )
+          const fiber = yield* FiberSet.run(fibers, guarded)
+          // After the end of the service nothing runs any more, not even what completes the answer.
+          fiber.addObserver(() => {
+            Deferred.doneUnsafe(answer, Effect.succeed(payment))
+            if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
+          })
+          return answer
+        }),
+      answering: (id) => inFlight.get(id),
+      unstored: () => unstored,
+      whileUnstored: (effect) =>
+        Effect.acquireUseRelease(
+          Effect.suspend(() => Metrics.unstoredOutcomes(++unstored)),
+          () => effect,
+          () => Effect.suspend(() => Metrics.unstoredOutcomes(--unstored))
+        )
+    })
+  })
+)

@@ -1,0 +1,217 @@
+/**
+ * What an answer leads to: the settled outcome and the step that follows from it, in one commit.
+ *
+ * Every truth about an operation comes through here, whatever its source. It is judged against the payment as it is; after a
+ * version conflict it is judged again (rule 10), so a fact is merged and a decision that no longer holds is not taken.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Operation } from "../../domain/operation/Operation.ts"
+import { type Evidence, settle } from "../../domain/operation/Settle.ts"
+import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
+import { decide } from "../../domain/payment/Decide.ts"
+import type { NewEvent, PaymentEvent, Source } from "../../domain/payment/Event.ts"
+import type { GatewayName, OperationNumber } from "../../domain/payment/Ids.ts"
+import { type NextStep, nextStep } from "../../domain/payment/NextStep.ts"
+import { answering } from "../../domain/payment/Record.ts"
+import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
+import type { CommitResult, EventStoreError, Fence } from "../../services/EventStore.ts"
+import { Gateways } from "../../services/Gateway.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { Settings } from "../../services/Settings.ts"
+import type { HeldPermission } from "./GatewayCall.ts"
+import * as Journal from "./Journal.ts"
+import { termsOf } from "../routing/RouteSelection.ts"
+
+/** An operation this process has just been permitted to send. */
+export interface Started {
+  readonly operation: OperationNumber
+  readonly permission: HeldPermission
+}
+
+/** The payment after the conclusion, and the operation that was started with it, if any. */
+export interface Conclusion {
+  readonly payment: Payment
+  readonly started: Started | undefined
+}
+
+/** A truth about an operation. `observedAt`: database time when it was asked or answered. */
+export interface Truth {
+  readonly operation: OperationNumber
+  readonly evidence: Evidence
+  readonly source: Source
+  readonly observedAt: number
+}
+
+/** A later failure of a capture or refund, a dispute, or a person's word: the decider judges it. `observedAt`: database time. */
+export interface Report {
+  readonly command: Extract<Command, { _tag: "ReportFailure" | "ReportDispute" | "ResolveByPerson" }>
+  readonly observedAt: number
+}
+
+/**
+ * How a commit is carried out when the store is in trouble. The same stamped events are passed again, so that a repetition is
+ * recognised (rule 9).
+ */
+export type Persist = <A, R>(commit: Effect.Effect<A, EventStoreError, R>) => Effect.Effect<A, EventStoreError, R>
+
+/** Records a truth and takes the next step. */
+export const conclude = Effect.fnUntraced(function* (options: {
+  readonly payment: Payment
+  readonly truth: Truth | Report
+  readonly persist: Persist
+  readonly lease?: Fence
+}) {
+  const { truth } = options
+  let payment = options.payment
+  for (;;) {
+    const events = yield* eventsOf(payment, truth)
+    if (events.length === 0) return { payment, started: undefined } satisfies Conclusion
+    const stamped = yield* Journal.stamp(payment, events)
+    const fence = options.lease === undefined || isFact(events) ? {} : { lease: options.lease }
+    const { result, times } = yield* options.persist(Journal.commit({ payment, events: stamped, ...fence }))
+    yield* Metrics.committed(result._tag)
+    if (result._tag === "Committed") {
+      yield* Metrics.recorded({ before: payment, after: result.payment, events })
+      return { payment: result.payment, started: startedBy({ result, times }, stamped) } satisfies Conclusion
+    }
+    if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
+    payment = yield* options.persist(
+      Journal.load({ id: payment.id }).pipe(
+        Effect.catchTag("PaymentNotFound", (error) => Effect.die(error)),
+        Effect.catchTag("EventContinuityError", (error) => Effect.die(error))
+      )
+    )
+  }
+})
+
+/** Facts pass every fence: charged and refunded by name (rule 10). */
+const isFact = (events: ReadonlyArray<PaymentEvent>): boolean => events.some((event) => event._tag === "OperationSucceeded")
+
+const eventsOf = Effect.fnUntraced(function* (payment: Payment, truth: Truth | Report) {
+  const recorded = "command" in truth ? decided(payment, truth.command) : settled(payment, truth)
+  if (recorded === undefined) return []
+  const settings = yield* Settings
+  const after = yield* Journal.existing(Journal.fold(payment, recorded, truth.observedAt))
+  const step = nextStep(after, { policy: settings.policy, now: truth.observedAt })
+  return [...recorded, ...(yield* eventsOfStep(after, step, truth.observedAt))]
+})
+
+/** The events of a truth as it is judged now; `undefined` for an operation that the payment does not have. */
+const settled = (payment: Payment, truth: Truth): ReadonlyArray<PaymentEvent> | undefined => {
+  // What was asked is about the PSP's object, so it is judged by the operation that has the object now.
+  const operation = truth.evidence._tag === "Asked" ? answering(payment, truth.operation) : operationOf(payment, truth.operation)
+  if (operation === undefined) return undefined
+  return decided(payment, {
+    _tag: "RecordSettlement",
+    operation: operation.intent.number,
+    settlement: settle(operation, truth.evidence),
+    source: truth.source,
+    observedAt: truth.observedAt
+  })
+}
+
+const decided = (payment: Payment, command: Command): ReadonlyArray<PaymentEvent> => Result.getOrElse(decide(command, payment), () => [])
+
+/**
+ * The events of a step. One that cannot be started, because its gateway or account is not configured any more, goes to a person:
+ * nothing of the payment is open then, so no recovery would come back to it.
+ */
+const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: NextStep, now: number) {
+  switch (step._tag) {
+    case "Rest":
+      return []
+    case "End":
+      return decided(payment, { _tag: "EndPayment", after: step.after, as: step.as })
+    case "Review":
+      return decided(payment, { _tag: "OpenReview", operation: step.operation, reason: "unresolvable", evidence: step.evidence })
+    case "FailOver": {
+      const next = yield* nextGateway(payment, step.tried)
+      if (next === undefined) return decided(payment, { _tag: "EndPayment", after: step.after, as: "failed" })
+      return decided(payment, { _tag: "FailOver", after: step.after, terms: next, now, stepUp: false })
+    }
+    case "StepUp": {
+      const terms = yield* termsFor(step.gateway)
+      const started = terms === undefined ? [] : decided(payment, { _tag: "FailOver", after: step.after, terms, now, stepUp: true })
+      return started.length > 0 ? started : decided(payment, { _tag: "EndPayment", after: step.after, as: "failed" })
+    }
+    case "Close":
+    case "Cancel":
+    case "Reverse": {
+      const terms = yield* termsFor(step.gateway)
+      const started = terms === undefined ? [] : decided(payment, commandOf(step, terms))
+      if (started.length > 0) return started
+      const operation = step._tag === "Cancel" ? lastCharge(payment)?.intent.number : step.operation
+      if (operation === undefined) return []
+      const evidence = `${step._tag.toLowerCase()} could not be started: the account of gateway ${step.gateway} is not configured`
+      yield* Effect.logError(`payment ${payment.id}: ${evidence}`)
+      return decided(payment, { _tag: "OpenReview", operation, reason: "unresolvable", evidence })
+    }
+  }
+})
+
+const commandOf = (step: Extract<NextStep, { _tag: "Close" | "Cancel" | "Reverse" }>, terms: GatewayTerms): Command => {
+  switch (step._tag) {
+    case "Close":
+      return { _tag: "CloseDeclined", operation: step.operation, terms }
+    case "Cancel":
+      return { _tag: "CancelPayment", purpose: "cancel", terms }
+    case "Reverse":
+      return { _tag: "ReverseLate", operation: step.operation, terms }
+  }
+}
+
+const termsFor = Effect.fnUntraced(function* (name: GatewayName) {
+  const gateways = yield* Gateways
+  const settings = yield* Settings
+  return yield* gateways.get(name).pipe(
+    Effect.map((gateway) => termsOf(gateway, settings.sendWindowMillis)),
+    Effect.catchTag("GatewayNotConfigured", () => Effect.succeed(undefined))
+  )
+})
+
+/** The best gateway of the plan stored with the payment's first intent that was not tried and is still configured. */
+const nextGateway = Effect.fnUntraced(function* (payment: Payment, tried: ReadonlyArray<GatewayName>) {
+  const plan = payment.operations[0]?.intent.decision?.ranked ?? []
+  for (const candidate of plan) {
+    if (tried.includes(candidate.gateway)) continue
+    const terms = yield* termsFor(candidate.gateway)
+    if (terms !== undefined) return terms
+  }
+  return undefined
+})
+
+/** The permission that a commit granted to this process, if it did. */
+export const startedBy = (
+  journaled: { readonly result: Extract<CommitResult, { _tag: "Committed" }>; readonly times: Journal.CommitTimes },
+  events: ReadonlyArray<NewEvent>
+): Started | undefined => {
+  const granting = events.findLast(({ event }) => event._tag === "OperationIntended" || event._tag === "ResendPermitted")?.event
+  if (granting?._tag !== "OperationIntended" && granting?._tag !== "ResendPermitted") return undefined
+  const number = granting._tag === "OperationIntended" ? granting.intent.number : granting.operation
+  const sendWindowMillis = granting._tag === "OperationIntended" ? granting.intent.protection.sendWindowMillis : granting.sendWindowMillis
+  const operation = operationOf(journaled.result.payment, number)
+  if (operation === undefined) return undefined
+  const index = operation.permissions.length - 1
+  const recordedAt = (operation.permissions[index]?.sendBefore ?? 0) - sendWindowMillis
+  return {
+    operation: number,
+    permission: {
+      index,
+      recordedAt,
+      sendWindowMillis: Math.min(sendWindowMillis, keyHoldsFor(operation, recordedAt)),
+      times: journaled.times
+    }
+  }
+}
+
+/**
+ * How long after its permission a request may be sent for the gateway's key window to hold its late arrival (rule 12). The permission
+ * was judged before it was committed; a commit that took long leaves less of it.
+ */
+const keyHoldsFor = (operation: Operation, recordedAt: number): number => {
+  const { replayWindowMillis, settleTimeMillis } = operation.intent.protection
+  return operation.permissions.length === 1
+    ? Number.POSITIVE_INFINITY
+    : Math.max(0, operation.intendedAt + replayWindowMillis - settleTimeMillis - recordedAt)
+}

@@ -1,0 +1,126 @@
+/**
+ * Carries out an operation that this process was permitted to send, and everything that follows from its outcome: the next
+ * gateway, closing what a decline left open, ending the payment. Runs in the scope of the service.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { isChargeKind } from "../../domain/operation/Operation.ts"
+import type { Source } from "../../domain/payment/Event.ts"
+import { operationOf, type Payment } from "../../domain/payment/State.ts"
+import * as Presets from "../../domain/Presets.ts"
+import * as CrashPoint from "../../services/CrashPoint.ts"
+import type { EventStoreError, Fence } from "../../services/EventStore.ts"
+import { Gateways } from "../../services/Gateway.ts"
+import { Settings } from "../../services/Settings.ts"
+import { type Answering, Background } from "./Background.ts"
+import { conclude, type Conclusion, type Persist, type Started } from "./Conclude.ts"
+import * as GatewayCall from "./GatewayCall.ts"
+
+/** Calls, records, and goes on until nothing is left that this process may start. */
+export const drive = Effect.fnUntraced(function* (options: {
+  readonly payment: Payment
+  readonly started: Started
+  readonly source: Source
+  readonly persist: Persist
+  readonly lease?: Fence
+}) {
+  let current: Conclusion = { payment: options.payment, started: options.started }
+  while (current.started !== undefined) current = yield* driveOne(current.payment, current.started, options)
+  return current.payment
+})
+
+const driveOne = Effect.fnUntraced(function* (
+  payment: Payment,
+  started: Started,
+  options: { readonly source: Source; readonly persist: Persist; readonly lease?: Fence }
+) {
+  const gateways = yield* Gateways
+  const operation = operationOf(payment, started.operation)
+  if (operation === undefined) return { payment, started: undefined } satisfies Conclusion
+  const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
+  if (gateway._tag === "None" || gateway.value.account !== operation.intent.account) {
+    yield* Effect.logError(
+      `payment ${payment.id}: the account of gateway ${operation.intent.gateway} is not configured; operation ${started.operation} stays open`
+    )
+    return { payment, started: undefined } satisfies Conclusion
+  }
+  yield* CrashPoint.reach("operation/before-call")
+  const attempts = yield* GatewayCall.call({
+    gateway: gateway.value,
+    payment: payment.id,
+    operation,
+    permission: started.permission,
+    notAfter: isChargeKind(operation.intent.kind) ? payment.completeBefore : undefined,
+    retryNotSent: !isChargeKind(operation.intent.kind) || !hasAlternative(payment)
+  })
+  yield* CrashPoint.reach("operation/after-call")
+  const concluded = yield* conclude({
+    payment,
+    truth: {
+      operation: started.operation,
+      evidence: { _tag: "Sent", permission: started.permission.index, attempts },
+      source: options.source,
+      observedAt: yield* GatewayCall.databaseTime(started.permission)
+    },
+    persist: options.persist,
+    ...(options.lease === undefined ? {} : { lease: options.lease })
+  })
+  yield* CrashPoint.reach("operation/after-outcome")
+  return concluded
+})
+
+const hasAlternative = (payment: Payment): boolean => {
+  const plan = payment.operations[0]?.intent.decision?.ranked ?? []
+  const tried = new Set(payment.operations.map((operation) => operation.intent.gateway))
+  return plan.some((candidate) => !tried.has(candidate.gateway))
+}
+
+/**
+ * Keeps an outcome while the database is away: repeats the commit with backoff until it is stored (rule 16). When that takes
+ * longer than a caller should wait, the caller is told what is durable.
+ */
+export const keepTrying = Effect.fnUntraced(function* (durable: Payment, answer: Answering) {
+  const background = yield* Background
+  const settings = yield* Settings
+  const persist: Persist = (commit) =>
+    Effect.gen(function* () {
+      const issuedAt = yield* Clock.currentTimeMillis
+      return yield* Effect.catchTag(commit, "EventStoreError", (error) =>
+        Effect.gen(function* () {
+          if (!error.isRetryable) return yield* error
+          yield* Effect.logWarning(`payment ${durable.id}: the outcome cannot be stored, trying again: ${error.message}`)
+          const left = settings.storeWaitMillis - ((yield* Clock.currentTimeMillis) - issuedAt)
+          const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
+            Effect.andThen(Deferred.succeed(answer, durable)),
+            Effect.andThen(Effect.never)
+          )
+          return yield* background.whileUnstored(Effect.raceFirst(repeat(commit), toldMeanwhile))
+        })
+      )
+    })
+  return persist
+})
+
+/** Presets `outcomes`: 100 ms doubled, capped, without end while a repetition may work. */
+const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, EventStoreError, R>) {
+  for (let retry = 0; ; retry++) {
+    const delay = Math.min(Presets.outcomes.retryBaseMillis.value * 2 ** Math.min(retry, 10), Presets.outcomes.retryCapMillis.value)
+    yield* Effect.sleep(Duration.millis(delay))
+    const result = yield* Effect.result(commit)
+    if (result._tag === "Success") return result.success
+    if (!result.failure.isRetryable) return yield* result.failure
+  }
+})
+
+/** Drives an operation in the scope of the service; its callers wait for the answer. */
+export const driveInBackground = Effect.fnUntraced(function* (payment: Payment, started: Started) {
+  const background = yield* Background
+  return yield* background.run(payment, (answer) =>
+    keepTrying(payment, answer).pipe(
+      Effect.flatMap((persist) => drive({ payment, started, source: "response", persist })),
+      Effect.orDie
+    )
+  )
+})

@@ -1,0 +1,185 @@
+/**
+ * Creating and charging a payment, and preparing one inside a host's transaction.
+ *
+ * Key look-up, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit (outcome). A
+ * payment that succeeds at once has two commits.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Money } from "../../domain/Money.ts"
+import { decide } from "../../domain/payment/Decide.ts"
+import type { CaptureMethod, Customer, Metadata, PaymentDetails } from "../../domain/payment/Event.ts"
+import { bucketOf, type IdempotencyKey, makePaymentId, OperationNumber, type TenantId } from "../../domain/payment/Ids.ts"
+import type { PaymentMethod } from "../../domain/payment/PaymentMethod.ts"
+import { initial, type Payment } from "../../domain/payment/State.ts"
+import * as View from "../../domain/payment/View.ts"
+import * as CrashPoint from "../../services/CrashPoint.ts"
+import { EventStoreError } from "../../services/EventStore.ts"
+import { Gateways } from "../../services/Gateway.ts"
+import { CallInsideTransaction, HostTransaction } from "../../services/HostTransaction.ts"
+import { Ids } from "../../services/Ids.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { Settings } from "../../services/Settings.ts"
+import { type Answering, Background } from "../operation/Background.ts"
+import { type Started, startedBy } from "../operation/Conclude.ts"
+import { driveInBackground } from "../operation/Drive.ts"
+import { NotAccepting } from "./Errors.ts"
+import * as Idempotency from "./Idempotency.ts"
+import * as Journal from "../operation/Journal.ts"
+import * as RouteSelection from "../routing/RouteSelection.ts"
+
+/** A payment to be charged. */
+export interface ChargeRequest {
+  readonly tenant: TenantId
+  /** The caller's idempotency key. */
+  readonly key: IdempotencyKey
+  readonly amount: Money
+  readonly method: PaymentMethod
+  /** Default `automatic`. */
+  readonly captureMethod?: CaptureMethod
+  readonly customer?: Customer
+  /** Where the customer comes back to after an action. */
+  readonly returnUrl?: string
+  /** The customer is not there: a merchant-initiated payment with a stored method. Default false. */
+  readonly offSession?: boolean
+  readonly metadata?: Metadata
+}
+
+/** Refuses to go on inside a host's transaction: a defect of the caller (rule 15). */
+export const outsideTransaction = Effect.fnUntraced(function* (program: string) {
+  const transaction = yield* HostTransaction
+  if (yield* transaction.isOpen) return yield* Effect.die(new CallInsideTransaction({ program }))
+})
+
+/** Refuses new intents while too many outcomes wait for the database (rule 16). */
+export const accepting = Effect.fnUntraced(function* () {
+  const background = yield* Background
+  const settings = yield* Settings
+  const unstored = background.unstored()
+  if (unstored >= settings.maxUnstoredOutcomes) return yield* new NotAccepting({ unstored })
+})
+
+/** The answer to whoever waits: the payment when its work has come to rest. Being interrupted ends only the wait. */
+export const waitFor = (answering: Answering, operation: OperationNumber | undefined) =>
+  Effect.map(Deferred.await(answering), (payment): Idempotency.Answer => ({ payment: View.ofPayment(payment), operation, replayed: false }))
+
+/** Creates a payment and charges it. Dies with `CallInsideTransaction` inside a host's transaction. */
+export const charge = Effect.fn("Charge.charge")(function* (request: ChargeRequest) {
+  yield* outsideTransaction("Charge.charge")
+  const begun = yield* begin(request, driveInBackground)
+  return begun._tag === "Replayed" ? begun.answer : yield* waitFor(begun.value, firstOperation)
+})
+
+/**
+ * Joins the host's transaction: payment, claim and first intent become durable with the host's own rows, or not at all. Calls no
+ * gateway; the call starts after the commit, and recovery makes up for a crash in between (rule 15). Outside a transaction it
+ * commits and starts the call at once, without waiting for it.
+ */
+export const prepare = Effect.fn("Charge.prepare")(function* (request: ChargeRequest) {
+  const begun = yield* begin(request, startAfterCommit)
+  return begun._tag === "Replayed" ? begun.answer : begun.value
+})
+
+const startAfterCommit = Effect.fnUntraced(function* (payment: Payment, started: Started) {
+  const transaction = yield* HostTransaction
+  const context = yield* Effect.context<Effect.Services<ReturnType<typeof driveInBackground>>>()
+  const callback = Effect.andThen(CrashPoint.reach("prepare/after-host-commit"), driveInBackground(payment, started))
+  yield* transaction.afterCommit(callback.pipe(Effect.asVoid, Effect.provideContext(context)))
+  return { payment: View.ofPayment(payment), operation: firstOperation, replayed: false } satisfies Idempotency.Answer
+})
+
+const firstOperation = OperationNumber.make(1)
+
+type Begun<A> = { readonly _tag: "Begun"; readonly value: A } | { readonly _tag: "Replayed"; readonly answer: Idempotency.Answer }
+
+/**
+ * The first commit: payment, claim and intent, and what follows it at once; or the answer of the request that had the key before.
+ * Between the commit and what follows it a caller that leaves is not noticed (rule 16).
+ */
+const begin = Effect.fnUntraced(function* <A, E, R>(
+  request: ChargeRequest,
+  onBegun: (payment: Payment, started: Started) => Effect.Effect<A, E, R>
+) {
+  const keyed = { tenant: request.tenant, key: request.key, fingerprint: yield* fingerprintOf(request) }
+  const known = yield* Idempotency.lookUp(keyed)
+  if (Option.isSome(known)) return { _tag: "Replayed", answer: known.value } satisfies Begun<A>
+  yield* accepting()
+  const details = detailsOf(request, yield* Settings)
+  const decision = yield* RouteSelection.select(details)
+  const terms = yield* firstTerms(decision)
+  const state = initial(yield* newId(request))
+  const events = yield* Effect.fromResult(decide({ _tag: "InitiatePayment", details, terms, decision }, state))
+  const stamped = yield* Journal.stamp(state, events)
+  const claim = { ...keyed, command: "charge", operation: firstOperation } as const
+  const committed = yield* Effect.uninterruptible(
+    Effect.gen(function* () {
+      const { result, times } = yield* Journal.commit({ payment: state, events: stamped, claim })
+      yield* Metrics.committed(result._tag)
+      if (result._tag !== "Committed") return result
+      const started = startedBy({ result, times }, stamped)
+      if (started === undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
+      yield* CrashPoint.reach("charge/after-intent")
+      return { _tag: "Begun", value: yield* onBegun(result.payment, started) } satisfies Begun<A>
+    })
+  )
+  switch (committed._tag) {
+    case "Begun":
+      return committed
+    case "KeyTaken":
+      return { _tag: "Replayed", answer: yield* Idempotency.answerOf(committed.claim, keyed) } satisfies Begun<A>
+    case "VersionConflict":
+    case "LeaseLost":
+      return yield* new EventStoreError({
+        operation: "Charge.charge",
+        reason: { _tag: "Corrupt", detail: `new payment ${state.id} already has events` }
+      })
+  }
+})
+
+/** Card data is left out: brand, BIN and fingerprint describe the card, not the request. */
+const fingerprintOf = (request: ChargeRequest) => {
+  const { amount, captureMethod, customer, metadata, method, offSession, returnUrl } = request
+  const { references, token, type } = method
+  return Idempotency.fingerprint("charge", {
+    amount,
+    captureMethod: captureMethod ?? "automatic",
+    customer,
+    metadata: metadata ?? {},
+    method: { type, references, token },
+    offSession: offSession ?? false,
+    returnUrl
+  })
+}
+
+const detailsOf = (
+  request: ChargeRequest,
+  settings: { readonly completeWithinPresentMillis: number; readonly completeWithinAbsentMillis: number }
+): PaymentDetails => {
+  const customerPresent = request.offSession !== true
+  return {
+    tenant: request.tenant,
+    amount: request.amount,
+    captureMethod: request.captureMethod ?? "automatic",
+    method: request.method,
+    ...(request.customer === undefined ? {} : { customer: request.customer }),
+    ...(request.returnUrl === undefined ? {} : { returnUrl: request.returnUrl }),
+    customerPresent,
+    metadata: request.metadata ?? {},
+    completeWithinMillis: customerPresent ? settings.completeWithinPresentMillis : settings.completeWithinAbsentMillis
+  }
+}
+
+const firstTerms = Effect.fnUntraced(function* (decision: Effect.Success<ReturnType<typeof RouteSelection.select>>) {
+  const gateways = yield* Gateways
+  const settings = yield* Settings
+  const first = decision.ranked[0]
+  if (first === undefined) return yield* Effect.die(new Error("a plan without a gateway"))
+  return RouteSelection.termsOf(yield* Effect.orDie(gateways.get(first.gateway)), settings.sendWindowMillis)
+})
+
+const newId = Effect.fnUntraced(function* (request: ChargeRequest) {
+  const ids = yield* Ids
+  const [uuid = ""] = yield* ids.uuids(1)
+  return makePaymentId({ bucket: bucketOf({ tenant: request.tenant, key: request.key }), uuid })
+})

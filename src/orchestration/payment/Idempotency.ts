@@ -1,0 +1,118 @@
+/**
+ * Idempotency keys: the look-up that comes before everything else, and waiting for the request in progress (rule 11).
+ *
+ * The same key with the same request returns the payment as it is now; the first request is awaited while it is running. The
+ * same key with another request is refused. A key is never run again.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { IdempotencyKey, OperationNumber, TenantId } from "../../domain/payment/Ids.ts"
+import type { PaymentView } from "../../domain/payment/View.ts"
+import * as Presets from "../../domain/Presets.ts"
+import type { CommandName, StoredClaim } from "../../services/EventStore.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { PaymentRepository } from "../../services/PaymentRepository.ts"
+import { RequestFingerprint } from "../../services/RequestFingerprint.ts"
+import { Settings } from "../../services/Settings.ts"
+import { Background } from "../operation/Background.ts"
+import { IdempotencyKeyReused, PaymentNotFound, RequestInProgress } from "./Errors.ts"
+
+/** A money command's answer: the payment as it is now. */
+export interface Answer {
+  readonly payment: PaymentView
+  /** The operation this command started; `undefined` where it started none. */
+  readonly operation: OperationNumber | undefined
+  /** The key was used before: this is the first request's payment. */
+  readonly replayed: boolean
+}
+
+/** Whose key it is and what was asked under it. */
+export interface KeyedRequest {
+  readonly tenant: TenantId
+  readonly key: IdempotencyKey
+  readonly fingerprint: string
+}
+
+/** How often the projection is looked at while another process works on the request. */
+const pollMillis = 100
+
+/** The digest of a command: its name and its canonical content, keys sorted. */
+export const fingerprint = Effect.fnUntraced(function* (command: CommandName, content: unknown) {
+  const digest = yield* RequestFingerprint
+  return yield* digest.of(`${command} ${canonical(content)}`)
+})
+
+/** JSON with sorted keys and without `undefined`; bigints as decimal strings. */
+export const canonical = (value: unknown): string => {
+  if (typeof value === "bigint") return `"${value}"`
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
+  if (typeof value === "object" && value !== null) {
+    const entries = Object.entries(value).filter(([, field]) => field !== undefined)
+    return `{${entries
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`)
+      .join(",")}}`
+  }
+  return JSON.stringify(value) ?? "null"
+}
+
+/** The answer of the first request with this key, awaited if need be; none when the key is new. */
+export const lookUp = Effect.fnUntraced(function* (request: KeyedRequest) {
+  const repository = yield* PaymentRepository
+  const claim = yield* repository.findClaim({ tenant: request.tenant, key: request.key })
+  if (Option.isNone(claim)) {
+    yield* Metrics.idempotency("new")
+    return Option.none<Answer>()
+  }
+  return Option.some(yield* answerOf(claim.value, request))
+})
+
+/** The answer to a key that turned out to be taken. */
+export const answerOf = Effect.fnUntraced(function* (claim: StoredClaim, request: KeyedRequest) {
+  if (claim.fingerprint !== request.fingerprint) {
+    yield* Metrics.idempotency("conflict")
+    return yield* new IdempotencyKeyReused({ key: request.key })
+  }
+  yield* Metrics.idempotency("hit")
+  const settings = yield* Settings
+  const payment = yield* awaitOutcome(claim).pipe(
+    Effect.timeoutOrElse({
+      duration: Duration.millis(settings.idempotencyWaitMillis),
+      orElse: () => new RequestInProgress({ key: request.key, retryAfterMillis: Presets.idempotency.retryAfterMillis.value })
+    })
+  )
+  return { payment, operation: claim.operation, replayed: true } satisfies Answer
+})
+
+const awaitOutcome = Effect.fnUntraced(function* (claim: StoredClaim) {
+  const background = yield* Background
+  for (;;) {
+    const payment = yield* viewOf(claim)
+    if (!isInProgress(payment, claim)) return payment
+    const answering = background.answering(claim.payment)
+    // An answer that was given before its outcome could be stored is no reason to look again at once.
+    yield* answering === undefined || Deferred.isDoneUnsafe(answering)
+      ? Effect.sleep(Duration.millis(pollMillis))
+      : Effect.race(Effect.asVoid(Deferred.await(answering)), Effect.sleep(Duration.millis(pollMillis)))
+  }
+})
+
+const viewOf = Effect.fnUntraced(function* (claim: StoredClaim) {
+  const repository = yield* PaymentRepository
+  const found = yield* repository.get({ id: claim.payment })
+  return yield* Option.match(found, {
+    onNone: () => Effect.fail(new PaymentNotFound({ id: claim.payment })),
+    onSome: (payment) => Effect.succeed(payment)
+  })
+})
+
+/** The claimed operation, or for a charge any that followed it, has no answer yet. */
+const isInProgress = (payment: PaymentView, claim: StoredClaim): boolean =>
+  payment.operations.some(
+    (operation) =>
+      operation.status === "processing" &&
+      (operation.number === claim.operation ||
+        (claim.command === "charge" && operation.purpose !== "refund" && operation.purpose !== "capture"))
+  )

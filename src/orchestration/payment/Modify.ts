@@ -1,0 +1,136 @@
+/**
+ * Commands on an existing payment: confirm, capture, cancel, refund. Each claims its idempotency key in the transaction of the
+ * intent it causes (rule 11), and is decided again when somebody else changed the payment meanwhile.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { Money } from "../../domain/Money.ts"
+import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
+import { decide } from "../../domain/payment/Decide.ts"
+import type { NewEvent } from "../../domain/payment/Event.ts"
+import { GatewayName, type IdempotencyKey, type OperationNumber, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
+import { lastCharge, type Payment } from "../../domain/payment/State.ts"
+import { charges, refundable } from "../../domain/payment/Status.ts"
+import * as View from "../../domain/payment/View.ts"
+import * as Presets from "../../domain/Presets.ts"
+import * as CrashPoint from "../../services/CrashPoint.ts"
+import { type Claim, type CommandName, EventStore } from "../../services/EventStore.ts"
+import { Gateways } from "../../services/Gateway.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { Settings } from "../../services/Settings.ts"
+import { accepting, outsideTransaction, waitFor } from "./Charge.ts"
+import { startedBy } from "../operation/Conclude.ts"
+import { driveInBackground } from "../operation/Drive.ts"
+import { TooManyConflicts } from "./Errors.ts"
+import * as Idempotency from "./Idempotency.ts"
+import * as Journal from "../operation/Journal.ts"
+import { termsOf } from "../routing/RouteSelection.ts"
+
+/** Which payment, whose, under which key. */
+export interface PaymentCommand {
+  readonly tenant: TenantId
+  readonly key: IdempotencyKey
+  readonly id: PaymentId
+}
+
+/** Continues a payment after the customer's action. */
+export const confirm = (command: PaymentCommand) =>
+  modify({ ...command, name: "confirm", content: {}, toCommand: (terms, _, now) => ({ _tag: "ConfirmPayment", terms, now }) })
+
+/** Captures an authorized amount: all that is left, or `amount`. `final` releases the rest. */
+export const capture = (command: PaymentCommand & { readonly amount?: bigint; readonly final?: boolean }) =>
+  modify({
+    ...command,
+    name: "capture",
+    content: { amount: command.amount, final: command.final },
+    toCommand: (terms, payment) => ({
+      _tag: "CapturePayment",
+      amount: moneyOf(payment, command.amount),
+      final: command.final ?? false,
+      terms
+    })
+  })
+
+/** Refunds what was captured: all that is left, or `amount`. */
+export const refund = (command: PaymentCommand & { readonly amount?: bigint }) =>
+  modify({
+    ...command,
+    name: "refund",
+    content: { amount: command.amount },
+    toCommand: (terms, payment) => ({ _tag: "RefundPayment", amount: moneyOf(payment, command.amount), terms })
+  })
+
+/** Cancels what can be cancelled, or records the wish while the outcome is awaited. */
+export const cancel = (command: PaymentCommand) =>
+  modify({ ...command, name: "cancel", content: {}, toCommand: (terms) => ({ _tag: "CancelPayment", purpose: "cancel", terms }) })
+
+const moneyOf = (payment: Payment, minor: bigint | undefined): Money | undefined =>
+  minor === undefined ? undefined : { currency: payment.details.amount.currency, minor }
+
+interface Modification extends PaymentCommand {
+  readonly name: CommandName
+  readonly content: object
+  /** `now`: database time; asked for where the command is a confirm, the time of the last event otherwise. */
+  readonly toCommand: (terms: GatewayTerms, payment: Payment, now: number) => Command
+}
+
+const modify = Effect.fn("Modify.modify")(function* (modification: Modification) {
+  const { content, id, key, name, tenant } = modification
+  yield* outsideTransaction(`Modify.${name}`)
+  const keyed = { tenant, key, fingerprint: yield* Idempotency.fingerprint(name, { ...content, id }) }
+  const known = yield* Idempotency.lookUp(keyed)
+  if (Option.isSome(known)) return known.value
+  yield* accepting()
+  const store = yield* EventStore
+  for (let attempt = 0; attempt <= Presets.conflicts.retries.value; attempt++) {
+    if (attempt > 0) yield* backOff(attempt - 1)
+    const payment = yield* Journal.load({ id, tenant })
+    const terms = yield* termsFor(payment, name)
+    const now = name === "confirm" ? yield* store.now : payment.updatedAt
+    const events = yield* Effect.fromResult(decide(modification.toCommand(terms, payment, now), payment))
+    const stamped = yield* Journal.stamp(payment, events)
+    const committed = yield* Effect.uninterruptible(
+      commitAndStart(payment, stamped, { ...keyed, command: name, operation: operationOf(stamped) })
+    )
+    if (committed._tag === "KeyTaken") return yield* Idempotency.answerOf(committed.claim, keyed)
+    if (committed._tag === "Started") return yield* waitFor(committed.answering, committed.operation)
+    if (committed._tag === "Committed") {
+      return { payment: View.ofPayment(committed.payment), operation: undefined, replayed: false } satisfies Idempotency.Answer
+    }
+  }
+  return yield* new TooManyConflicts({ id, attempts: Presets.conflicts.retries.value + 1 })
+})
+
+/** Between the commit and the start of its operation a caller that leaves is not noticed (rule 16). */
+const commitAndStart = Effect.fnUntraced(function* (payment: Payment, events: ReadonlyArray<NewEvent>, claim: Claim) {
+  const { result, times } = yield* Journal.commit({ payment, events, claim })
+  yield* Metrics.committed(result._tag)
+  const started = result._tag === "Committed" ? startedBy({ result, times }, events) : undefined
+  if (result._tag !== "Committed" || started === undefined) return result
+  yield* CrashPoint.reach("modify/after-intent")
+  const answering = yield* driveInBackground(result.payment, started)
+  return { _tag: "Started", answering, operation: started.operation } as const
+})
+
+const operationOf = (events: ReadonlyArray<NewEvent>): OperationNumber | undefined => {
+  const intended = events.find(({ event }) => event._tag === "OperationIntended")?.event
+  return intended?._tag === "OperationIntended" ? intended.intent.number : undefined
+}
+
+/** The terms of the gateway that has the charge. */
+const termsFor = Effect.fnUntraced(function* (payment: Payment, command: CommandName) {
+  const gateways = yield* Gateways
+  const settings = yield* Settings
+  const refunded = command === "refund" ? refundable(payment) : undefined
+  const name = (refunded ?? charges(payment)[0] ?? lastCharge(payment))?.intent.gateway ?? GatewayName.make("none")
+  return termsOf(yield* gateways.get(name), settings.sendWindowMillis)
+})
+
+/** Presets `conflicts`: 10 ms doubled, capped, with jitter. */
+const backOff = Effect.fnUntraced(function* (retry: number) {
+  const random = yield* Random.next
+  const delay = Math.min(Presets.conflicts.retryBaseMillis.value * 2 ** retry, Presets.conflicts.retryCapMillis.value)
+  yield* Effect.sleep(Duration.millis(Math.round(delay * (1 + Presets.conflicts.retryJitter.value * (random * 2 - 1)))))
+})

@@ -1,0 +1,122 @@
+/**
+ * The engine as one service: every program of this folder with its dependencies provided, for hosts and edges.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { CommandRefused } from "../../domain/payment/Command.ts"
+import type { StoredEvent } from "../../domain/payment/Event.ts"
+import type { PaymentId, TenantId } from "../../domain/payment/Ids.ts"
+import type { EventContinuityError } from "../../domain/payment/Replay.ts"
+import type { PaymentView } from "../../domain/payment/View.ts"
+import { EventStore, type EventStoreError } from "../../services/EventStore.ts"
+import type { Gateways, GatewayNotConfigured } from "../../services/Gateway.ts"
+import type { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
+import type { HostTransaction } from "../../services/HostTransaction.ts"
+import type { Ids } from "../../services/Ids.ts"
+import type { Lock } from "../../services/Lock.ts"
+import { PaymentRepository } from "../../services/PaymentRepository.ts"
+import type { RequestFingerprint } from "../../services/RequestFingerprint.ts"
+import * as Background from "../operation/Background.ts"
+import * as Charge from "./Charge.ts"
+import {
+  type IdempotencyKeyReused,
+  type NotAccepting,
+  type NoUsableGateway,
+  PaymentNotFound,
+  type RequestInProgress,
+  type TooManyConflicts
+} from "./Errors.ts"
+import type { Answer } from "./Idempotency.ts"
+import * as Modify from "./Modify.ts"
+import * as Recovery from "../recovery/Recovery.ts"
+
+/** What may be wrong with any money command. `EventStoreError` with `isAmbiguous`: retry with the same key. */
+export type MoneyCommandError =
+  | IdempotencyKeyReused
+  | RequestInProgress
+  | NotAccepting
+  | CommandRefused
+  | PaymentNotFound
+  | EventStoreError
+  | EventContinuityError
+
+/** What may be wrong with a command on an existing payment. */
+export type ModifyError = MoneyCommandError | GatewayNotConfigured | TooManyConflicts
+
+/**
+ * Payments.
+ *
+ * - `charge`: creates a payment and charges it; answers when the outcome is durable, or `processing` when it is not yet.
+ * - `prepare`: the same inside the host's transaction, without the call (rule 15).
+ * - `confirm`, `capture`, `refund`, `cancel`: commands on a payment. A decline is no error: it is in the answer.
+ * - `get`, `history`: a payment of a tenant, and its events in version order.
+ * - `recover`: finds open operations and finishes them.
+ */
+export class Payments extends Context.Service<
+  Payments,
+  {
+    readonly charge: (request: Charge.ChargeRequest) => Effect.Effect<Answer, MoneyCommandError | NoUsableGateway>
+    readonly prepare: (request: Charge.ChargeRequest) => Effect.Effect<Answer, MoneyCommandError | NoUsableGateway>
+    readonly confirm: (command: Modify.PaymentCommand) => Effect.Effect<Answer, ModifyError>
+    readonly capture: (command: Parameters<typeof Modify.capture>[0]) => Effect.Effect<Answer, ModifyError>
+    readonly refund: (command: Parameters<typeof Modify.refund>[0]) => Effect.Effect<Answer, ModifyError>
+    readonly cancel: (command: Modify.PaymentCommand) => Effect.Effect<Answer, ModifyError>
+    readonly get: (options: {
+      readonly id: PaymentId
+      readonly tenant: TenantId
+    }) => Effect.Effect<PaymentView, PaymentNotFound | EventStoreError>
+    readonly history: (options: {
+      readonly id: PaymentId
+      readonly tenant: TenantId
+    }) => Effect.Effect<ReadonlyArray<StoredEvent>, PaymentNotFound | EventStoreError | EventContinuityError>
+    readonly recover: (options: Recovery.RecoveryOptions) => Effect.Effect<Recovery.RecoveryReport, EventStoreError>
+  }
+>()("aegispay/orchestration/payment/Payments") {}
+
+/** What the engine is built from. */
+export type Dependencies =
+  | EventStore
+  | PaymentRepository
+  | Gateways
+  | GatewayMetrics
+  | HostTransaction
+  | Ids
+  | Lock
+  | RequestFingerprint
+  | Background.Background
+
+const make = Effect.gen(function* () {
+  const context = yield* Effect.context<Dependencies>()
+  const repository = yield* PaymentRepository
+  const store = yield* EventStore
+  const provided = <A, E>(effect: Effect.Effect<A, E, Dependencies>): Effect.Effect<A, E> => Effect.provideContext(effect, context)
+  const get = Effect.fn("Payments.get")(function* (options: { readonly id: PaymentId; readonly tenant: TenantId }) {
+    const found = yield* repository.get(options)
+    return yield* Option.match(found, {
+      onNone: () => Effect.fail(new PaymentNotFound({ id: options.id })),
+      onSome: (payment) => Effect.succeed(payment)
+    })
+  })
+  return Payments.of({
+    charge: (request) => provided(Charge.charge(request)),
+    prepare: (request) => provided(Charge.prepare(request)),
+    confirm: (command) => provided(Modify.confirm(command)),
+    capture: (command) => provided(Modify.capture(command)),
+    refund: (command) => provided(Modify.refund(command)),
+    cancel: (command) => provided(Modify.cancel(command)),
+    get,
+    history: (options) => Effect.andThen(get(options), store.read(options.id)),
+    recover: (options) => provided(Recovery.recover(options))
+  })
+})
+
+/** The engine without its own scope: `Background` is provided by the host. */
+export const layerEngine: Layer.Layer<Payments, never, Dependencies> = Layer.effect(Payments, make)
+
+/** The engine. Closing the layer waits for the work in hand. */
+export const layer: Layer.Layer<Payments, never, Exclude<Dependencies, Background.Background>> = Layer.provide(
+  layerEngine,
+  Background.layer
+)

@@ -1,0 +1,123 @@
+/**
+ * Expiry: a payment that has waited for its customer too long is cancelled at the gateway, and expires once that is certain.
+ *
+ * The gateway is asked to cancel first, as an operation with its own intent and key; its "already succeeded" wins. A charge that
+ * succeeds after the payment expired is a late success: it is found by webhook, recovery or reconciliation, and reversed or kept by policy
+ * (rule 12). Safe at any time, twice, and on many instances: of two that would cancel one wins, by the version.
+ *
+ * **Gotchas**: the wait counts from the intent of the operation that waits, in database time. A cancel that is refused is tried again by
+ * later runs, three times in all; then a person has to look.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Operation } from "../../domain/operation/Operation.ts"
+import { decide } from "../../domain/payment/Decide.ts"
+import type { GatewayName, PaymentId } from "../../domain/payment/Ids.ts"
+import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
+import { type PaymentStatus, status } from "../../domain/payment/Status.ts"
+import * as Presets from "../../domain/Presets.ts"
+import { EventStore } from "../../services/EventStore.ts"
+import { Gateways } from "../../services/Gateway.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { type OpenOperation, PaymentRepository } from "../../services/PaymentRepository.ts"
+import { type EngineSettings, Settings } from "../../services/Settings.ts"
+import { startedBy } from "../operation/Conclude.ts"
+import { drive } from "../operation/Drive.ts"
+import * as Journal from "../operation/Journal.ts"
+import { outsideTransaction } from "../payment/Charge.ts"
+import { termsOf } from "../routing/RouteSelection.ts"
+import { once } from "./Recovery.ts"
+
+/** What a run looks at. */
+export interface ExpiryOptions {
+  readonly gateway?: GatewayName
+  /** Payments at a time; default 8. */
+  readonly concurrency?: number
+}
+
+/** A run's report: how many payments were due, and what became of them. `skipped`: somebody else was quicker, or it cannot be cancelled now. */
+export interface ExpiryReport {
+  readonly due: number
+  readonly results: { readonly [Status in PaymentStatus | "skipped" | "error"]?: number }
+  readonly errors: ReadonlyArray<{ readonly payment: PaymentId; readonly message: string }>
+}
+
+/** The most errors a report keeps. */
+const maxErrors = 100
+
+/** Looks at everything that waits for a customer once, in pages. Dies with `CallInsideTransaction` inside a host's transaction. */
+export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptions = {}) {
+  yield* outsideTransaction("Expiry.expire")
+  const store = yield* EventStore
+  const repository = yield* PaymentRepository
+  const settings = yield* Settings
+  const now = yield* store.now
+  const openedBefore = now - Math.min(settings.customerWaitMillis, ...Object.values(settings.customerWaitByMethod))
+  const results: { [Status in PaymentStatus | "skipped" | "error"]?: number } = {}
+  const errors: Array<ExpiryReport["errors"][number]> = []
+  let due = 0
+  const one = Effect.fnUntraced(function* (open: OpenOperation) {
+    const result = yield* expireOne(open, now).pipe(
+      Effect.catchDefect((defect) => Effect.fail(defect)),
+      Effect.catch((error) => {
+        if (errors.length < maxErrors) {
+          errors.push({ payment: open.payment, message: error instanceof Error ? error.message : String(error) })
+        }
+        return Effect.succeed("error" as const)
+      })
+    )
+    if (result === undefined) return
+    due++
+    results[result] = (results[result] ?? 0) + 1
+  })
+  let cursor: string | undefined
+  do {
+    const page = yield* repository.openOperations({
+      openedBefore,
+      limit: Presets.recovery.pageSize.value,
+      ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
+      ...(cursor === undefined ? {} : { cursor })
+    })
+    yield* Effect.forEach(
+      page.data.filter((open) => open.status === "requires_action"),
+      one,
+      { concurrency: options.concurrency ?? Presets.recovery.concurrency.value, discard: true }
+    )
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  return { due, results, errors } satisfies ExpiryReport
+})
+
+/** Has it waited for its customer as long as its kind of method may? */
+const hasExpired = (payment: Payment, operation: Operation, now: number, settings: EngineSettings): boolean => {
+  const wait = settings.customerWaitByMethod[payment.details.method.type] ?? settings.customerWaitMillis
+  return operation.progress._tag === "AwaitingCustomer" && operation.intendedAt + wait < now
+}
+
+/** `undefined`: it is not due. */
+const expireOne = Effect.fnUntraced(function* (open: OpenOperation, now: number) {
+  const settings = yield* Settings
+  const gateways = yield* Gateways
+  const payment = yield* Journal.load({ id: open.payment })
+  const operation = operationOf(payment, open.operation)
+  if (operation === undefined || operation !== lastCharge(payment) || !hasExpired(payment, operation, now, settings)) return undefined
+  const gateway = yield* gateways.get(operation.intent.gateway)
+  const decided = eventsOf(payment, operation, termsOf(gateway, settings.sendWindowMillis))
+  if (Result.isFailure(decided) || decided.success.length === 0) return "skipped" as const
+  const stamped = yield* Journal.stamp(payment, decided.success)
+  const { result, times } = yield* Journal.commit({ payment, events: stamped })
+  yield* Metrics.committed(result._tag)
+  if (result._tag !== "Committed") return "skipped" as const
+  const started = startedBy({ result, times }, stamped)
+  if (started === undefined) return status(result.payment)
+  return status(yield* drive({ payment: result.payment, started, source: "recovery", persist: once }))
+})
+
+/** The cancel; after too many that were refused, the review. */
+const eventsOf = (payment: Payment, operation: Operation, terms: ReturnType<typeof termsOf>): ReturnType<typeof decide> => {
+  const { number } = operation.intent
+  const tries = payment.operations.filter((other) => other.intent.purpose === "expire" && other.intent.target === number).length
+  if (tries < Presets.payment.maxExpiries.value) return decide({ _tag: "CancelPayment", purpose: "expire", terms }, payment)
+  const evidence = `the customer did not act, and expiring it failed ${tries} times; the customer's page may still pay it`
+  return decide({ _tag: "OpenReview", operation: number, reason: "unresolvable", evidence }, payment)
+}

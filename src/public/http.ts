@@ -1,0 +1,10 @@
+/**
+ * The package `aegispay/http`: the HTTP interface as a layer over the engine, on a Node server.
+ *
+ * `HttpServer.layer(config.http)` needs `Payments`, `Background`, `PaymentRepository`, `EventStore`, `Gateways` and `WebhookInbox`; `Config.load`
+ * reads the configuration of a file, `Config.decode` that of data. `HttpNotifier.layer` posts the events that a relay delivers.
+ */
+export * as Config from "../edges/config/Config.ts"
+export * as HttpNotifier from "../layers/node/HttpNotifier.ts"
+export * as HttpServer from "../edges/http/HttpServer.ts"
+export * as Background from "../orchestration/operation/Background.ts"

@@ -1,0 +1,10 @@
+/**
+ * The package `aegispay/testing`: what a host's tests need. Two ways to have a gateway:
+ *
+ * - `ScriptedGateway`: in-process, answers what the test says; with `TestEngine.layer` and a `TestClock` nothing is left to chance.
+ * - `Sandbox`: a PSP over real HTTP with a ledger of its own, in-process or on a port; `MagicTokens` make it answer as wanted.
+ */
+export * as ScriptedGateway from "../gateways/ScriptedGateway.ts"
+export * as MagicTokens from "../sandbox/MagicTokens.ts"
+export * as Sandbox from "../sandbox/Sandbox.ts"
+export * as TestEngine from "./TestEngine.ts"

@@ -1,0 +1,172 @@
+/**
+ * Every metric of AegisPay, declared in one place. Programs update them through the functions below; an exporter reads effect's
+ * metric registry.
+ *
+ * Labels are bounded. Their values: `status` of a payment: those of `PaymentStatus`; `kind`: those of `OperationKind`; `outcome` of a
+ * call: the tags of `Outcome`; `outcome` of an operation: succeeded, declined, not_sent, absent; `result`: those named at each
+ * function; `gateway`: the names in the configuration; `route`: the route's template, never a path; `status` of a request: the HTTP
+ * code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
+ *
+ * The handle of a label set is made once and kept, so an update is a look-up and an addition.
+ */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { Operation, OperationKind } from "../domain/operation/Operation.ts"
+import type { Outcome } from "../domain/operation/Outcome.ts"
+import type { PaymentEvent } from "../domain/payment/Event.ts"
+import type { GatewayName } from "../domain/payment/Ids.ts"
+import { lastCharge, operationOf, type Payment } from "../domain/payment/State.ts"
+import { type PaymentStatus, status } from "../domain/payment/Status.ts"
+import type { CommitResult } from "./EventStore.ts"
+
+/** The most label sets of one metric. */
+const maxSeries = 1_000
+
+/** Statuses in which a payment rests until somebody asks for more. */
+const restingStatuses: ReadonlySet<PaymentStatus> = new Set([
+  "authorized",
+  "partially_captured",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "expired",
+  "needs_review",
+  "partially_refunded",
+  "refunded",
+  "disputed"
+])
+
+/** Upper bounds of call durations in milliseconds: doubling from 10 ms (in-process) to past the 15 s limit of an attempt. */
+const durationBoundaries = Metric.exponentialBoundaries({ start: 10, factor: 2, count: 12 })
+
+/** One metric with labels: the handle of each label set, made once. */
+const family = <Label extends string, Input, State>(
+  labels: ReadonlyArray<Label>,
+  make: (attributes: Record<string, string>) => Metric.Metric<Input, State>
+) => {
+  const handles = new Map<string, Metric.Metric<Input, State>>()
+  const other = make(Object.fromEntries(labels.map((label) => [label, "other"])))
+  return (values: Record<Label, string>): Metric.Metric<Input, State> => {
+    const key = labels.map((label) => values[label]).join("\n")
+    const known = handles.get(key)
+    if (known !== undefined) return known
+    if (handles.size >= maxSeries) return other
+    const handle = make(Object.fromEntries(labels.map((label) => [label, values[label]])))
+    handles.set(key, handle)
+    return handle
+  }
+}
+
+const counters = <Label extends string>(name: string, description: string, labels: ReadonlyArray<Label>) =>
+  family(labels, (attributes) => Metric.counter(name, { description, attributes, incremental: true }))
+
+const payments = counters("aegispay_payments_total", "payments that came to rest, by status", ["status"])
+const operations = counters("aegispay_operations_total", "operations that ended", ["gateway", "kind", "outcome"])
+const calls = counters("aegispay_gateway_calls_total", "calls to gateways, by outcome of the call", ["gateway", "kind", "outcome"])
+const callDurations = family(["gateway", "kind"], (attributes) =>
+  Metric.histogram("aegispay_gateway_call_duration_milliseconds", {
+    description: "duration of calls to gateways",
+    attributes,
+    boundaries: durationBoundaries
+  })
+)
+const failovers = counters("aegispay_failovers_total", "charges that went on at another gateway", ["from", "to"])
+const commits = counters("aegispay_commits_total", "commits, by result", ["result"])
+const commitConflicts = Metric.counter("aegispay_commit_conflicts_total", {
+  description: "commits that met a newer version",
+  incremental: true
+})
+const idempotencyKeys = counters("aegispay_idempotency_keys_total", "requests with an idempotency key", ["result"])
+const recoveries = counters("aegispay_recoveries_total", "open operations that recovery looked at, by result", ["result"])
+const webhooks = counters("aegispay_webhooks_total", "webhooks that were received or processed, by result", ["gateway", "result"])
+const notifications = counters("aegispay_notifications_total", "deliveries of events to endpoints, by result", ["result"])
+const unstored = Metric.gauge("aegispay_unstored_outcomes", { description: "outcomes in hand that could not be stored yet" })
+const openCount = Metric.gauge("aegispay_open_operations", { description: "operations without a settled outcome" })
+const oldestOpenAge = Metric.gauge("aegispay_oldest_open_operation_age_milliseconds", { description: "age of the oldest open operation" })
+const requests = counters("aegispay_http_requests_total", "HTTP requests", ["route", "status"])
+
+/** A call to a gateway ended. */
+export const gatewayCall = (call: {
+  readonly gateway: GatewayName
+  readonly kind: OperationKind
+  readonly outcome: Outcome["_tag"]
+  readonly durationMillis: number
+}): Effect.Effect<void> => Effect.andThen(Metric.update(calls(call), 1), Metric.update(callDurations(call), call.durationMillis))
+
+/** A commit was answered. `result`: the tags of `CommitResult`. */
+export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> => {
+  const counted = Metric.update(commits({ result }), 1)
+  return result === "VersionConflict" ? Effect.andThen(counted, Metric.update(commitConflicts, 1)) : counted
+}
+
+/** Events of one payment are durable: counts operations that ended, failovers, and the payment if it came to rest. Once per commit. */
+export const recorded = (change: {
+  readonly before: Payment
+  readonly after: Payment
+  readonly events: ReadonlyArray<PaymentEvent>
+}): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (const event of change.events) {
+      const ended = endedBy(change.after, event)
+      if (ended !== undefined) yield* Metric.update(operations(ended), 1)
+      const failover = failoverOf(change.before, event)
+      if (failover !== undefined) yield* Metric.update(failovers(failover), 1)
+    }
+    const now = status(change.after)
+    if (restingStatuses.has(now) && now !== status(change.before)) yield* Metric.update(payments({ status: now }), 1)
+  })
+
+/** A request with an idempotency key: `new`: it claimed the key; `hit`: the key's own request again; `conflict`: another request. */
+export const idempotency = (result: "new" | "hit" | "conflict"): Effect.Effect<void> => Metric.update(idempotencyKeys({ result }), 1)
+
+/** Recovery is through with one operation. `result`: one of the results that recovery's report names. */
+export const recovered = (result: string): Effect.Effect<void> => Metric.update(recoveries({ result }), 1)
+
+/** A webhook was received (`stored`, `duplicate`, `refused`, `full`) or processed (`done`, `ignored`, `retry`, `dead`, `lost`). */
+export const webhook = (change: { readonly gateway: GatewayName; readonly result: string }): Effect.Effect<void> =>
+  Metric.update(webhooks(change), 1)
+
+/** A delivery ended (`delivered`, `retry`), or a payment's notifications did (`dead`, `lost`: another relay has it). */
+export const notified = (result: "delivered" | "retry" | "dead" | "lost"): Effect.Effect<void> =>
+  Metric.update(notifications({ result }), 1)
+
+/** How many outcomes are in hand and not stored (rule 16). */
+export const unstoredOutcomes = (count: number): Effect.Effect<void> => Metric.update(unstored, count)
+
+/** How many operations are open, and for how long the oldest has been: 0 when there is none. */
+export const openOperations = (open: { readonly count: number; readonly oldestAgeMillis: number }): Effect.Effect<void> =>
+  Effect.andThen(Metric.update(openCount, open.count), Metric.update(oldestOpenAge, open.oldestAgeMillis))
+
+/** An HTTP request was answered. `route`: the template, such as `/v1/payments/:id`; requests without a route: one constant. */
+export const httpRequest = (request: { readonly route: string; readonly status: number }): Effect.Effect<void> =>
+  Metric.update(requests({ route: request.route, status: String(request.status) }), 1)
+
+const endings = {
+  OperationSucceeded: "succeeded",
+  OperationDeclined: "declined",
+  OperationNotSent: "not_sent",
+  OperationAbsent: "absent"
+} as const
+
+const endedBy = (after: Payment, event: PaymentEvent) => {
+  switch (event._tag) {
+    case "OperationSucceeded":
+    case "OperationDeclined":
+    case "OperationNotSent":
+    case "OperationAbsent":
+      return labelsOf(operationOf(after, event.operation), endings[event._tag])
+    default:
+      return undefined
+  }
+}
+
+const labelsOf = (operation: Operation | undefined, outcome: (typeof endings)[keyof typeof endings]) =>
+  operation === undefined ? undefined : { gateway: operation.intent.gateway, kind: operation.intent.kind, outcome }
+
+const failoverOf = (before: Payment, event: PaymentEvent) => {
+  if (event._tag !== "OperationIntended" || event.intent.purpose !== "charge") return undefined
+  const last = lastCharge(before)
+  return last === undefined || last.intent.gateway === event.intent.gateway
+    ? undefined
+    : { from: last.intent.gateway, to: event.intent.gateway }
+}

@@ -1,0 +1,80 @@
+/**
+ * Reads of what the event store keeps in step: the projection, the claims and the open operations.
+ *
+ * Every member reads what is committed; a commit that was acknowledged before the call is seen.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { OperationKind } from "../domain/operation/Operation.ts"
+import type { GatewayName, IdempotencyKey, OperationNumber, PaymentId, TenantId } from "../domain/payment/Ids.ts"
+import type { PaymentStatus } from "../domain/payment/Status.ts"
+import type { OperationStatus, PaymentView } from "../domain/payment/View.ts"
+import type { EventStoreError, StoredClaim } from "./EventStore.ts"
+
+/** One open operation. Times: database time, epoch milliseconds. */
+export interface OpenOperation {
+  readonly payment: PaymentId
+  readonly operation: OperationNumber
+  readonly gateway: GatewayName
+  /** The account fingerprint of the intent (rule 14). */
+  readonly account: string
+  readonly kind: OperationKind
+  readonly status: OperationStatus
+  readonly openedAt: number
+}
+
+/** A page of a listing; `nextCursor` asks for the next one. */
+export interface Page<A> {
+  readonly data: ReadonlyArray<A>
+  readonly nextCursor: string | undefined
+}
+
+/** The most rows of one page. */
+export const maxPageSize = 200
+
+/**
+ * Reads of payments.
+ *
+ * - `get`: the projection of a payment. `tenant` hides other merchants' payments.
+ * - `findClaim`: who owns an idempotency key.
+ * - `list`: newest first; `from` is the earliest creation time (epoch milliseconds), `limit` 1 to 200. A cursor that was not
+ *   made by `list` lists nothing.
+ * - `openOperations`: open operations opened before a time, oldest first, after a cursor, at most `limit` (1 to 1,000).
+ * - `openSummary`: how many are open, and since when the oldest is; per gateway account.
+ */
+export class PaymentRepository extends Context.Service<
+  PaymentRepository,
+  {
+    readonly get: (options: {
+      readonly id: PaymentId
+      readonly tenant?: TenantId
+    }) => Effect.Effect<Option.Option<PaymentView>, EventStoreError>
+    readonly findClaim: (options: {
+      readonly tenant: TenantId
+      readonly key: IdempotencyKey
+    }) => Effect.Effect<Option.Option<StoredClaim>, EventStoreError>
+    readonly list: (options: {
+      readonly tenant: TenantId
+      readonly status?: PaymentStatus
+      readonly from?: number
+      readonly cursor?: string
+      readonly limit: number
+    }) => Effect.Effect<Page<PaymentView>, EventStoreError>
+    readonly openOperations: (options: {
+      readonly openedBefore: number
+      readonly gateway?: GatewayName
+      readonly cursor?: string
+      readonly limit: number
+    }) => Effect.Effect<Page<OpenOperation>, EventStoreError>
+    readonly openSummary: Effect.Effect<
+      ReadonlyArray<{
+        readonly gateway: GatewayName
+        readonly account: string
+        readonly count: number
+        readonly oldestOpenedAt: number
+      }>,
+      EventStoreError
+    >
+  }
+>()("aegispay/services/PaymentRepository") {}

@@ -1,0 +1,158 @@
+/**
+ * Many simulations: a range of seeds, a crash at every operation of one, and the smallest form of a failure.
+ *
+ * Plain functions without a clock and without output; `Command.ts` spreads them over threads, the command line shows what they found.
+ */
+import type { Violation } from "./Invariants.ts"
+import * as Simulation from "./Simulation.ts"
+
+/** A seed that broke something: what, and the options that show it in the smallest form that was found. */
+export interface Failure {
+  readonly options: Simulation.Options
+  readonly violations: ReadonlyArray<Violation>
+  /** The command that shows exactly this run, with its schedule. */
+  readonly replay: string
+}
+
+/** What many simulations came to. Sums of the figures of each. */
+export interface Report {
+  readonly runs: number
+  readonly failed: number
+  /** The first failures, at most `maxFailures`. */
+  readonly failures: ReadonlyArray<Failure>
+  readonly payments: number
+  readonly requests: number
+  readonly commits: number
+  readonly faults: number
+  readonly crashes: number
+  readonly pauses: number
+  readonly steps: number
+  readonly virtualMillis: number
+}
+
+const maxFailures = 10
+
+export const empty: Report = {
+  runs: 0,
+  failed: 0,
+  failures: [],
+  payments: 0,
+  requests: 0,
+  commits: 0,
+  faults: 0,
+  crashes: 0,
+  pauses: 0,
+  steps: 0,
+  virtualMillis: 0
+}
+
+/** The report of both. */
+export const merge = (left: Report, right: Report): Report => ({
+  runs: left.runs + right.runs,
+  failed: left.failed + right.failed,
+  failures: [...left.failures, ...right.failures].sort((one, other) => one.options.seed - other.options.seed).slice(0, maxFailures),
+  payments: left.payments + right.payments,
+  requests: left.requests + right.requests,
+  commits: left.commits + right.commits,
+  faults: left.faults + right.faults,
+  crashes: left.crashes + right.crashes,
+  pauses: left.pauses + right.pauses,
+  steps: left.steps + right.steps,
+  virtualMillis: left.virtualMillis + right.virtualMillis
+})
+
+/** Runs one and adds it to a report. A failure is reduced while there is room for it. */
+export const add = (report: Report, options: Simulation.Options): Report => {
+  const { stats, violations } = Simulation.run(options)
+  const failed = violations.length > 0
+  const failure = failed && report.failures.length < maxFailures ? [failureOf(reduce(options, violations))] : []
+  return merge(report, { ...stats, runs: 1, failed: failed ? 1 : 0, failures: failure })
+}
+
+const failureOf = (options: Simulation.Options): Failure => ({
+  options,
+  violations: Simulation.run(options).violations,
+  replay: replayOf(options)
+})
+
+/** Every `stride`-th seed of a range, from an offset. */
+export const seeds = (range: {
+  readonly from: number
+  readonly count: number
+  readonly offset: number
+  readonly stride: number
+}): Report => {
+  let report = empty
+  for (let index = range.offset; index < range.count; index += range.stride) report = add(report, { seed: range.from + index })
+  return report
+}
+
+/** The scenario that is crashed at every step: the first payment of the seed, without other crashes, pauses and outages. */
+export const scenario = (seed: number): Simulation.Options => ({ seed, payments: [0], crashes: 0, pauses: 0, outages: 0, preempt: 1 })
+
+/** How many steps of instances the scenario of a seed has until its hosts are done: so many places for a crash. */
+export const stepsOf = (seed: number): number => Simulation.run(scenario(seed)).stats.instanceSteps
+
+/** Crashes the scenario of a seed at every `stride`-th step, from an offset; each fiber gives way at every operation it can. */
+export const exhaustive = (range: {
+  readonly seed: number
+  readonly steps: number
+  readonly offset: number
+  readonly stride: number
+}): Report => {
+  let report = empty
+  for (let step = range.offset + 1; step <= range.steps; step += range.stride)
+    report = add(report, { ...scenario(range.seed), crashAtStep: step })
+  return report
+}
+
+/** The command that shows a run again. */
+export const replayOf = (options: Simulation.Options): string => {
+  const flags = [
+    ["--seeds", 1],
+    ["--from", options.seed],
+    ["--payments", options.payments?.join(",")],
+    ["--faults", options.faults],
+    ["--crashes", options.crashes],
+    ["--pauses", options.pauses],
+    ["--outages", options.outages],
+    ["--preempt", options.preempt],
+    ["--crash-at", options.crashAtStep]
+  ] as const
+  const words = flags.flatMap(([flag, value]) => (value === undefined || value === "" ? [] : [`${flag} ${value}`]))
+  return `aegispay simulate ${words.join(" ")} --trace`
+}
+
+/** More runs than this are not spent on making one failure smaller. */
+const maxReductions = 120
+
+/**
+ * Takes away what a failure does not need: payments, crashes, pauses, outages, faults, giving way. What is left still breaks the same
+ * invariant.
+ */
+export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Violation>): Simulation.Options => {
+  const wanted = new Set(violations.map(({ invariant }) => invariant))
+  let runs = 0
+  const fails = (options: Simulation.Options): boolean =>
+    ++runs <= maxReductions && Simulation.run(options).violations.some(({ invariant }) => wanted.has(invariant))
+  let smallest = failing
+  const attempt = (options: Simulation.Options): boolean => {
+    if (!fails(options)) return false
+    smallest = options
+    return true
+  }
+  const { stats } = Simulation.run(failing)
+  const all = failing.payments ?? Array.from({ length: stats.payments }, (_, index) => index)
+  if (!all.some((index) => attempt({ ...smallest, payments: [index] }))) {
+    for (const index of all) attempt({ ...smallest, payments: (smallest.payments ?? all).filter((other) => other !== index) })
+  }
+  const fewest = (name: "crashes" | "pauses" | "outages" | "faults", most: number) => {
+    for (let count = 0; count < most; count = count < 4 ? count + 1 : count * 2) if (attempt({ ...smallest, [name]: count })) return
+  }
+  fewest("pauses", 3)
+  fewest("outages", 3)
+  if (failing.crashAtStep === undefined) fewest("crashes", stats.crashes)
+  fewest("faults", stats.faults)
+  if (failing.preempt === undefined) attempt({ ...smallest, preempt: 0 })
+  return smallest
+}

@@ -1,0 +1,47 @@
+/**
+ * What a simulation is asked for and what it answers.
+ */
+import type { Bug } from "./Bugs.ts"
+import type { Violation } from "./Invariants.ts"
+
+/** What to simulate. Everything but the seed only takes something away from what the seed brings. */
+export interface Options {
+  readonly seed: number
+  /** Payments by their number; default all of the seed's. */
+  readonly payments?: ReadonlyArray<number>
+  /** At most this many faults of network and database strike. */
+  readonly faults?: number
+  /** At most this many processes crash. */
+  readonly crashes?: number
+  /** At most this many pauses. */
+  readonly pauses?: number
+  /** At most this many outages of PSP accounts. */
+  readonly outages?: number
+  /** How likely a fiber gives way at an operation; default by the seed. */
+  readonly preempt?: number
+  /** Crashes an instance after this many steps of instances, and no other time. */
+  readonly crashAtStep?: number
+  readonly bug?: Bug
+  /** Keeps the schedule as text; default false. */
+  readonly trace?: boolean
+}
+
+/** What happened, in numbers. `fingerprint`: two runs with the same one were the same. */
+export interface Stats {
+  readonly steps: number
+  readonly instanceSteps: number
+  readonly virtualMillis: number
+  readonly payments: number
+  readonly requests: number
+  readonly commits: number
+  readonly faults: number
+  readonly crashes: number
+  readonly pauses: number
+  readonly fingerprint: string
+}
+
+export interface Outcome {
+  readonly violations: ReadonlyArray<Violation>
+  readonly stats: Stats
+  readonly trace: ReadonlyArray<string>
+}

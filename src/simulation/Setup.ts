@@ -1,0 +1,64 @@
+/**
+ * What a seed makes of the world: how many instances, which gateways with which limits, and when processes crash and pause and
+ * accounts fail. Pure.
+ */
+import * as Plan from "./Plan.ts"
+import * as Chance from "./world/Chance.ts"
+import { type Account, accounts as allAccounts } from "./world/Psp.ts"
+
+/** Which instance: a number that is taken modulo their count. */
+interface Target {
+  readonly at: number
+  readonly which: number
+}
+
+/** Times in virtual milliseconds. */
+export interface Setup {
+  /** How likely a fiber gives way at an operation. */
+  readonly preempt: number
+  readonly accounts: ReadonlyArray<Account>
+  readonly replayWindowMillis: number
+  readonly plans: ReadonlyArray<Plan.PaymentPlan>
+  readonly instances: number
+  readonly recoveryOlderThanMillis: number
+  readonly recoveryIntervalMillis: number
+  /** So many steps of the process after its time; it is down for a while. */
+  readonly crashes: ReadonlyArray<Target & { readonly steps: number; readonly downMillis: number }>
+  readonly pauses: ReadonlyArray<Target & { readonly millis: number }>
+  readonly outages: ReadonlyArray<Target & { readonly millis: number; readonly kind: string }>
+}
+
+const maxPayments = 5
+const maxInstances = 3
+/** Crashes, pauses and outages begin within this time. */
+const spanMillis = 150_000
+
+const list = <A>(count: number, make: () => A): ReadonlyArray<A> => Array.from({ length: count }, make)
+
+export const of = (seed: number): Setup => {
+  const draw = Chance.stream(seed, "world")
+  const target = (): Target => ({ at: Chance.between(draw, 0, spanMillis), which: Chance.between(draw, 0, 9) })
+  const accounts = Chance.shuffled(draw, allAccounts)
+    .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
+    .map((account) => ({ ...account, declares: Chance.pick(draw, ["all", "all", "no look-up", "no replay"] as const) }))
+  return {
+    preempt: Chance.pick(draw, [0, 0.01, 0.05, 0.2]),
+    accounts,
+    replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
+    plans: Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts),
+    instances: Chance.between(draw, 1, maxInstances),
+    recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
+    recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 5_000]),
+    crashes: list(Chance.pick(draw, [0, 1, 2, 4, 8]), () => ({
+      ...target(),
+      steps: Chance.between(draw, 0, 150),
+      downMillis: Chance.between(draw, 100, 60_000)
+    })),
+    pauses: list(Chance.pick(draw, [0, 0, 1, 3]), () => ({ ...target(), millis: Chance.pick(draw, [2_000, 20_000, 50_000, 100_000]) })),
+    outages: list(Chance.pick(draw, [0, 0, 1, 3]), () => ({
+      ...target(),
+      millis: Chance.between(draw, 1_000, 60_000),
+      kind: Chance.pick(draw, ["refuse", "5xx", "timeout", "slow"])
+    }))
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The database as a process sees it: the shared memory tables behind latency, errors, lost acknowledgements and host transactions.
+ *
+ * Times are the database's: the tables are asked with its clock, never with that of the calling process. A commit whose
+ * acknowledgement is lost may have been written, may never be, or is written a little later, when its connection is long gone.
+ *
+ * A host transaction keeps what is committed inside it until the host commits, and forgets it when the host rolls back; what is to
+ * run after the commit runs then, or never.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { EventStore, EventStoreError, type Commit, type CommitResult } from "../../services/EventStore.ts"
+import { HostTransaction } from "../../services/HostTransaction.ts"
+import { Lock, LockUnavailable } from "../../services/Lock.ts"
+import { Outbox } from "../../services/Outbox.ts"
+import { PaymentRepository } from "../../services/PaymentRepository.ts"
+import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
+import * as Chance from "./Chance.ts"
+import type { Faults } from "./Faults.ts"
+import { epochMillis, type Kernel, type Process } from "./Kernel.ts"
+
+/** The tables themselves: what every process' database leads to. */
+export type Tables = Context.Context<EventStore | PaymentRepository | Lock | Outbox>
+
+export interface DatabaseOptions {
+  readonly kernel: Kernel
+  readonly faults: Faults
+  /** The database's own process: true time, never crashed. */
+  readonly server: Process
+  readonly tables: Tables
+  /** Told of every commit that became durable. */
+  readonly onCommitted: (commit: Commit, payment: Payment) => void
+}
+
+/** A host's transaction in the fiber that runs in it. */
+export interface OpenTransaction {
+  /** With the database time of each. */
+  readonly commits: Array<{ readonly commit: Commit; readonly at: number }>
+  readonly afterwards: Array<Effect.Effect<void>>
+}
+
+/** The transaction of the calling fiber, if it is in one. */
+export const CurrentTransaction = Context.Reference<OpenTransaction | undefined>("aegispay/simulation/Database/CurrentTransaction", {
+  defaultValue: () => undefined
+})
+
+/** Runs in a host's transaction and commits it; `rollBack` forgets what was done in it. */
+export const inTransaction = <A, E>(
+  options: DatabaseOptions,
+  effect: Effect.Effect<A, E>,
+  rollBack: boolean
+): Effect.Effect<A, E | EventStoreError> =>
+  Effect.gen(function* () {
+    const transaction: OpenTransaction = { commits: [], afterwards: [] }
+    const answer = yield* Effect.provideService(effect, CurrentTransaction, transaction)
+    yield* delay(options)
+    if (rollBack) return answer
+    for (const { at, commit } of transaction.commits) {
+      const result = yield* write(options, commit, at)
+      if (result._tag !== "Committed") return yield* failure("host transaction", "TransactionFailed", result._tag)
+    }
+    yield* delay(options)
+    for (const afterwards of transaction.afterwards) yield* afterwards
+    return answer
+  })
+
+/** Host transactions of fibers. */
+export const hostTransaction = HostTransaction.of({
+  isOpen: Effect.map(CurrentTransaction, (transaction) => transaction !== undefined),
+  outside: (effect) => Effect.provideService(effect, CurrentTransaction, undefined),
+  afterCommit: (effect) =>
+    Effect.flatMap(CurrentTransaction, (transaction) =>
+      transaction === undefined ? effect : Effect.sync(() => void transaction.afterwards.push(effect))
+    )
+})
+
+const failure = (operation: string, tag: EventStoreError["reason"]["_tag"], detail = "simulated") =>
+  new EventStoreError({ operation, reason: { _tag: tag, detail } })
+
+const delay = ({ faults }: DatabaseOptions): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const chance = faults.draw()
+    if (chance < 0.5) return Effect.void
+    if (chance < 0.75) return Effect.yieldNow
+    return Effect.sleep(chance < 0.97 ? 1 + Math.floor(chance * 4) : Chance.between(faults.draw, 5, 300))
+  })
+
+/** The state after events of a transaction that is not committed yet. */
+const provisional = (state: PaymentState, commit: Commit, now: number): PaymentState =>
+  commit.events.reduce((current, { event, version }) => evolve(current, { event, version, recordedAt: now }), state)
+
+/** Makes a commit durable. `at`: the database time of its events, where that is not now. */
+const write = (options: DatabaseOptions, commit: Commit, at?: number): Effect.Effect<CommitResult, EventStoreError> =>
+  Context.get(options.tables, EventStore)
+    .commit(commit)
+    .pipe(
+      Effect.tap((result) => Effect.sync(() => result._tag === "Committed" && options.onCommitted(commit, result.payment))),
+      onServer(options, at)
+    )
+
+/** With the database's clock, or with it standing at a time. */
+const onServer =
+  (options: DatabaseOptions, at?: number) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const clock = Context.get(options.server.context, Clock.Clock)
+    return Effect.provideService(effect, Clock.Clock, at === undefined ? clock : standing(clock, at))
+  }
+
+/** The tables read the present of the clock at once; nothing sleeps by it. */
+const standing = (clock: Clock.Clock, at: number): Clock.Clock => ({
+  currentTimeMillisUnsafe: () => at,
+  currentTimeMillis: Effect.succeed(at),
+  currentTimeNanosUnsafe: () => BigInt(at) * 1_000_000n,
+  currentTimeNanos: Effect.succeed(BigInt(at) * 1_000_000n),
+  monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+  monotonicTimeNanos: clock.monotonicTimeNanos,
+  sleep: (duration) => clock.sleep(duration)
+})
+
+const ask =
+  (options: DatabaseOptions, operation: string) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | EventStoreError> =>
+    Effect.gen(function* () {
+      yield* delay(options)
+      if (options.faults.strikes("unavailable")) return yield* failure(operation, "Unavailable")
+      const answer = yield* onServer(options)(effect)
+      yield* delay(options)
+      return answer
+    })
+
+const commitThrough = (options: DatabaseOptions, commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
+  Effect.gen(function* () {
+    const { faults, kernel, server } = options
+    const transaction = yield* CurrentTransaction
+    yield* delay(options)
+    if (transaction !== undefined) {
+      const claimed = commit.claim
+      const taken =
+        claimed === undefined
+          ? undefined
+          : yield* Context.get(options.tables, PaymentRepository).findClaim({ tenant: claimed.tenant, key: claimed.key })
+      if (taken?._tag === "Some") return { _tag: "KeyTaken", claim: taken.value }
+      const at = epochMillis + kernel.now()
+      transaction.commits.push({ commit, at })
+      return { _tag: "Committed", payment: provisional(commit.payment, commit, at) as Payment }
+    }
+    if (faults.strikes("unavailable")) return yield* failure("EventStore.commit", "Unavailable")
+    if (faults.strikes("unacknowledged")) {
+      const how = faults.draw()
+      if (how < 0.4) yield* write(options, commit)
+      else if (how < 0.7) {
+        kernel.after(Chance.between(faults.draw, 1, 1_500), server, () => void kernel.fork(server, Effect.ignore(write(options, commit))))
+      }
+      yield* delay(options)
+      return yield* failure("EventStore.commit", "OutcomeUnknown")
+    }
+    const result = yield* write(options, commit)
+    yield* delay(options)
+    return result
+  })
+
+/** A statement whose answer may be lost after it was carried out. */
+const change =
+  (options: DatabaseOptions, operation: string) =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | EventStoreError> =>
+    Effect.flatMap(ask(options, operation)(effect), (answer) =>
+      options.faults.strikes("unacknowledged") ? Effect.fail(failure(operation, "OutcomeUnknown")) : Effect.succeed(answer)
+    )
+
+/** The stores of a process. */
+export const stores = (options: DatabaseOptions): Tables => {
+  const store = Context.get(options.tables, EventStore)
+  const repository = Context.get(options.tables, PaymentRepository)
+  const lock = Context.get(options.tables, Lock)
+  const outbox = Context.get(options.tables, Outbox)
+  const locked = <A, E>(key: string, effect: Effect.Effect<A, E>) =>
+    ask(
+      options,
+      "Lock"
+    )(effect).pipe(Effect.mapError((error) => (error instanceof EventStoreError ? new LockUnavailable({ key, cause: error }) : error)))
+  return Context.empty().pipe(
+    Context.add(
+      EventStore,
+      EventStore.of({
+        commit: (commit) => commitThrough(options, commit),
+        read: (payment, from) => ask(options, "EventStore.read")(store.read(payment, from)),
+        readAll: (from) => ask(options, "EventStore.readAll")(store.readAll(from)),
+        now: ask(options, "EventStore.now")(store.now)
+      })
+    ),
+    Context.add(
+      PaymentRepository,
+      PaymentRepository.of({
+        get: (query) => ask(options, "PaymentRepository.get")(repository.get(query)),
+        findClaim: (query) => ask(options, "PaymentRepository.findClaim")(repository.findClaim(query)),
+        list: (query) => ask(options, "PaymentRepository.list")(repository.list(query)),
+        openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
+        openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary)
+      })
+    ),
+    Context.add(
+      Outbox,
+      Outbox.of({
+        lease: (wanted) => change(options, "Outbox.lease")(outbox.lease(wanted)),
+        acknowledge: (wanted) => change(options, "Outbox.acknowledge")(outbox.acknowledge(wanted)),
+        retryLater: (wanted) => change(options, "Outbox.retryLater")(outbox.retryLater(wanted)),
+        deadLetter: (wanted) => change(options, "Outbox.deadLetter")(outbox.deadLetter(wanted)),
+        deadLetters: (wanted) => ask(options, "Outbox.deadLetters")(outbox.deadLetters(wanted)),
+        replay: (payment) => change(options, "Outbox.replay")(outbox.replay(payment)),
+        summary: ask(options, "Outbox.summary")(outbox.summary)
+      })
+    ),
+    Context.add(
+      Lock,
+      Lock.of({
+        acquire: (wanted) => locked(wanted.key, lock.acquire(wanted)),
+        release: (lease) => locked(lease.key, lock.release(lease)),
+        extend: (lease, ttl) => locked(lease.key, lock.extend(lease, ttl))
+      })
+    )
+  )
+}

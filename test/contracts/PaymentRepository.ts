@@ -1,0 +1,303 @@
+/**
+ * The contract of the payment repository: what every layer that provides it has to pass, on what the event store of the same
+ * layer has written.
+ */
+import { assert, layer as shareLayer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as TestClock from "effect/testing/TestClock"
+import { AccountFingerprint, type GatewayName, type TenantId } from "../../src/domain/payment/Ids.ts"
+import type { PaymentStatus } from "../../src/domain/payment/Status.ts"
+import * as View from "../../src/domain/payment/View.ts"
+import { EventStore } from "../../src/services/EventStore.ts"
+import { type Page, PaymentRepository } from "../../src/services/PaymentRepository.ts"
+import * as Payments from "../support/payments.ts"
+import { mustCommit, type Stores } from "./EventStore.ts"
+
+/** All pages of a listing, one after another. At most 100. */
+const allPages = Effect.fnUntraced(function* <A, E, R>(page: (cursor: string | undefined) => Effect.Effect<Page<A>, E, R>) {
+  const rows: Array<A> = []
+  const sizes: Array<number> = []
+  let cursor: string | undefined
+  for (let pages = 0; pages < 100; pages++) {
+    const next = yield* page(cursor)
+    rows.push(...next.data)
+    sizes.push(next.data.length)
+    cursor = next.nextCursor
+    if (cursor === undefined) return { rows, sizes }
+  }
+  return assert.fail("the listing does not end")
+})
+
+const withCursor = (cursor: string | undefined) => (cursor === undefined ? {} : { cursor })
+
+/** Proves a layer's payment repository. `live`: with the real clock, for stores whose time is not the test clock. */
+export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options: { readonly live?: boolean } = {}): void => {
+  const elapse = (millis: number) => (options.live === true ? Effect.sleep(millis) : TestClock.adjust(millis))
+
+  /** Payments of a tenant, created one after another, every third of them charged. */
+  const create = Effect.fnUntraced(function* (tenant: TenantId, count: number) {
+    const ids: Array<string> = []
+    for (let index = 0; index < count; index++) {
+      const payment = yield* mustCommit(Payments.firstCommit({ tenant }))
+      if (index % 3 === 0) yield* mustCommit(Payments.commitOf(payment, [Payments.succeeded()]))
+      ids.push(payment.id)
+      yield* elapse(2)
+    }
+    return ids
+  })
+
+  /** Open operations at a gateway of their own, oldest first. */
+  const open = Effect.fnUntraced(function* (gateway: GatewayName, count: number) {
+    const ids: Array<string> = []
+    for (let index = 0; index < count; index++) {
+      ids.push((yield* mustCommit(Payments.firstCommit({ gateway }))).id)
+      yield* elapse(2)
+    }
+    return ids
+  })
+
+  shareLayer(layer, { excludeTestServices: options.live ?? false })(`${name}: PaymentRepository`, (it) => {
+    it.effect("gets the projection of a payment, and none of one that does not exist", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const payment = yield* mustCommit(Payments.firstCommit())
+        assert.deepStrictEqual(yield* repository.get({ id: payment.id }), Option.some(View.ofPayment(payment)))
+        assert.isTrue(Option.isNone(yield* repository.get({ id: Payments.newPaymentId() })))
+      })
+    )
+
+    it.effect("a payment is hidden from other tenants", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const { id } = yield* mustCommit(Payments.firstCommit({ tenant }))
+        assert.isTrue(Option.isSome(yield* repository.get({ id, tenant })))
+        assert.isTrue(Option.isNone(yield* repository.get({ id, tenant: Payments.newTenant() })))
+        assert.deepStrictEqual(yield* repository.list({ tenant: Payments.newTenant(), limit: 10 }), { data: [], nextCursor: undefined })
+      })
+    )
+
+    it.effect("finds claims by tenant and key, also one that started no operation", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const commit = Payments.firstCommit()
+        const payment = yield* mustCommit(commit)
+        const { tenant, key } = commit.claim
+        assert.strictEqual(Option.getOrThrow(yield* repository.findClaim({ tenant, key })).payment, payment.id)
+        assert.isTrue(Option.isNone(yield* repository.findClaim({ tenant: Payments.newTenant(), key })))
+        assert.isTrue(Option.isNone(yield* repository.findClaim({ tenant, key: Payments.newKey() })))
+
+        const cancel = Payments.claimOf({ command: "cancel", operation: undefined })
+        yield* mustCommit(Payments.commitOf(payment, [Payments.cancelRequested], { claim: cancel }))
+        const found = Option.getOrThrow(yield* repository.findClaim(cancel))
+        assert.deepStrictEqual(found, { ...cancel, payment: payment.id, claimedAt: found.claimedAt })
+      })
+    )
+
+    it.effect("lists newest first, page by page, without a gap or a repetition", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const ids = yield* create(tenant, 8)
+        const page = (cursor: string | undefined) => repository.list({ tenant, limit: 3, ...withCursor(cursor) })
+        const { rows, sizes } = yield* allPages(page)
+        assert.deepStrictEqual(
+          rows.map((view): string => view.id),
+          ids.toReversed()
+        )
+        assert.deepStrictEqual(sizes, [3, 3, 2])
+        assert.deepStrictEqual(
+          rows.map((view) => Option.some(view)),
+          yield* Effect.forEach(rows, (view) => repository.get({ id: view.id }))
+        )
+        const exact = yield* repository.list({ tenant, limit: 8 })
+        assert.strictEqual(exact.data.length, 8)
+        assert.isUndefined(exact.nextCursor, "a page that holds the rest names no next one")
+      })
+    )
+
+    it.effect("payments created between two pages do not disturb the listing", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const ids = yield* create(tenant, 4)
+        const first = yield* repository.list({ tenant, limit: 2 })
+        yield* create(tenant, 2)
+        const second = yield* repository.list({ tenant, limit: 2, ...withCursor(first.nextCursor) })
+        assert.deepStrictEqual(
+          [...first.data, ...second.data].map((view): string => view.id),
+          ids.toReversed()
+        )
+      })
+    )
+
+    it.effect("payments created at once are listed once each", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const commits = Array.from({ length: 11 }, () => Payments.firstCommit({ tenant }))
+        yield* Effect.forEach(commits, mustCommit, { concurrency: "unbounded" })
+        const { rows } = yield* allPages((cursor) => repository.list({ tenant, limit: 4, ...withCursor(cursor) }))
+        assert.deepStrictEqual(rows.map((view): string => view.id).sort(), commits.map((commit): string => commit.payment.id).sort())
+      })
+    )
+
+    it.effect("filters by the status of now, and pages within the filter", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const ids = yield* create(tenant, 7)
+        const idsOf = (status: PaymentStatus) =>
+          Effect.map(
+            allPages((cursor) => repository.list({ tenant, status, limit: 2, ...withCursor(cursor) })),
+            ({ rows }) => rows.map((view): string => view.id)
+          )
+        const charged = ids.filter((_, index) => index % 3 === 0).toReversed()
+        assert.deepStrictEqual(yield* idsOf("succeeded"), charged)
+        assert.deepStrictEqual(yield* idsOf("processing"), ids.filter((id) => !charged.includes(id)).toReversed())
+        assert.deepStrictEqual(yield* idsOf("refunded"), [])
+      })
+    )
+
+    it.effect("filters by creation time, the earliest included", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const ids = yield* create(tenant, 5)
+        const all = (yield* repository.list({ tenant, limit: 10 })).data.toReversed()
+        const { rows } = yield* allPages((cursor) => repository.list({ tenant, from: all[2]!.createdAt, limit: 2, ...withCursor(cursor) }))
+        assert.deepStrictEqual(
+          rows.map((view): string => view.id),
+          ids.slice(2).toReversed()
+        )
+        assert.deepStrictEqual((yield* repository.list({ tenant, from: all[4]!.createdAt + 1, limit: 10 })).data, [])
+      })
+    )
+
+    it.effect("a cursor that no listing made lists nothing", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        yield* create(tenant, 2)
+        for (const cursor of ["", "nonsense", "%%%", "0", Payments.newPaymentId(), "'; --", "bm9uc2Vuc2U"]) {
+          assert.deepStrictEqual(yield* repository.list({ tenant, limit: 10, cursor }), { data: [], nextCursor: undefined }, cursor)
+        }
+      })
+    )
+
+    it.effect("a cursor of another tenant's listing shows nothing of that tenant", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const tenant = Payments.newTenant()
+        const other = Payments.newTenant()
+        yield* create(tenant, 2)
+        yield* create(other, 3)
+        const first = yield* repository.list({ tenant: other, limit: 1 })
+        const page = yield* repository.list({ tenant, limit: 10, ...withCursor(first.nextCursor) })
+        assert.isTrue(page.data.every((view) => view.tenant === tenant))
+      })
+    )
+
+    it.effect("lists open operations oldest first, page by page", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const ids = yield* open(gateway, 5)
+        const openedBefore = Number.MAX_SAFE_INTEGER
+        const { rows, sizes } = yield* allPages((cursor) =>
+          repository.openOperations({ openedBefore, gateway, limit: 2, ...withCursor(cursor) })
+        )
+        assert.deepStrictEqual(
+          rows.map((row): string => row.payment),
+          ids
+        )
+        assert.deepStrictEqual(sizes, [2, 2, 1])
+        assert.isTrue(rows.every((row) => row.gateway === gateway && row.status === "processing"))
+      })
+    )
+
+    it.effect("operations that were opened or closed between two pages do not disturb the listing", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const store = yield* EventStore
+        const gateway = Payments.newGateway()
+        const first = yield* mustCommit(Payments.firstCommit({ gateway }))
+        yield* elapse(2)
+        const rest = yield* open(gateway, 2)
+        const openedBefore = (yield* store.now) + 1
+        const page = yield* repository.openOperations({ openedBefore, gateway, limit: 1 })
+        yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
+        const next = yield* repository.openOperations({ openedBefore, gateway, limit: 10, ...withCursor(page.nextCursor) })
+        assert.deepStrictEqual(
+          [...page.data, ...next.data].map((row): string => row.payment),
+          [first.id, ...rest]
+        )
+      })
+    )
+
+    it.effect("several open operations of one payment are listed each", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const payment = yield* mustCommit(Payments.firstCommit({ gateway }))
+        const refunds = [2, 3, 4].map((number) =>
+          Payments.intended({ payment: payment.id, number, kind: "refund", purpose: "refund", gateway, target: 1 })
+        )
+        yield* mustCommit(Payments.commitOf(payment, [Payments.succeeded(), ...refunds]))
+        const openedBefore = Number.MAX_SAFE_INTEGER
+        const { rows } = yield* allPages((cursor) => repository.openOperations({ openedBefore, gateway, limit: 1, ...withCursor(cursor) }))
+        assert.deepStrictEqual(
+          rows.map((row) => [Number(row.operation), row.kind]),
+          [
+            [2, "refund"],
+            [3, "refund"],
+            [4, "refund"]
+          ]
+        )
+      })
+    )
+
+    it.effect("leaves out operations opened at that time or later, and those of other gateways", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const ids = yield* open(gateway, 4)
+        yield* open(Payments.newGateway(), 1)
+        const all = yield* repository.openOperations({ openedBefore: Number.MAX_SAFE_INTEGER, gateway, limit: 10 })
+        assert.strictEqual(all.data.length, 4)
+        const older = yield* repository.openOperations({ openedBefore: all.data[2]!.openedAt, gateway, limit: 10 })
+        assert.deepStrictEqual(
+          older.data.map((row): string => row.payment),
+          ids.slice(0, 2)
+        )
+        const everywhere = yield* repository.openOperations({ openedBefore: Number.MAX_SAFE_INTEGER, limit: 1000 })
+        assert.isTrue(ids.every((id) => everywhere.data.some((row) => row.payment === id)))
+      })
+    )
+
+    it.effect("sums up what is open per gateway account", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const summary = Effect.map(repository.openSummary, (rows) =>
+          rows.filter((row) => row.gateway === gateway).sort((left, right) => left.count - right.count)
+        )
+        assert.deepStrictEqual(yield* summary, [])
+        const first = yield* mustCommit(Payments.firstCommit({ gateway }))
+        yield* elapse(2)
+        const second = yield* mustCommit(Payments.firstCommit({ gateway }))
+        const account = AccountFingerprint.make("account-2")
+        const third = yield* mustCommit(Payments.firstCommit({ gateway, account }))
+        assert.deepStrictEqual(yield* summary, [
+          { gateway, account, count: 1, oldestOpenedAt: third.createdAt },
+          { gateway, account: Payments.account, count: 2, oldestOpenedAt: first.createdAt }
+        ])
+        yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
+        yield* mustCommit(Payments.commitOf(third, [Payments.declined(), Payments.failed]))
+        assert.deepStrictEqual(yield* summary, [{ gateway, account: Payments.account, count: 1, oldestOpenedAt: second.createdAt }])
+      })
+    )
+  })
+}

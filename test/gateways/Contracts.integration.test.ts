@@ -1,0 +1,62 @@
+/** The gateway contract suite on the adapter of the sandbox, for accounts that differ in what they declare. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Token } from "../../src/domain/payment/PaymentMethod.ts"
+import * as Sandbox from "../../src/sandbox/Sandbox.ts"
+import { type GatewayUnderTest, type LedgerEntry, type Scenario, suite } from "../contracts/Gateway.ts"
+import { sendTo } from "../sandbox/client.ts"
+import { accountOf, closedPort, gatewayOf, ledgerOf, started } from "./sandboxGateways.ts"
+
+const charges: { readonly [what: string]: string } = {
+  success: "tok_success",
+  slow: "tok_slow",
+  garbage: "tok_garbage",
+  conflict: "tok_conflict",
+  late: "tok_late",
+  declined_soft: "tok_declined_soft",
+  declined_hard: "tok_declined_hard",
+  declined_fraud: "tok_fraud",
+  declined_authentication_required: "tok_authentication_required",
+  declined_invalid_data: "tok_invalid_data",
+  declined_gateway_error: "tok_gateway_error",
+  declined_rate_limited: "tok_rate_limited",
+  declined_configuration: "tok_configuration",
+  pending_success: "tok_pending_success",
+  pending_failure: "tok_pending_failure",
+  action_success: "tok_3ds",
+  action_failure: "tok_3ds_fails"
+}
+
+const tokenFor = ({ on, what }: Scenario): Token | undefined => {
+  if (on === "charge") return Token.make(charges[what] ?? `tok_${what}`)
+  if (what === "declined") return Token.make(`tok_${on}_fails`)
+  return Token.make(what === "pending" ? "tok_refund_pending" : `tok_${on}_${what}`)
+}
+
+const make = (account: "a" | "b" | "c", lookupLagMillis: number): Effect.Effect<GatewayUnderTest, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { url } = yield* started({
+      accounts: Sandbox.quietAccounts.map((options) => ({ ...options, lookupLagMillis })),
+      settleDelayMillis: 1_500,
+      slowMillis: 600,
+      lateMillis: 500
+    })
+    const settings = { lookupLagMillis, settleTimeMillis: 5_000 }
+    return {
+      gateway: yield* gatewayOf(accountOf(url, account, settings)),
+      unreachable: yield* gatewayOf(accountOf(`http://127.0.0.1:${yield* closedPort}`, account, settings)),
+      ledger: Effect.map(ledgerOf(url, account), (entries) =>
+        entries.map((entry): LedgerEntry => ({
+          kind: entry.kind as LedgerEntry["kind"],
+          reference: entry.reference,
+          amount: BigInt(entry.amount)
+        }))
+      ),
+      customer: (reference, does) =>
+        Effect.asVoid(Effect.orDie(sendTo(url, { method: "POST", path: `/${account}/customer/${reference}/${does}` })))
+    }
+  })
+
+suite("sandbox, account a", { make: make("a", 0), tokenFor, patienceMillis: 500 })
+suite("sandbox, account b, found 80 ms after execution", { make: make("b", 80), tokenFor, patienceMillis: 500 })
+suite("sandbox, account c, declined charges stay open", { make: make("c", 0), tokenFor, patienceMillis: 500 })

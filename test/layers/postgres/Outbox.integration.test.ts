@@ -1,0 +1,88 @@
+/**
+ * What the outbox on Postgres does beyond its contract: a long backlog is read by index, and a lost answer loses no delivery.
+ */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, it, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
+import * as OutboxLayer from "../../../src/layers/postgres/Outbox.ts"
+import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
+import { Outbox } from "../../../src/services/Outbox.ts"
+import { mustCommit } from "../../contracts/EventStore.ts"
+import * as Payments from "../../support/payments.ts"
+import * as TcpProxy from "../../support/TcpProxy.ts"
+import * as TestDatabase from "../../support/TestDatabase.ts"
+
+const stores = Postgres.layer.pipe(Layer.provideMerge(Migrations.layer), Layer.provideMerge(TestDatabase.layer))
+
+layer(stores, { excludeTestServices: true })("Postgres: a backlog of 40,000 rows", (it) => {
+  it.effect("is leased by index, and payments that wait for their retry are passed over", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const payment = yield* mustCommit(Payments.firstCommit())
+      // The 500 oldest payments wait for their retry.
+      yield* sql`insert into aegispay.outbox (bucket, payment, version, recorded_at)
+        select n, gen_random_uuid(), v, n * 10 from generate_series(1, 10000) n, generate_series(1, 4) v`
+      yield* sql`update aegispay.outbox o set payment = first.payment from aegispay.outbox first
+        where first.bucket = o.bucket and first.version = 1 and o.version > 1 and first.recorded_at <= 100000 and o.recorded_at <= 100000`
+      yield* sql`insert into aegispay.outbox_leases (bucket, payment, owner, token, held_until, not_before, attempts)
+        select bucket, payment, 'a', null, 0, 99999999999999, 1 from aegispay.outbox where version = 1 and recorded_at <= 5000`
+      yield* sql`analyze aegispay.outbox, aegispay.outbox_leases`
+      const statements: Array<readonly [text: string, parameters: ReadonlyArray<unknown>]> = []
+      const recording: SqlClient.SqlClient = Object.assign((...args: Parameters<SqlClient.SqlClient>) => sql(...args), sql, {
+        unsafe: (text: string, parameters: ReadonlyArray<unknown> = []) => {
+          statements.push([text, parameters])
+          return sql.unsafe(text, parameters)
+        },
+        withoutTransforms: () => recording
+      }) as never
+      yield* Effect.provide(
+        Effect.flatMap(Outbox, (outbox) => outbox.lease({ owner: "a", payments: 100, ttlMillis: 60_000 })),
+        Layer.fresh(OutboxLayer.layer).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, recording)))
+      )
+      const leased = yield* sql<{ readonly first: bigint; readonly last: bigint; readonly count: bigint }>`
+        select min(bucket)::bigint as first, max(bucket)::bigint as last, count(*) as count from aegispay.outbox_leases where token is not null`
+      assert.deepStrictEqual(leased, [{ first: 501n, last: 600n, count: 100n }])
+      const [text, parameters] = statements.at(-1) ?? assert.fail("no statement")
+      const plan = (yield* sql.unsafe<Record<string, string>>(`explain ${text}`, parameters)).map((row) => row["QUERY PLAN"]).join("\n")
+      assert.include(plan, "using outbox_oldest on outbox o", plan)
+      assert.notMatch(plan, /Seq Scan on outbox /, plan)
+      assert.strictEqual((yield* (yield* Outbox).summary).undelivered, 40_003)
+      assert.isAbove(payment.createdAt, 0)
+    })
+  )
+})
+
+it.live("an acknowledgement whose answer is lost has been made: nothing is delivered twice, nothing is left", () =>
+  Effect.gen(function* () {
+    const url = yield* TestDatabase.fresh
+    const proxy = yield* TcpProxy.start(url)
+    const client = PgClient.layer({ url: proxy.url, maxConnections: 1 })
+    const built = yield* Layer.build(Postgres.layer.pipe(Layer.provideMerge(Migrations.layer), Layer.provideMerge(client)))
+    yield* Effect.provideContext(
+      Effect.gen(function* () {
+        const outbox = yield* Outbox
+        const payment = yield* mustCommit(Payments.firstCommit())
+        const [batch] = yield* outbox.lease({ owner: "a", payments: 10, ttlMillis: 60_000 })
+        proxy.loseAnswers = 1
+        yield* outbox.acknowledge({ payment: payment.id, token: batch?.token ?? 0n, upToVersion: 3 })
+        assert.strictEqual(proxy.loseAnswers, 0, "the answer was lost")
+        assert.strictEqual((yield* outbox.summary).undelivered, 0)
+        assert.deepStrictEqual(yield* outbox.lease({ owner: "b", payments: 10, ttlMillis: 60_000 }), [])
+        // A lease whose answer was lost is nobody's until its time is over; then the payment is leased again.
+        yield* mustCommit(Payments.commitOf(payment, [Payments.succeeded()]))
+        proxy.loseAnswers = 1
+        assert.deepStrictEqual(yield* outbox.lease({ owner: "a", payments: 10, ttlMillis: 300 }), [])
+        yield* Effect.sleep(400)
+        const [again] = yield* outbox.lease({ owner: "b", payments: 10, ttlMillis: 60_000 })
+        assert.deepStrictEqual(
+          again?.events.map((event) => event.version),
+          [4]
+        )
+      }),
+      built
+    )
+  }).pipe(Effect.scoped)
+)

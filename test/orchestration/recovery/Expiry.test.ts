@@ -1,0 +1,220 @@
+/** Payments that wait for their customer too long, and what is asked about while they wait. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import type { Intent } from "../../../src/domain/operation/Operation.ts"
+import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
+import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
+import type { ChargeRequest } from "../../../src/orchestration/payment/Charge.ts"
+import * as Payments from "../../../src/orchestration/payment/Payments.ts"
+import * as Expiry from "../../../src/orchestration/recovery/Expiry.ts"
+import type { LookupAnswer } from "../../../src/services/Gateway.ts"
+import { defaults, type EngineSettings, Settings } from "../../../src/services/Settings.ts"
+import { EventStore } from "../../../src/services/EventStore.ts"
+import { conclude } from "../../../src/orchestration/operation/Conclude.ts"
+import * as Journal from "../../../src/orchestration/operation/Journal.ts"
+import { once } from "../../../src/orchestration/recovery/Recovery.ts"
+import {
+  chargeRequest,
+  declined,
+  engine,
+  pending,
+  requiresAction,
+  success,
+  tenant,
+  testGateway,
+  unknown
+} from "../../support/TestEngine.ts"
+
+const settings: Partial<EngineSettings> = { retries: 0 }
+const withSettings = <A, E, R>(effect: Effect.Effect<A, E, R>, more: Partial<EngineSettings> = {}) =>
+  Effect.provideService(effect, Settings, { ...defaults, ...settings, ...more })
+
+const charge = (under: string, request: Partial<ChargeRequest> = {}) =>
+  Payments.Payments.use((payments) => Effect.map(payments.charge(chargeRequest(under, request)), ({ payment }) => payment.id))
+const statusOf = (id: PaymentId) => Payments.Payments.use((payments) => Effect.map(payments.get({ id, tenant }), ({ status }) => status))
+
+/** A gateway whose charges wait for the customer. */
+const waiting = (later: (intent: Intent) => Outcome = success, lookup?: (intent: Intent) => LookupAnswer) =>
+  testGateway("a", {
+    send: (intent) => Effect.succeed(intent.kind === "sale" ? requiresAction : later(intent)),
+    ...(lookup === undefined ? {} : { lookup: (intent: Intent) => Effect.succeed(lookup(intent)) })
+  })
+
+describe("a payment that waits for its customer", () => {
+  it.effect("is left alone for a day, then cancelled at the gateway, then expired; a second run does nothing", () => {
+    const a = waiting()
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("24 hours")
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, errors: [] })
+      assert.strictEqual(yield* statusOf(id), "requires_action")
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 1, results: { expired: 1 }, errors: [] })
+      assert.strictEqual(yield* statusOf(id), "expired")
+      assert.deepStrictEqual(
+        a.sent.map(({ kind, purpose }) => [kind, purpose]),
+        [
+          ["sale", "charge"],
+          ["void", "expire"]
+        ]
+      )
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, errors: [] })
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("waits as long as its kind of method may", () => {
+    const a = waiting()
+    const byMethod: Partial<EngineSettings> = { customerWaitByMethod: { bank_transfer: 3 * 86_400_000, wallet: 600_000 } }
+    const of = (type: "wallet" | "bank_transfer" | "card") => ({ method: { type, token: Token.make("tok_3ds") } })
+    return Effect.gen(function* () {
+      const [wallet, card, transfer] = [
+        yield* charge("1", of("wallet")),
+        yield* charge("2", of("card")),
+        yield* charge("3", of("bank_transfer"))
+      ]
+      const statuses = Effect.all([statusOf(wallet), statusOf(card), statusOf(transfer)])
+      yield* TestClock.adjust("11 minutes")
+      yield* Expiry.expire()
+      assert.deepStrictEqual(yield* statuses, ["expired", "requires_action", "requires_action"])
+      yield* TestClock.adjust("24 hours")
+      yield* Expiry.expire()
+      assert.deepStrictEqual(yield* statuses, ["expired", "expired", "requires_action"])
+      yield* TestClock.adjust("49 hours")
+      yield* Expiry.expire()
+      assert.deepStrictEqual(yield* statuses, ["expired", "expired", "expired"])
+    }).pipe((effect) => withSettings(effect, byMethod), Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("that was paid meanwhile: the gateway's success wins", () => {
+    const paid = (intent: Intent): LookupAnswer => (intent.kind === "sale" ? { ...success(intent), chargedAt: 60_000 } : { _tag: "Absent" })
+    const a = waiting(() => unknown, paid)
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      const report = yield* Expiry.expire()
+      assert.deepStrictEqual(report.results, { processing: 1 })
+      yield* TestClock.adjust("2 minutes")
+      yield* Payments.Payments.use((payments) => payments.recover({}))
+      yield* TestClock.adjust("2 minutes")
+      yield* Payments.Payments.use((payments) => payments.recover({}))
+      assert.strictEqual(yield* statusOf(id), "succeeded")
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("whose cancel is refused: three runs try, then a person has to look", () => {
+    const a = waiting(() => declined("hard"))
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      for (let run = 0; run < 3; run++) {
+        yield* Expiry.expire()
+        assert.strictEqual(yield* statusOf(id), "requires_action")
+      }
+      assert.deepStrictEqual((yield* Expiry.expire()).results, { needs_review: 1 })
+      assert.strictEqual((yield* Expiry.expire()).due, 0)
+      assert.lengthOf(
+        a.sent.filter(({ kind }) => kind === "void"),
+        3
+      )
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("two runs at once: one cancel", () => {
+    const a = waiting()
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      const reports = yield* Effect.all([Expiry.expire(), Expiry.expire()], { concurrency: 2 })
+      assert.strictEqual(
+        reports.reduce((sum, { results }) => sum + (results.expired ?? 0), 0),
+        1
+      )
+      assert.strictEqual(yield* statusOf(id), "expired")
+      assert.lengthOf(a.sent, 2)
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("whose success is told after its cancel took effect: recorded as late, and it stays expired", () => {
+    const a = waiting()
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      yield* Expiry.expire()
+      const payment = yield* Journal.load({ id })
+      const sale = payment.operations[0]!
+      const now = yield* (yield* EventStore).now
+      const concluded = yield* conclude({
+        payment,
+        truth: {
+          operation: sale.intent.number,
+          evidence: { _tag: "Asked", askedAt: now, answer: success(sale.intent) },
+          source: "reconciliation",
+          observedAt: now
+        },
+        persist: once
+      })
+      assert.deepStrictEqual(concluded.payment.late, [sale.intent.number])
+      assert.include(
+        (yield* (yield* EventStore).read(id)).map(({ event }) => event._tag),
+        "LateSuccess"
+      )
+      assert.strictEqual(yield* statusOf(id), "expired")
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+})
+
+describe("what waits is asked about ever less often", () => {
+  for (const [what, outcome] of [
+    ["the gateway", pending],
+    ["the customer", requiresAction]
+  ] as const) {
+    it.effect(`rounds every 30 s over a day, waiting for ${what}: about a hundred questions, not three thousand`, () => {
+      const a = testGateway("a", {
+        send: () => Effect.succeed(outcome),
+        lookup: () => Effect.succeed(outcome as LookupAnswer)
+      })
+      return Effect.gen(function* () {
+        const payments = yield* Payments.Payments
+        yield* charge("k")
+        let previousRunAt: number | undefined
+        const asked: Array<number> = []
+        for (let now = 30_000; now <= 86_400_000; now += 30_000) {
+          yield* TestClock.setTime(now)
+          const before = a.asked.length
+          const report = yield* payments.recover({ ...(previousRunAt === undefined ? {} : { previousRunAt }) })
+          previousRunAt = report.startedAt
+          if (a.asked.length > before) asked.push(now)
+          if (now > 60_000) assert.strictEqual(report.scanned, 1)
+        }
+        assert.isAtMost(asked.length, 110)
+        assert.isAtLeast(asked.length, 60)
+        for (const [index, at] of asked.entries()) {
+          const wait = at - (asked[index - 1] ?? 0)
+          assert.isAtMost(wait, Math.max(120_000, at * 0.1 + 60_000), `at ${at}`)
+        }
+        yield* payments.recover({})
+        assert.lengthOf(a.asked, asked.length + 1, "a run that knows of none before asks about everything")
+      }).pipe(withSettings, Effect.provide(engine([a], settings)))
+    })
+  }
+
+  it.effect("a gateway's own schedule is kept", () => {
+    const gateway = testGateway("a", { send: () => Effect.succeed(pending), lookup: () => Effect.succeed(pending as LookupAnswer) })
+    const a = {
+      ...gateway,
+      capabilities: { ...gateway.capabilities, polling: { firstMillis: 600_000, share: 0.5, capMillis: 86_400_000 } }
+    }
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      yield* charge("k")
+      for (let now = 60_000; now <= 3_600_000; now += 60_000) {
+        yield* TestClock.setTime(now)
+        yield* payments.recover({ previousRunAt: now - 60_000 })
+      }
+      // At 10, 20, 30, 45 (30 + 15) minutes.
+      assert.lengthOf(gateway.asked, 4)
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+})

@@ -1,0 +1,171 @@
+/** A person's word: when it is taken, what it closes, what follows from it, and when it is refused. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import type { Intent } from "../../../src/domain/operation/Operation.ts"
+import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
+import { GatewayReference, OperationNumber, type PaymentId } from "../../../src/domain/payment/Ids.ts"
+import type { ChargeRequest } from "../../../src/orchestration/payment/Charge.ts"
+import * as Payments from "../../../src/orchestration/payment/Payments.ts"
+import * as Review from "../../../src/orchestration/recovery/Review.ts"
+import { EventStore } from "../../../src/services/EventStore.ts"
+import { chargeRequest, declined, engine, success, tenant, testGateway, unknown } from "../../support/TestEngine.ts"
+
+/** Nobody can find out what became of a request: it cannot be asked for, and its key is forgotten before it has settled. */
+const mute = { lookupByReference: undefined, replay: "result", replayWindowMillis: 1, cancelByReference: "none" } as const
+const retries = { retries: 0 }
+
+const charge = (request: Partial<ChargeRequest> = {}) =>
+  Payments.Payments.use((payments) => Effect.map(payments.charge(chargeRequest("k", request)), ({ payment }) => payment.id))
+const view = (id: PaymentId) => Payments.Payments.use((payments) => payments.get({ id, tenant }))
+const recover = Payments.Payments.use((payments) => payments.recover({ olderThanMillis: 0 }))
+const lastEvents = Effect.fnUntraced(function* (id: PaymentId, from: number) {
+  const store = yield* EventStore
+  return (yield* store.read(id, { fromVersion: from + 1 })).map(({ event }) => event)
+})
+
+/** A charge whose answer was lost, in review because nothing can be found out. */
+const inReview = Effect.gen(function* () {
+  const id = yield* charge()
+  yield* TestClock.adjust("3 minutes")
+  yield* recover
+  const before = yield* view(id)
+  assert.strictEqual(before.status, "needs_review")
+  return before
+})
+
+const lostAt = (name: string, more: Parameters<typeof testGateway>[1] = {}) =>
+  testGateway(name, { send: () => Effect.succeed<Outcome>(unknown), charges: mute, ...more })
+
+describe("a charge that nobody can find out about", () => {
+  it.effect("succeeded, with the gateway's id: recorded as a person's truth, with the reason", () =>
+    Effect.gen(function* () {
+      const before = yield* inReview
+      const missing = yield* Effect.flip(Review.resolve({ id: before.id, as: "succeeded", reason: "seen" }))
+      assert.deepInclude<object>(missing, { _tag: "NotResolvable", why: "reference_needed" })
+      const gatewayReference = GatewayReference.make("ch_seen")
+      const after = yield* Review.resolve({ id: before.id, as: "succeeded", reason: "seen on the statement", gatewayReference })
+      assert.deepInclude<object>(after, { status: "succeeded", reviews: [], amountCaptured: 4990 })
+      const events = yield* lastEvents(before.id, before.version)
+      assert.deepInclude<object>(events[0]!, { _tag: "OperationSucceeded", source: "person", gatewayReference })
+      assert.deepInclude<object>(events[1]!, {
+        _tag: "ReviewClosed",
+        by: "person",
+        reason: "unresolvable",
+        note: "seen on the statement"
+      })
+      assert.lengthOf(events, 2)
+      const again = yield* Effect.flip(Review.resolve({ id: before.id, as: "failed", reason: "no" }))
+      assert.deepInclude<object>(again, { why: "nothing_to_resolve" })
+    }).pipe(Effect.provide(engine([lostAt("a")], retries)))
+  )
+
+  it.effect("failed: the payment goes on where it stood, at the next gateway", () => {
+    const b = testGateway("b")
+    return Effect.gen(function* () {
+      const before = yield* inReview
+      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no" })
+      assert.deepInclude<object>(after, { status: "succeeded", gateway: "b", reviews: [] })
+      assert.lengthOf(b.sent, 1)
+      const events = yield* lastEvents(before.id, before.version)
+      assert.deepStrictEqual(
+        events.map(({ _tag }) => _tag),
+        ["OperationAbsent", "ReviewClosed", "OperationIntended", "OperationSucceeded"]
+      )
+    }).pipe(Effect.provide(engine([lostAt("a"), b], retries)))
+  })
+
+  it.effect("failed, after the time for completing it: the payment failed", () =>
+    Effect.gen(function* () {
+      const before = yield* inReview
+      yield* TestClock.adjust("1 hour")
+      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no" })
+      assert.deepInclude<object>(after, { status: "failed", reviews: [] })
+      assert.strictEqual(after.failure?.code, "not_charged")
+    }).pipe(Effect.provide(engine([lostAt("a"), testGateway("b")], retries)))
+  )
+
+  it.effect("failed is refused while a request may still arrive, and nothing is written", () =>
+    Effect.gen(function* () {
+      const id = yield* charge()
+      const before = yield* view(id)
+      assert.strictEqual(before.status, "in_doubt")
+      const early = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "surely not" }))
+      assert.deepInclude<object>(early, { why: "too_early" })
+      assert.strictEqual((yield* view(id)).version, before.version)
+      yield* TestClock.adjust("3 minutes")
+      assert.strictEqual((yield* Review.resolve({ id, as: "failed", reason: "surely not" })).status, "failed")
+    }).pipe(Effect.provide(engine([lostAt("a")], retries)))
+  )
+
+  it.effect("a success told later than the person's failed: a late success, reversed by policy", () => {
+    const a = lostAt("a", {
+      send: (intent: Intent) => Effect.succeed<Outcome>(intent.kind === "sale" ? unknown : success(intent))
+    })
+    return Effect.gen(function* () {
+      const before = yield* inReview
+      yield* TestClock.adjust("1 hour")
+      yield* Review.resolve({ id: before.id, as: "failed", reason: "no" })
+      const gatewayReference = GatewayReference.make("ch_after_all")
+      const late = yield* Effect.flip(Review.resolve({ id: before.id, as: "succeeded", reason: "after all", gatewayReference }))
+      assert.deepInclude<object>(late, { why: "nothing_to_resolve" })
+      assert.strictEqual((yield* view(before.id)).status, "failed")
+    }).pipe(Effect.provide(engine([a], retries)))
+  })
+})
+
+describe("contradictions", () => {
+  it.effect("an amount that is not the intended one: succeeded closes it; failed is refused, since the gateway named it", () => {
+    const a = testGateway("a", {
+      send: (intent) => Effect.succeed({ ...success(intent), amount: { ...intent.amount, minor: intent.amount.minor + 1n } })
+    })
+    return Effect.gen(function* () {
+      const id = yield* charge()
+      assert.strictEqual((yield* view(id)).status, "needs_review")
+      yield* TestClock.adjust("3 minutes")
+      const refused = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "no" }))
+      assert.deepInclude<object>(refused, { why: "fact_stands" })
+      const after = yield* Review.resolve({ id, as: "succeeded", reason: "the amount was right" })
+      assert.deepInclude<object>(after, { status: "succeeded", amountCaptured: 4990, reviews: [] })
+    }).pipe(Effect.provide(engine([a], retries)))
+  })
+
+  it.effect("several operations in review: a person says which", () =>
+    Effect.gen(function* () {
+      const id = yield* charge()
+      const unknownOperation = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "no", operation: OperationNumber.make(9) }))
+      assert.deepInclude<object>(unknownOperation, { why: "nothing_to_resolve" })
+      const settled = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "no" }))
+      assert.deepInclude<object>(settled, { why: "nothing_to_resolve" })
+    }).pipe(Effect.provide(engine([testGateway("a")], retries)))
+  )
+})
+
+describe("a declined object that cannot be closed", () => {
+  it.effect("is failed once a person has closed it at the gateway", () => {
+    const a = testGateway("a", {
+      charges: { leavesOpenAfterDecline: true },
+      send: (intent) =>
+        Effect.succeed<Outcome>(
+          intent.kind === "sale" ? { ...declined("hard"), gatewayReference: GatewayReference.make("open one") } : declined("hard")
+        )
+    })
+    return Effect.gen(function* () {
+      const id = yield* charge()
+      const before = yield* view(id)
+      assert.strictEqual(before.status, "needs_review", JSON.stringify(before))
+      const after = yield* Review.resolve({ id, as: "failed", reason: "closed in the gateway's own dashboard" })
+      assert.deepInclude<object>(after, { status: "failed", reviews: [] })
+      const notes = (yield* lastEvents(id, before.version)).flatMap((event) => (event._tag === "ReviewClosed" ? [event.note] : []))
+      assert.deepStrictEqual(notes, ["closed in the gateway's own dashboard"])
+    }).pipe(Effect.provide(engine([a], retries)))
+  })
+})
+
+it.effect("another tenant's payment is not there", () =>
+  Effect.gen(function* () {
+    const id = yield* charge()
+    const missing = yield* Effect.flip(Review.resolve({ id, tenant: "other" as typeof tenant, as: "failed", reason: "no" }))
+    assert.strictEqual(missing._tag, "PaymentNotFound")
+  }).pipe(Effect.provide(engine([testGateway("a")], retries)))
+)
