@@ -28,6 +28,7 @@ import { createServer } from "node:http"
 import * as Engine from "./Engine.ts"
 import type { JournalError } from "./Journal.ts"
 import type { SandboxOptions } from "./Options.ts"
+import * as EarlyRequests from "./http/EarlyRequests.ts"
 import * as Reply from "./http/Reply.ts"
 import * as Routes from "./http/Routes.ts"
 
@@ -132,7 +133,7 @@ export const layerNode = (
 ): Layer.Layer<Sandbox, Engine.SandboxConfigError | JournalError | HttpServerError.ServeError> =>
   layer(options).pipe(
     Layer.provide(
-      NodeHttpServer.layerServer(() => createServer(), {
+      NodeHttpServer.layerServer(() => EarlyRequests.keep(createServer()), {
         port: options.port ?? defaultPort,
         host: options.host ?? "127.0.0.1",
         gracefulShutdownTimeout: shutdownMillis

@@ -6,6 +6,7 @@
  */
 import { createServer, type Server } from "node:http"
 import type { Duplex } from "node:stream"
+import * as EarlyRequests from "../../sandbox/http/EarlyRequests.ts"
 import type { HttpConfig } from "../config/Config.ts"
 import { bodyOf, contentType, Problem, type ProblemCode, problems } from "./Problems.ts"
 
@@ -30,7 +31,7 @@ export const make = (config: Pick<HttpConfig, "headersTimeoutMillis" | "requestT
   })
   server.maxConnections = maxConnections
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket))
-  return server
+  return EarlyRequests.keep(server)
 }
 
 const codeOf = (error: NodeJS.ErrnoException): ProblemCode => {
