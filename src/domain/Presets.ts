@@ -114,6 +114,70 @@ export const lock = {
   ttlMillis: preset(30_000, "ms", "long enough to survive a garbage collection or a slow query, short enough to wait for")
 } as const
 
+/** Defaults of circuit breakers: one per gateway and kind of operation. */
+export const breaker = {
+  failureThreshold: preset(5, "failures in a row", "requirement A6; the usual default of consecutive breakers"),
+  failureRateThreshold: preset(0.5, "share of calls", "requirement A6; Hystrix and resilience4j default to 50 % too"),
+  windowMillis: preset(60_000, "ms", "as long as the open time: a breaker that is half-open has forgotten what opened it"),
+  minimumCalls: preset(20, "calls in the window", "Hystrix circuitBreaker.requestVolumeThreshold: below it a rate says little"),
+  successThreshold: preset(3, "quick answers", "requirement A6: one success may be luck"),
+  openTimeoutMillis: preset(60_000, "ms", "requirement A6; resilience4j waitDurationInOpenState defaults to 60 s too"),
+  openTimeoutFactor: preset(1, "factor", "off: the open time does not grow"),
+  openTimeoutCapMillis: preset(600_000, "ms", "where the open time grows: how late a gateway that came back is noticed"),
+  halfOpenTimeoutMillis: preset(30_000, "ms", "requirement A6; two attempts of 15 s: whoever has not answered by then will not"),
+  halfOpenMaxAttempts: preset(5, "calls at once", "requirement A6: enough for three successes, few enough to lose"),
+  slowCallMillis: preset(10_000, "ms", "two thirds of the time limit of an attempt: what takes so long is about to fail"),
+  slowCallRateThreshold: preset(0.8, "share of calls", "below resilience4j's 100 %, which a single quick answer defeats"),
+  slowCallMinimumCalls: preset(20, "calls in the window", "as for failures"),
+  adaptive: preset(false as boolean, "boolean", "off: the fixed threshold is easier to explain"),
+  adaptiveFloor: preset(0.2, "share of calls", "4 failures of 20 calls: with fewer the control chart's approximation does not hold"),
+  adaptiveCeiling: preset(0.8, "share of calls", "a gateway that loses four of five calls is down, however usual that is"),
+  adaptiveHalfLifeMillis: preset(3_600_000, "ms", "the hour that routing looks back"),
+  adaptiveMinimumCalls: preset(100, "calls", "then a rate of 10 % is known within 6 points (two standard errors)"),
+  minHealthScore: preset(0.5, "score, 0 to 1", "requirement A6: an open breaker has at most 0.5, and only with nothing but successes")
+} as const
+
+/** Where the breaker of a payment provider differs. */
+export const breakerPaymentProvider = {
+  failureThreshold: preset(3, "failures in a row", "requirement S2"),
+  openTimeoutMillis: preset(30_000, "ms", "requirement S2")
+} as const
+
+/** Where the breaker of a fraud check differs. */
+export const breakerFraudDetection = {
+  failureThreshold: preset(5, "failures in a row", "requirement S2"),
+  openTimeoutMillis: preset(60_000, "ms", "requirement S2")
+} as const
+
+/** Where the breaker of a source of exchange rates differs. */
+export const breakerExchangeRate = {
+  failureThreshold: preset(5, "failures in a row", "requirement C1"),
+  failureRateThreshold: preset(0.5, "share of calls", "requirement C1"),
+  windowMillis: preset(30_000, "ms", "requirement C1"),
+  minimumCalls: preset(5, "calls in the window", "requirement C1"),
+  openTimeoutMillis: preset(60_000, "ms", "requirement C1")
+} as const
+
+/** Defaults of the registry of breakers, and of instances telling each other. */
+export const breakers = {
+  maxBreakers: preset(512, "breakers", "64 gateways with six kinds of operation, and room for other dependencies"),
+  transitionsKept: preset(256, "transitions", "what a slow reader of the stream may be behind; then the oldest are dropped"),
+  shareEveryMillis: preset(1_000, "ms", "how late an instance learns what another one found out; two short statements a second"),
+  shareLimitMillis: preset(5_000, "ms", "the longest one exchange with the store may take")
+} as const
+
+/** Defaults of the connection to Redis. */
+export const redis = {
+  prefix: preset("aegispay:", "text before every key", "keeps our keys apart from those of others on the same server"),
+  connectTimeoutMillis: preset(5_000, "ms", "a healthy server accepts within milliseconds; the start waits no longer for the first connection"),
+  commandTimeoutMillis: preset(2_000, "ms", "a command takes less than a millisecond: one that takes longer will not help a payment any more"),
+  maxQueuedCommands: preset(10_000, "commands", "bounded memory while the server is slow; beyond it commands fail at once"),
+  reconnectBaseMillis: preset(50, "ms", "first reconnection, doubled each time"),
+  reconnectCapMillis: preset(2_000, "ms", "cap of the backoff: how soon a server that came back is noticed"),
+  heartbeatMillis: preset(5_000, "ms", "how often a connection is asked whether it still answers"),
+  maxUnansweredHeartbeats: preset(2, "PINGs in a row", "then the connection is replaced; one may fall into a failover")
+} as const
+
 /** Defaults of the HTTP interface. */
 export const http = {
   port: preset(8080, "port", "the usual alternative HTTP port"),
