@@ -53,6 +53,8 @@ export interface RecoveryOptions {
    * a moment since. Default: all are asked.
    */
   readonly previousRunAt?: number
+  /** Told after every operation. */
+  readonly onProgress?: (progress: { readonly scanned: number }) => Effect.Effect<void>
 }
 
 /** What became of one open operation. `busy`: another process has it. `not_configured`: its account is not configured here. */
@@ -95,12 +97,13 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
       ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
       ...(cursor === undefined ? {} : { cursor })
     })
-    const one = (open: OpenOperation) =>
-      Effect.map(isResting(open) ? Effect.succeed<One>({ result: open.status }) : recoverOne(open), ({ message, result }: One) => {
-        scanned++
-        results[result] = (results[result] ?? 0) + 1
-        if (message !== undefined && errors.length < maxErrors) errors.push({ payment: open.payment, operation: open.operation, message })
-      })
+    const one = Effect.fnUntraced(function* (open: OpenOperation) {
+      const { message, result }: One = isResting(open) ? { result: open.status } : yield* recoverOne(open)
+      scanned++
+      results[result] = (results[result] ?? 0) + 1
+      if (message !== undefined && errors.length < maxErrors) errors.push({ payment: open.payment, operation: open.operation, message })
+      if (options.onProgress !== undefined) yield* options.onProgress({ scanned })
+    })
     // Operations of one payment go one after the other: they share its lease.
     yield* Effect.forEach(
       Map.groupBy(page.data, (open) => open.payment).values(),

@@ -19,7 +19,7 @@ export interface Input {
 
 export const run = Effect.fnUntraced(function* (input: Input) {
   const target = yield* Target.load
-  const progress = Progress.make()
+  const progress = yield* Progress.make
   const report = yield* orCannotRun(
     Rebuild.rebuild({
       dryRun: input.dryRun,

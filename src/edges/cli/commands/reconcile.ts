@@ -24,7 +24,7 @@ export interface Input {
 
 export const run = Effect.fnUntraced(function* (input: Input) {
   const target = yield* Target.load
-  const progress = Progress.make()
+  const progress = yield* Progress.make
   const to = Option.isSome(input.to) ? input.to.value : DateTime.toEpochMillis(yield* DateTime.now)
   const report = yield* orCannotRun(
     Reconciliation.reconcile({

@@ -8,8 +8,10 @@ import type { GatewayName } from "../../../domain/payment/Ids.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
 import type { RecoveryReport, RecoveryResult } from "../../../orchestration/recovery/Recovery.ts"
 import { Gateways } from "../../../services/Gateway.ts"
+import { PaymentRepository } from "../../../services/PaymentRepository.ts"
 import { notDone, orCannotRun } from "../Failure.ts"
 import { print } from "../Output.ts"
+import * as Progress from "../Progress.ts"
 import * as Engine from "../runtime/Engine.ts"
 import * as Target from "../runtime/Target.ts"
 
@@ -25,21 +27,35 @@ const leftOpen: ReadonlyArray<RecoveryResult> = ["unknown", "needs_review", "not
 
 export const run = Effect.fnUntraced(function* (input: Input) {
   const target = yield* Target.load
+  const progress = yield* Progress.make
   const report = yield* Effect.gen(function* () {
     if (Option.isSome(input.gateway)) yield* orCannotRun((yield* Gateways).get(input.gateway.value), target.source)
     const payments = yield* Payments.Payments
+    const total = yield* openOperations(input)
     return yield* orCannotRun(
       payments.recover({
         concurrency: Option.getOrElse(input.concurrency, () => target.config.recovery.concurrency),
         ...(Option.isSome(input.olderThan) ? { olderThanMillis: Duration.toMillis(input.olderThan.value) } : {}),
         ...(Option.isSome(input.limit) ? { limit: input.limit.value } : {}),
-        ...(Option.isSome(input.gateway) ? { gateway: input.gateway.value } : {})
+        ...(Option.isSome(input.gateway) ? { gateway: input.gateway.value } : {}),
+        onProgress: ({ scanned }) => progress.show(`${Progress.bar({ done: scanned, total })}  ${scanned} of ${total} open operations`)
       })
     )
-  }).pipe(Effect.provide(Engine.layer(target, "existing")))
+  }).pipe(Effect.ensuring(progress.end), Effect.provide(Engine.layer(target, "existing")))
   yield* print({ json: report, text: textOf(report) })
   const open = leftOpen.flatMap((result) => (report.results[result] === undefined ? [] : [`${report.results[result]} ${result}`]))
   if (open.length > 0) return yield* notDone(`left open: ${open.join(", ")}; see aegispay payment events for each, or run it again later`)
+})
+
+/** How many there are to look at, those that are too young included. */
+const openOperations = Effect.fnUntraced(function* (input: Input) {
+  const repository = yield* PaymentRepository
+  const summary = yield* orCannotRun(repository.openSummary)
+  const counts = summary.filter(({ gateway }) => Option.isNone(input.gateway) || gateway === input.gateway.value).map(({ count }) => count)
+  return Math.min(
+    counts.reduce((sum, count) => sum + count, 0),
+    Option.getOrElse(input.limit, () => Number.MAX_SAFE_INTEGER)
+  )
 })
 
 const textOf = (report: RecoveryReport): ReadonlyArray<string> => [
