@@ -9,8 +9,8 @@ import * as PgTypes from "@effect/sql-pg/PgTypes"
 import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { bucketOf, bucketOfPayment, IdempotencyKey } from "../../src/domain/payment/Ids.ts"
-import { commitStatement, type Statement } from "../../src/layers/postgres/payment/CommitStatement.ts"
+import { bucketOf, IdempotencyKey } from "../../src/domain/payment/Ids.ts"
+import { commitStatement, parameterOf, type Statement } from "../../src/layers/postgres/payment/CommitStatement.ts"
 import { claimColumns } from "../../src/layers/postgres/payment/Rows.ts"
 import type { Commit } from "../../src/services/EventStore.ts"
 import type { Ids } from "../../src/services/Ids.ts"
@@ -30,43 +30,35 @@ interface Template {
   readonly parameters: (ids: NewIds) => ReadonlyArray<unknown>
 }
 
-/** The index of the parameter that a cast in the text belongs to. */
-const parameterWith = (text: string, cast: string): number => {
-  const index = new RegExp(`\\$(\\d+)::${cast}`).exec(text)?.[1]
-  if (index === undefined) throw new Error(`the statement has no parameter of type ${cast}`)
-  return Number(index) - 1
-}
-
 const templateOf = (commit: Commit): Template => {
-  const statement = commitStatement(commit, { inTransaction: false })
-  const bucket = bucketOfPayment(commit.payment.id)
-  const uuid = parameterWith(statement.text, "uuid(?!\\[)")
-  const eventIds = parameterWith(statement.text, "uuid\\[\\]")
+  const statement = commitStatement([commit], { lockTimeoutMillis: 2_000 })
+  const { int4, text, uuid } = PgTypes.OID
   return {
     statement,
     events: commit.events.length,
-    parameters: (ids) =>
-      statement.parameters.map((value, index) => {
-        if (index === uuid) return ids.uuid
-        if (index === eventIds) return Result.getOrThrow(PgTypes.array(ids.eventIds, PgTypes.OID.uuid))
-        if (value === bucket) return ids.bucket
-        return commit.claim !== undefined && value === commit.claim.key ? ids.key : value
-      })
+    parameters: (ids) => {
+      const parameters = [...statement.parameters]
+      const put = (index: number, values: ReadonlyArray<unknown>, oid: number) => {
+        parameters[index] = Result.getOrThrow(PgTypes.array(values, oid))
+      }
+      put(parameterOf("items", "bucket"), [ids.bucket], int4)
+      put(parameterOf("items", "id"), [ids.uuid], uuid)
+      put(parameterOf("events", "event_id"), ids.eventIds, uuid)
+      if (commit.claim !== undefined) {
+        put(parameterOf("items", "claim_bucket"), [ids.bucket], int4)
+        put(parameterOf("items", "key"), [ids.key], text)
+      }
+      return parameters
+    }
   }
 }
 
-/** Above every other integer of the statements, so that the bucket's parameters are known by their value. */
-const smallestBucket = 1000
-
-/** Records a payment whose bucket can be told from the other numbers. */
 const record = Effect.gen(function* () {
-  for (;;) {
-    const engine = yield* Engine.build(Engine.memoryStores, Engine.instantGateways)
-    yield* Engine.chargeOne(engine)
-    const [first, second, ...more] = engine.commits.first
-    if (first === undefined || second === undefined || more.length > 0) return yield* Effect.die(new Error("a payment has not two commits"))
-    if (bucketOfPayment(first.payment.id) >= smallestBucket) return [templateOf(first), templateOf(second)] as const
-  }
+  const engine = yield* Engine.build(Engine.memoryStores, Engine.instantGateways)
+  yield* Engine.chargeOne(engine)
+  const [first, second, ...more] = engine.commits.first
+  if (first === undefined || second === undefined || more.length > 0) return yield* Effect.die(new Error("a payment has not two commits"))
+  return [templateOf(first), templateOf(second)] as const
 }).pipe(Effect.scoped)
 
 let lastKey = 0

@@ -1,11 +1,13 @@
 /**
  * The event store on Postgres.
  *
- * A commit is one statement (see `CommitStatement.ts`). When it answers no row, one query finds out why, and whether these very
- * events are there already (rule 9). When its acknowledgement is lost, the same commit is repeated on another connection: it is
- * idempotent by event id, so either it is found to be stored, or it is stored now, or somebody else has won.
+ * A commit is one statement (see `CommitStatement.ts`), alone or together with those of other payments (see `CommitGroup.ts`). When it
+ * answers no row, one query finds out why, and whether these very events are there already (rule 9). When its acknowledgement is
+ * lost, the same commit is repeated on another connection: it is idempotent by event id, so either it is found to be stored, or it
+ * is stored now, or somebody else has won.
  *
- * **Gotchas**: inside a host's transaction nothing is repeated, because a failed statement has broken that transaction.
+ * **Gotchas**: inside a host's transaction nothing is grouped, and nothing is repeated, because a failed statement has broken that
+ * transaction.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,7 +18,8 @@ import type { SqlError } from "effect/sql/SqlError"
 import { bucketOfPayment, type PaymentId, uuidOfPayment } from "../../../domain/payment/Ids.ts"
 import { EventContinuityError } from "../../../domain/payment/Replay.ts"
 import { EventStore, EventStoreError, type Commit, type CommitResult } from "../../../services/EventStore.ts"
-import { commitStatement, fold, refusalStatement } from "./CommitStatement.ts"
+import * as CommitGroup from "./CommitGroup.ts"
+import { commitStatement, type CommittedRow, fold, refusalStatement } from "./CommitStatement.ts"
 import { makeReadAll } from "./GlobalLog.ts"
 import { claimOf, type ClaimRow, eventColumns, type EventRow, nowMillis, readAll, storedEventOf } from "./Rows.ts"
 import {
@@ -35,6 +38,12 @@ import {
 const maxTries = 5
 const firstDelayMillis = 100
 const delayFactor = 2.5
+
+/** How long a commit waits for a row that another transaction holds. */
+const lockTimeoutMillis = 2000
+
+/** The same for a group: everybody behind it waits as well. */
+const groupLockTimeoutMillis = 100
 
 /** A commit that waited for a row in vain is tried once more: twice the lock timeout is as long as a caller should wait. */
 const maxLockTries = 2
@@ -75,11 +84,20 @@ const makeCommit = (sql: SqlClient) => {
   const run = <Row extends object>(statement: { readonly text: string; readonly parameters: ReadonlyArray<unknown> }) =>
     sql.unsafe<Row>(statement.text, statement.parameters)
 
-  const attempt = Effect.fnUntraced(function* (commit: Commit, inTransaction: boolean): Effect.fn.Return<CommitResult, Failed> {
-    const rows = yield* run<{ readonly recorded_at: bigint }>(commitStatement(commit, { inTransaction })).pipe(
-      Effect.mapError((error): Failed => ({ error, effects: effectsOf(error) }))
-    )
-    if (rows[0] !== undefined) return { _tag: "Committed", payment: fold(commit, Number(rows[0].recorded_at)) }
+  /** When each commit was recorded, in the order given; `undefined` for one that was refused. */
+  const write = (commits: ReadonlyArray<Commit>, lockTimeout: number | undefined) =>
+    Effect.mapBoth(run<CommittedRow>(commitStatement(commits, { lockTimeoutMillis: lockTimeout })), {
+      onFailure: (error): Failed => ({ error, effects: effectsOf(error) }),
+      onSuccess: (rows) => {
+        const times: Array<number | undefined> = commits.map(() => undefined)
+        for (const row of rows) times[Number(row.n) - 1] = Number(row.recorded_at)
+        return times
+      }
+    })
+
+  const attempt = Effect.fnUntraced(function* (commit: Commit, lockTimeout: number | undefined): Effect.fn.Return<CommitResult, Failed> {
+    const [recordedAt] = yield* write([commit], lockTimeout)
+    if (recordedAt !== undefined) return { _tag: "Committed", payment: fold(commit, recordedAt) }
     const [row] = yield* run<RefusalRow>(refusalStatement(commit)).pipe(
       // The commit was answered: whatever happens to the question, nothing was written.
       Effect.mapError((error): Failed => ({ error, effects: effectsOf(error) === "permanent" ? "permanent" : "transient" }))
@@ -89,7 +107,7 @@ const makeCommit = (sql: SqlClient) => {
   })
 
   const inHostTransaction = (commit: Commit) =>
-    Effect.mapError(attempt(commit, true), ({ error }) =>
+    Effect.mapError(attempt(commit, undefined), ({ error }) =>
       error === undefined
         ? new EventStoreError({
             operation,
@@ -98,18 +116,12 @@ const makeCommit = (sql: SqlClient) => {
         : transactionFailed(operation, error)
     )
 
-  const durably = Effect.fnUntraced(function* (commit: Commit): Effect.fn.Return<CommitResult, EventStoreError> {
+  const alone = Effect.fnUntraced(function* (commit: Commit, maybeWritten: boolean): Effect.fn.Return<CommitResult, EventStoreError> {
     const started = yield* Clock.currentTimeMillis
-    let ambiguous = false
+    let ambiguous = maybeWritten
     let lockTries = 0
     for (let tries = 1; ; tries++) {
-      const result = yield* attempt(commit, false).pipe(
-        Effect.timeoutOrElse({
-          duration: answerTimeoutMillis,
-          orElse: () => Effect.fail<Failed>({ error: undefined, effects: "ambiguous" })
-        }),
-        Effect.result
-      )
+      const result = yield* Effect.result(answered(attempt(commit, lockTimeoutMillis)))
       if (Result.isSuccess(result)) return result.success
       const { effects, error } = result.failure
       ambiguous ||= effects === "ambiguous"
@@ -122,9 +134,30 @@ const makeCommit = (sql: SqlClient) => {
     }
   })
 
-  return (commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
-    Effect.flatMap(isInTransaction(sql), (inside) => (inside ? inHostTransaction(commit) : durably(commit)))
+  const together = (commits: ReadonlyArray<Commit>) =>
+    Effect.mapBoth(answered(write(commits, groupLockTimeoutMillis)), {
+      onFailure: ({ effects }) => ({ ambiguous: effects === "ambiguous" }),
+      onSuccess: (times) =>
+        commits.map((commit, index): CommitResult | undefined => {
+          const recordedAt = times[index]
+          return recordedAt === undefined ? undefined : { _tag: "Committed", payment: fold(commit, recordedAt) }
+        })
+    })
+
+  return Effect.map(
+    CommitGroup.make({ alone, together }),
+    (grouped) =>
+      (commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
+        Effect.flatMap(isInTransaction(sql), (inside) => (inside ? inHostTransaction(commit) : grouped(commit)))
+  )
 }
+
+/** What gets no answer in time may have been written. */
+const answered = <A>(effect: Effect.Effect<A, Failed>) =>
+  Effect.timeoutOrElse(effect, {
+    duration: answerTimeoutMillis,
+    orElse: () => Effect.fail<Failed>({ error: undefined, effects: "ambiguous" })
+  })
 
 const givenUp = (ambiguous: boolean, error: SqlError | undefined): EventStoreError => {
   if (!ambiguous && error !== undefined) return unavailable(operation, error)
@@ -183,8 +216,8 @@ const makeNow = (sql: SqlClient) =>
 /** The event store on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
 export const layer: Layer.Layer<EventStore, never, SqlClient> = Layer.effect(
   EventStore,
-  Effect.map(SqlClient, (client) => {
-    const sql = client.withoutTransforms()
-    return EventStore.of({ commit: makeCommit(sql), read: makeRead(sql), readAll: makeReadAll(sql), now: makeNow(sql) })
+  Effect.gen(function* () {
+    const sql = (yield* SqlClient).withoutTransforms()
+    return EventStore.of({ commit: yield* makeCommit(sql), read: makeRead(sql), readAll: makeReadAll(sql), now: makeNow(sql) })
   })
 )
