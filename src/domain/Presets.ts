@@ -19,7 +19,51 @@ export const gatewayCall = {
   retryBaseMillis: preset(1_000, "ms", "first retry after 1 s, doubled each time"),
   retryCapMillis: preset(10_000, "ms", "cap of the backoff"),
   retryFactor: preset(2, "factor", "exponential backoff"),
-  retryJitter: preset(0.2, "share of the delay, both ways", "spreads the retries of many callers")
+  retryJitter: preset(0.2, "share of the delay, both ways", "spreads the retries of many callers"),
+  retryKind: preset("exponential" as const, "strategy", "a gateway that is overloaded is given ever more time"),
+  connectLimitMillis: preset(
+    4_000,
+    "ms",
+    "a handshake and two repetitions of its first packet, after 1 and 3 s (RFC 6298); no attempt starts later than this before its permission ends"
+  )
+} as const
+
+/** The retry budget of a gateway: how much more load retries may make. */
+export const retryBudget = {
+  earnPerCall: preset(0.2, "tokens per first call", "20 % of the calls, Finagle's default budget (finagle.github.io/blog, Retry Budgets)"),
+  maxTokens: preset(
+    100,
+    "tokens, one per retry; full at the start",
+    "as many retries as the AWS SDKs hold in stock: 500 tokens at 5 a retry"
+  )
+} as const
+
+/** Retries towards a payment provider that is not routed around. */
+export const retryPaymentProvider = {
+  attempts: preset(3, "attempts, the first included", "required of service resilience"),
+  baseMillis: preset(2_000, "ms, doubled each time", "required of service resilience"),
+  capMillis: preset(30_000, "ms", "required of service resilience")
+} as const
+
+/** Retries towards a fraud check: the customer waits for it. */
+export const retryFraudDetection = {
+  attempts: preset(2, "attempts, the first included", "required of service resilience"),
+  baseMillis: preset(1_000, "ms, doubled each time", "required of service resilience"),
+  capMillis: preset(10_000, "ms", "required of service resilience")
+} as const
+
+/** Retries towards a database, of what may be repeated. */
+export const retryDatabase = {
+  attempts: preset(3, "attempts, the first included", "required of service resilience"),
+  baseMillis: preset(500, "ms, doubled each time", "required of service resilience"),
+  capMillis: preset(5_000, "ms", "required of service resilience")
+} as const
+
+/** The bulkhead of a gateway. */
+export const bulkhead = {
+  concurrency: preset(1_000, "calls at a time", "the rate limiter of .NET's standard resilience pipeline lets as many through"),
+  queue: preset(1_000, "calls waiting", "as many as are under way: whoever comes then waits for about one call"),
+  maxWaitMillis: preset(2_000, "ms", "about what a slow call takes: whoever waits longer is better off at another gateway")
 } as const
 
 /** Defaults of a payment's life. */
@@ -109,6 +153,11 @@ export const relay = {
   pauseCapMillis: preset(60_000, "ms", "cap of the pause: how soon an endpoint that came back is noticed")
 } as const
 
+/** Defaults of the gateways' metrics. */
+export const gatewayMetrics = {
+  minimumSamples: preset(20, "calls", "of fewer the 95th percentile is their maximum; below it a broader segment is asked")
+} as const
+
 /** Defaults of locks. */
 export const lock = {
   ttlMillis: preset(30_000, "ms", "long enough to survive a garbage collection or a slow query, short enough to wait for")
@@ -129,12 +178,12 @@ export const breaker = {
   slowCallMillis: preset(10_000, "ms", "two thirds of the time limit of an attempt: what takes so long is about to fail"),
   slowCallRateThreshold: preset(0.8, "share of calls", "below resilience4j's 100 %, which a single quick answer defeats"),
   slowCallMinimumCalls: preset(20, "calls in the window", "as for failures"),
-  adaptive: preset(false as boolean, "boolean", "off: the fixed threshold is easier to explain"),
+  adaptive: preset(false, "boolean", "off: the fixed threshold is easier to explain"),
   adaptiveFloor: preset(0.2, "share of calls", "4 failures of 20 calls: with fewer the control chart's approximation does not hold"),
   adaptiveCeiling: preset(0.8, "share of calls", "a gateway that loses four of five calls is down, however usual that is"),
   adaptiveHalfLifeMillis: preset(3_600_000, "ms", "the hour that routing looks back"),
   adaptiveMinimumCalls: preset(100, "calls", "then a rate of 10 % is known within 6 points (two standard errors)"),
-  minHealthScore: preset(0.5, "score, 0 to 1", "requirement A6: an open breaker has at most 0.5, and only with nothing but successes")
+  minHealthScore: preset(0.5, "score, 0 to 1", "requirement A6; a half-open breaker without failures since has at least 0.55")
 } as const
 
 /** Where the breaker of a payment provider differs. */
@@ -169,8 +218,16 @@ export const breakers = {
 /** Defaults of the connection to Redis. */
 export const redis = {
   prefix: preset("aegispay:", "text before every key", "keeps our keys apart from those of others on the same server"),
-  connectTimeoutMillis: preset(5_000, "ms", "a healthy server accepts within milliseconds; the start waits no longer for the first connection"),
-  commandTimeoutMillis: preset(2_000, "ms", "a command takes less than a millisecond: one that takes longer will not help a payment any more"),
+  connectTimeoutMillis: preset(
+    5_000,
+    "ms",
+    "a healthy server accepts within milliseconds; the start waits no longer for the first connection"
+  ),
+  commandTimeoutMillis: preset(
+    2_000,
+    "ms",
+    "a command takes less than a millisecond: one that takes longer will not help a payment any more"
+  ),
   maxQueuedCommands: preset(10_000, "commands", "bounded memory while the server is slow; beyond it commands fail at once"),
   reconnectBaseMillis: preset(50, "ms", "first reconnection, doubled each time"),
   reconnectCapMillis: preset(2_000, "ms", "cap of the backoff: how soon a server that came back is noticed"),

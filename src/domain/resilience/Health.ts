@@ -1,0 +1,160 @@
+/**
+ * How healthy a gateway is, from its breakers: a score in [0, 1], and what it is made of.
+ *
+ *     0.5 x state (closed 1, half-open 0.5, open 0)
+ *     + 0.3 x success rate
+ *     + 0.1 x min(successes in a row / successThreshold, 1)
+ *     + 0.1 x (1 - min(failures in a row / failureThreshold, 1))
+ *
+ * A new breaker has 0.9, one that failures opened at most 0.3. One that may be tried again (half-open, nothing counted yet) has 0.65: it
+ * passes the usual minimum of 0.5, so it gets the calls by which it can recover.
+ */
+import type { GatewayName } from "../payment/Ids.ts"
+import * as Breaker from "./Breaker.ts"
+import { type BreakerName, partsOf } from "./BreakerName.ts"
+import * as BreakerWindow from "./breaker/BreakerWindow.ts"
+
+/** What a score is made of. */
+export interface Signs {
+  readonly state: Breaker.BreakerState
+  /** Successes by calls in the window, in [0, 1]; 1 without calls. */
+  readonly successRate: number
+  readonly consecutiveSuccesses: number
+  readonly consecutiveFailures: number
+}
+
+/** What is known of a breaker, or of a gateway over several. Counts without "total" are those of the window. */
+export interface Health extends Signs {
+  readonly score: number
+  /** Is it not open, and its score at least `minHealthScore`? */
+  readonly healthy: boolean
+  readonly successes: number
+  readonly failures: number
+  readonly slow: number
+  readonly failureRate: number
+  readonly slowRate: number
+  readonly totalSuccesses: number
+  readonly totalFailures: number
+  readonly totalBlocked: number
+  readonly openCount: number
+  readonly lastFailureAt: number | undefined
+}
+
+/** One breaker's health. Times are of the clock that its breaker is used with. */
+export interface BreakerHealth extends Health {
+  readonly name: BreakerName
+  readonly changedAt: number
+  readonly reason: Breaker.TransitionReason
+  /** When an open breaker becomes half-open. */
+  readonly retryAt: number | undefined
+}
+
+/** A gateway's health, over its breakers. */
+export interface GatewayHealth extends Health {
+  readonly gateway: GatewayName
+}
+
+const stateScores: Record<Breaker.BreakerState, number> = { closed: 1, "forced-closed": 1, "half-open": 0.5, open: 0, "forced-open": 0 }
+
+/** The score of DESIGN: in [0, 1], never lower for more successes, never higher for more failures. */
+export const score = (signs: Signs, thresholds: { readonly successThreshold: number; readonly failureThreshold: number }): number =>
+  0.5 * stateScores[signs.state] +
+  0.3 * signs.successRate +
+  0.1 * Math.min(signs.consecutiveSuccesses / thresholds.successThreshold, 1) +
+  0.1 * (1 - Math.min(signs.consecutiveFailures / thresholds.failureThreshold, 1))
+
+/** What is known of a breaker as of `now`. */
+export const ofBreaker = (name: BreakerName, breaker: Breaker.Breaker, now: number): BreakerHealth => {
+  const { settings, totals, window } = breaker
+  const state = Breaker.stateAt(breaker, now)
+  // The call that will make it half-open starts anew: what opened it says nothing any more.
+  const anew = state !== breaker.state
+  BreakerWindow.advance(window, now)
+  const calls = anew ? 0 : window.calls
+  const failures = anew ? 0 : window.failures
+  const slow = anew ? 0 : window.slow
+  const signs: Signs = {
+    state,
+    successRate: 1 - shareOf(failures, calls),
+    consecutiveSuccesses: anew ? 0 : breaker.consecutiveSuccesses,
+    consecutiveFailures: anew ? 0 : breaker.consecutiveFailures
+  }
+  const ofSigns = score(signs, settings)
+  return {
+    name,
+    ...signs,
+    score: ofSigns,
+    healthy: !refuses(state) && ofSigns >= settings.minHealthScore,
+    successes: calls - failures,
+    failures,
+    slow,
+    failureRate: shareOf(failures, calls),
+    slowRate: shareOf(slow, calls),
+    totalSuccesses: totals.quick + totals.slow,
+    totalFailures: totals.failures,
+    totalBlocked: totals.blocked,
+    openCount: totals.transitions.open,
+    lastFailureAt: breaker.lastFailureAt,
+    changedAt: breaker.changedAt,
+    reason: breaker.reason,
+    retryAt: state === "open" ? breaker.retryAt : undefined
+  }
+}
+
+/**
+ * Gateways in the order in which their breakers come. A gateway is as healthy as the worst of its breakers: state, score and runs are
+ * those of the worst, counts are sums. Breakers of other dependencies are left out.
+ */
+export const ofGateways = (breakers: ReadonlyArray<BreakerHealth>): ReadonlyArray<GatewayHealth> => {
+  const byGateway = new Map<GatewayName, GatewayHealth>()
+  for (const breaker of breakers) {
+    const gateway = partsOf(breaker.name)?.gateway
+    if (gateway === undefined) continue
+    const known = byGateway.get(gateway)
+    byGateway.set(gateway, known === undefined ? gatewayOf(gateway, breaker) : both(known, breaker))
+  }
+  return [...byGateway.values()]
+}
+
+const gatewayOf = (
+  gateway: GatewayName,
+  { changedAt: _changedAt, name: _name, reason: _reason, retryAt: _retryAt, ...health }: BreakerHealth
+) => ({
+  gateway,
+  ...health
+})
+
+const both = (one: GatewayHealth, other: Health): GatewayHealth => {
+  const successes = one.successes + other.successes
+  const failures = one.failures + other.failures
+  const slow = one.slow + other.slow
+  const failureRate = shareOf(failures, successes + failures)
+  return {
+    gateway: one.gateway,
+    state: badness[one.state] >= badness[other.state] ? one.state : other.state,
+    successRate: 1 - failureRate,
+    consecutiveSuccesses: Math.min(one.consecutiveSuccesses, other.consecutiveSuccesses),
+    consecutiveFailures: Math.max(one.consecutiveFailures, other.consecutiveFailures),
+    score: Math.min(one.score, other.score),
+    healthy: one.healthy && other.healthy,
+    successes,
+    failures,
+    slow,
+    failureRate,
+    slowRate: shareOf(slow, successes + failures),
+    totalSuccesses: one.totalSuccesses + other.totalSuccesses,
+    totalFailures: one.totalFailures + other.totalFailures,
+    totalBlocked: one.totalBlocked + other.totalBlocked,
+    openCount: one.openCount + other.openCount,
+    lastFailureAt: later(one.lastFailureAt, other.lastFailureAt)
+  }
+}
+
+const badness: Record<Breaker.BreakerState, number> = { "forced-closed": 0, closed: 1, "half-open": 2, open: 3, "forced-open": 4 }
+
+const refuses = (state: Breaker.BreakerState): boolean => state === "open" || state === "forced-open"
+
+const shareOf = (part: number, all: number): number => (all === 0 ? 0 : part / all)
+
+const later = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || other === undefined ? (one ?? other) : Math.max(one, other)
