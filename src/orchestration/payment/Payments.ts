@@ -11,7 +11,7 @@ import type { PaymentId, TenantId } from "../../domain/payment/Ids.ts"
 import type { EventContinuityError } from "../../domain/payment/Replay.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { EventStore, type EventStoreError } from "../../services/EventStore.ts"
-import type { Gateways, GatewayNotConfigured } from "../../services/Gateway.ts"
+import type { GatewayListFailed, GatewayNotConfigured, Gateways } from "../../services/Gateway.ts"
 import type { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import type { HostTransaction } from "../../services/HostTransaction.ts"
 import type { Ids } from "../../services/Ids.ts"
@@ -30,7 +30,10 @@ import {
 } from "./Errors.ts"
 import type { Answer } from "./Idempotency.ts"
 import * as Modify from "./Modify.ts"
+import * as Expiry from "../recovery/Expiry.ts"
+import * as Reconciliation from "../recovery/Reconciliation.ts"
 import * as Recovery from "../recovery/Recovery.ts"
+import * as Review from "../recovery/Review.ts"
 
 /** What may be wrong with any money command. `EventStoreError` with `isAmbiguous`: retry with the same key. */
 export type MoneyCommandError =
@@ -45,6 +48,12 @@ export type MoneyCommandError =
 /** What may be wrong with a command on an existing payment. */
 export type ModifyError = MoneyCommandError | GatewayNotConfigured | TooManyConflicts
 
+/** What may be wrong with a reconciliation: the gateway is not configured, cannot list, or its list broke off. What was compared until then was recorded. */
+export type ReconcileError = Reconciliation.NotReconcilable | GatewayListFailed | GatewayNotConfigured | EventStoreError
+
+/** What may be wrong with a person's word: it was not taken (`NotResolvable` says why), or the payment cannot be read. */
+export type ResolveError = Review.NotResolvable | PaymentNotFound | EventStoreError | EventContinuityError
+
 /**
  * Payments.
  *
@@ -52,7 +61,14 @@ export type ModifyError = MoneyCommandError | GatewayNotConfigured | TooManyConf
  * - `prepare`: the same inside the host's transaction, without the call (rule 15).
  * - `confirm`, `capture`, `refund`, `cancel`: commands on a payment. A decline is no error: it is in the answer.
  * - `get`, `history`: a payment of a tenant, and its events in version order.
- * - `recover`: finds open operations and finishes them.
+ * - `recover`: finds open operations, asks the gateways what became of them, records it and goes on from there.
+ * - `expire`: cancels at the gateway what has waited for its customer too long, and ends it once that is certain.
+ * - `reconcile`: a gateway's own list of charges and refunds against ours, both ways; what it says for certain is recorded.
+ * - `resolve`: a person's word on what nobody else could find out; the payment goes on from it. Answers the payment afterwards.
+ *
+ * The last four are for whoever operates the engine: without `tenant` they concern every merchant. They are safe beside payments, beside
+ * themselves and on any number of instances, and doing them again changes nothing. All but `prepare`, `get` and `history` die with
+ * `CallInsideTransaction` inside a host's transaction.
  */
 export class Payments extends Context.Service<
   Payments,
@@ -71,7 +87,12 @@ export class Payments extends Context.Service<
       readonly id: PaymentId
       readonly tenant: TenantId
     }) => Effect.Effect<ReadonlyArray<StoredEvent>, PaymentNotFound | EventStoreError | EventContinuityError>
-    readonly recover: (options: Recovery.RecoveryOptions) => Effect.Effect<Recovery.RecoveryReport, EventStoreError>
+    readonly recover: (options?: Recovery.RecoveryOptions) => Effect.Effect<Recovery.RecoveryReport, EventStoreError>
+    readonly expire: (options?: Expiry.ExpiryOptions) => Effect.Effect<Expiry.ExpiryReport, EventStoreError>
+    readonly reconcile: (
+      options: Reconciliation.ReconciliationOptions
+    ) => Effect.Effect<Reconciliation.ReconciliationReport, ReconcileError>
+    readonly resolve: (resolution: Review.Resolution) => Effect.Effect<PaymentView, ResolveError>
   }
 >()("aegispay/orchestration/payment/Payments") {}
 
@@ -108,7 +129,10 @@ const make = Effect.gen(function* () {
     cancel: (command) => provided(Modify.cancel(command)),
     get,
     history: (options) => Effect.andThen(get(options), store.read(options.id)),
-    recover: (options) => provided(Recovery.recover(options))
+    recover: (options) => provided(Recovery.recover(options)),
+    expire: (options) => provided(Expiry.expire(options)),
+    reconcile: (options) => provided(Reconciliation.reconcile(options)),
+    resolve: (resolution) => provided(Review.resolve(resolution))
   })
 })
 

@@ -74,7 +74,7 @@ export interface RecoveryReport {
 const maxErrors = 100
 
 /** Looks at every open operation once, in pages, oldest first. Dies with `CallInsideTransaction` inside a host's transaction. */
-export const recover = Effect.fn("Recovery.recover")(function* (options: RecoveryOptions) {
+export const recover = Effect.fn("Recovery.recover")(function* (options: RecoveryOptions = {}) {
   yield* outsideTransaction("Recovery.recover")
   const store = yield* EventStore
   const repository = yield* PaymentRepository

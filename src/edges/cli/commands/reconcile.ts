@@ -5,8 +5,9 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { GatewayName } from "../../../domain/payment/Ids.ts"
+import * as Payments from "../../../orchestration/payment/Payments.ts"
 import type { Finding } from "../../../orchestration/recovery/Finding.ts"
-import * as Reconciliation from "../../../orchestration/recovery/Reconciliation.ts"
+import type { ReconciliationReport } from "../../../orchestration/recovery/Reconciliation.ts"
 import { notDone, orCannotRun } from "../Failure.ts"
 import { print } from "../Output.ts"
 import * as Progress from "../Progress.ts"
@@ -27,21 +28,23 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   const progress = yield* Progress.make
   const to = Option.isSome(input.to) ? input.to.value : DateTime.toEpochMillis(yield* DateTime.now)
   const report = yield* orCannotRun(
-    Reconciliation.reconcile({
-      gateway: input.gateway,
-      from: input.from,
-      to,
-      dryRun: input.dryRun,
-      concurrency: Option.getOrElse(input.concurrency, () => target.config.recovery.concurrency),
-      onProgress: ({ findings, listed }) => progress.show(`${listed} records, ${findings} findings`)
-    })
+    Payments.Payments.use((payments) =>
+      payments.reconcile({
+        gateway: input.gateway,
+        from: input.from,
+        to,
+        dryRun: input.dryRun,
+        concurrency: Option.getOrElse(input.concurrency, () => target.config.recovery.concurrency),
+        onProgress: ({ findings, listed }) => progress.show(`${listed} records, ${findings} findings`)
+      })
+    )
   ).pipe(Effect.ensuring(progress.end), Effect.provide(Engine.layer(target, "existing")))
   yield* print({ json: { gateway: input.gateway, from: input.from, to, dryRun: input.dryRun, ...report }, text: textOf(report) })
   const found = Object.values(report.counts).reduce((sum, count) => sum + count, 0)
   if (found > 0) return yield* notDone(`${found} findings, ${report.resolved} of them resolved by what the gateway says`)
 })
 
-const textOf = (report: Reconciliation.ReconciliationReport): ReadonlyArray<string> => [
+const textOf = (report: ReconciliationReport): ReadonlyArray<string> => [
   `${report.listed} records of the gateway in ${report.durationMillis} ms: ${report.matched} say what we say, ${report.inProgress} in progress`,
   ...Object.entries(report.counts).map(([kind, count]) => `  ${kind}: ${count}`),
   ...report.findings.map((finding) => `  ${lineOf(finding)}`)

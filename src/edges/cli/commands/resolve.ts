@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type GatewayReference, OperationNumber, type PaymentId, type TenantId } from "../../../domain/payment/Ids.ts"
-import * as Review from "../../../orchestration/recovery/Review.ts"
+import * as Payments from "../../../orchestration/payment/Payments.ts"
 import * as PaymentJson from "../../http/PaymentJson.ts"
 import { cannotRun, notDone } from "../Failure.ts"
 import { print } from "../Output.ts"
@@ -23,14 +23,16 @@ export interface Input {
 
 export const run = Effect.fnUntraced(function* (input: Input) {
   const target = yield* Target.load
-  const payment = yield* Review.resolve({
-    id: input.id,
-    as: input.as,
-    reason: input.reason,
-    ...(Option.isSome(input.merchant) ? { tenant: input.merchant.value } : {}),
-    ...(Option.isSome(input.operation) ? { operation: OperationNumber.make(input.operation.value) } : {}),
-    ...(Option.isSome(input.reference) ? { gatewayReference: input.reference.value } : {})
-  }).pipe(
+  const payment = yield* Payments.Payments.use((payments) =>
+    payments.resolve({
+      id: input.id,
+      as: input.as,
+      reason: input.reason,
+      ...(Option.isSome(input.merchant) ? { tenant: input.merchant.value } : {}),
+      ...(Option.isSome(input.operation) ? { operation: OperationNumber.make(input.operation.value) } : {}),
+      ...(Option.isSome(input.reference) ? { gatewayReference: input.reference.value } : {})
+    })
+  ).pipe(
     Effect.mapError((error) => {
       switch (error._tag) {
         case "NotResolvable":
