@@ -1,7 +1,7 @@
 /**
  * Commits of concurrent payments in one statement: one round trip and one fsync for all that waited.
  *
- * There is no timer. Who comes while nothing is being written is written at once, alone, by its own fiber. Whoever comes meanwhile
+ * There is no timer. Who comes while nothing is being written is written at once, a group of one, by its own fiber. Whoever comes meanwhile
  * waits; when the write ends, everything that waits is written together, and so on until nobody waits. So a single caller pays
  * nothing, and the groups grow with the load.
  *
@@ -58,21 +58,19 @@ export const make = Effect.fnUntraced(function* (
 
   const isAlone = (commit: Commit) => keysOf(commit).some((key) => alone.has(key))
 
-  const writeAlone = (commit: Commit, ambiguous: boolean) =>
-    Effect.suspend(() => {
-      const keys = keysOf(commit)
-      for (const key of keys) alone.set(key, (alone.get(key) ?? 0) + 1)
-      return Effect.ensuring(
-        writer.alone(commit, ambiguous),
-        Effect.sync(() => {
-          for (const key of keys) {
-            const left = (alone.get(key) ?? 1) - 1
-            if (left === 0) alone.delete(key)
-            else alone.set(key, left)
-          }
-        })
-      )
+  /** From here on, not from when its fiber first runs, the commit is known to be written alone. */
+  const writeAlone = (commit: Commit, ambiguous: boolean) => {
+    const keys = keysOf(commit)
+    for (const key of keys) alone.set(key, (alone.get(key) ?? 0) + 1)
+    const release = Effect.sync(() => {
+      for (const key of keys) {
+        const left = (alone.get(key) ?? 1) - 1
+        if (left === 0) alone.delete(key)
+        else alone.set(key, left)
+      }
     })
+    return Effect.ensuring(writer.alone(commit, ambiguous), release)
+  }
 
   /** In the scope and the context of the store, whoever started it: nothing of a caller belongs to a group. */
   const inBackground = (effect: Effect.Effect<unknown>) =>
@@ -101,25 +99,26 @@ export const make = Effect.fnUntraced(function* (
     return { group: group.toSorted((left, right) => inOrder(left.commit, right.commit)), apart }
   }
 
-  const writeGroup = Effect.fnUntraced(function* (group: ReadonlyArray<Waiting>) {
-    const exit = yield* Effect.exit(writer.together(group.map(({ commit }) => commit)))
-    const failure = Exit.findErrorOption(exit)
-    const ambiguous = Exit.isFailure(exit) && (failure._tag === "None" || failure.value.ambiguous)
-    for (const [index, item] of group.entries()) {
-      const result = Exit.isSuccess(exit) ? exit.value[index] : undefined
-      if (result !== undefined) Deferred.doneUnsafe(item.result, Effect.succeed(result))
-      else yield* settleAlone(item, ambiguous)
-    }
-  })
+  /** Tries a group once. What it did not get through is written alone. */
+  const tryOnce = (group: ReadonlyArray<Commit>) =>
+    Effect.map(Effect.exit(writer.together(group)), (exit) => {
+      const failure = Exit.findErrorOption(exit)
+      const ambiguous = Exit.isFailure(exit) && (failure._tag === "None" || failure.value.ambiguous)
+      return { results: Exit.isSuccess(exit) ? exit.value : [], ambiguous }
+    })
 
   const writeNext = Effect.fnUntraced(function* () {
     const { apart, group } = take()
     writing = group
     for (const item of apart) yield* settleAlone(item, false)
-    const [first, ...others] = group
-    if (first !== undefined && others.length === 0) {
-      yield* Effect.exit(Effect.onExit(writeAlone(first.commit, false), (exit) => Deferred.done(first.result, exit)))
-    } else if (first !== undefined) yield* writeGroup(group)
+    if (group.length > 0) {
+      const { ambiguous, results } = yield* tryOnce(group.map(({ commit }) => commit))
+      for (const [index, item] of group.entries()) {
+        const result = results[index]
+        if (result !== undefined) Deferred.doneUnsafe(item.result, Effect.succeed(result))
+        else yield* settleAlone(item, ambiguous)
+      }
+    }
     writing = []
     return true
   })
@@ -167,6 +166,8 @@ export const make = Effect.fnUntraced(function* (
       if (isAlone(commit)) return writeAlone(commit, false)
       if (busy) return wait(commit)
       busy = true
-      return Effect.ensuring(writeAlone(commit, false), handOver)
+      return Effect.flatMap(Effect.ensuring(tryOnce([commit]), handOver), ({ ambiguous, results: [result] }) =>
+        result === undefined ? writeAlone(commit, ambiguous) : Effect.succeed(result)
+      )
     })
 })
