@@ -1,44 +1,314 @@
 /**
- * The windows of all gateways, by name. Bounded: a new gateway beyond the limit takes the place of the one recorded longest ago.
+ * The windows of all gateways and of their segments, by name and segment.
+ *
+ * A call counts for its gateway and, if it is a charge with a segment, at each level of the segment. Bounded: at most 256 gateways of
+ * 87 kB, 22 MB; at most 2,048 segments of 18 kB over all of them, 38 MB. A new gateway beyond the limit takes the place of the one recorded longest
+ * ago, new segments that of the segments idle for longest: what is asked about those is answered from a broader level.
  *
  * Like its windows it is changed in place and belongs to one owner.
  */
+import type { CurrencyCode } from "../Currency.ts"
+import { isChargeKind, type OperationKind } from "../operation/Operation.ts"
 import type { GatewayName } from "../payment/Ids.ts"
+import type { Approval, Verdict } from "./Attribution.ts"
 import * as GatewayWindow from "./GatewayWindow.ts"
+import * as Segment from "./Segment.ts"
+import * as Sketch from "./Sketch.ts"
 
-/** The names come from the configuration, so the limit is far away; with it the windows take at most 9 MB. */
+/** The names come from the configuration, so the limit is far away. */
 export const maxGateways = 256
+
+/** Ten gateways with three methods, seven currencies and nine countries each are 2,130 segments at three levels. */
+export const maxSegments = 2_048
+
+/** This many segments are forgotten at a time, so that finding them costs little for each. */
+const forgottenAtOnce = 128
+
+/** What a call cost: minor units of a currency. May have a fraction: fees are often a share of the amount. */
+export interface CallCost {
+  readonly currency: CurrencyCode
+  readonly minor: number
+}
+
+/** One call to a gateway. */
+export interface GatewaySample {
+  readonly gateway: GatewayName
+  readonly kind: OperationKind
+  /**
+   * `healthy`: it answered, whatever it said of the payment. `failed`: it counts against the gateway. `limited`: it counts mildly, as
+   * half a failure. `ignored`: none of them, the call is not counted.
+   */
+  readonly verdict: Verdict
+  readonly durationMillis: number
+  /** Calls that are no charge (capture, void, refund), or that have no segment, count for the gateway as a whole only. */
+  readonly segment?: Segment.Segment | undefined
+  /** Default `ignored`: it says nothing of the approval rate. Counts for charges only. */
+  readonly approval?: Approval | undefined
+  /** What the gateway takes for it, where that is known. Counted in the segments of its currency. */
+  readonly cost?: CallCost | undefined
+}
+
+/** What is known of a gateway. Times in milliseconds; quantiles within 2 % of the exact value. */
+export interface GatewayHealth {
+  readonly gateway: GatewayName
+  /** Calls in the window that were healthy, limited or failed. */
+  readonly samples: number
+  /** In [0, 1]; 1 while there are no samples. */
+  readonly successRate: number
+  readonly p50Millis: number
+  readonly p95Millis: number
+  readonly p99Millis: number
+  readonly consecutiveFailures: number
+  /** Epoch milliseconds. */
+  readonly lastFailureAt: number | undefined
+}
+
+/** What is known of a gateway for one segment: from the narrowest level with enough calls. */
+export interface GatewayStats extends GatewayHealth {
+  /** The level that samples, rates and quantiles are of. `consecutiveFailures` and `lastFailureAt` are always the whole gateway's. */
+  readonly segmentUsed: Segment.SegmentLevel
+  readonly approved: number
+  readonly declined: number
+  /** approved / (approved + declined), in [0, 1]; 1 while there is neither. */
+  readonly approvalRate: number
+  /** Mean cost of a call in minor units of the segment's currency; `undefined` while no cost in it is known. */
+  readonly meanCostMinor: number | undefined
+}
+
+/** What a gateway's calls cost in one currency. */
+export interface GatewayCost extends Omit<CallCost, "minor"> {
+  readonly samples: number
+  readonly meanMinor: number
+}
+
+interface Entry {
+  readonly window: GatewayWindow.GatewayWindow
+  /** By code, never 0. */
+  readonly segments: Map<Segment.SegmentCode, GatewayWindow.GatewayWindow>
+}
 
 /** Windows by gateway, in the order in which the gateways were first seen. */
 export interface GatewayWindows {
-  readonly byName: Map<GatewayName, GatewayWindow.GatewayWindow>
+  readonly byName: Map<GatewayName, Entry>
+  segmentCount: number
   /** Nothing is ever recorded in it: what is known of a gateway that has no window. Making one for every question takes 5 us. */
-  readonly unknown: GatewayWindow.GatewayWindow
+  readonly unknown: Entry
 }
 
-export const make = (): GatewayWindows => ({ byName: new Map(), unknown: GatewayWindow.make() })
+const emptyEntry = (): Entry => ({ window: GatewayWindow.make(GatewayWindow.byMinute), segments: new Map() })
 
-/** The window of a gateway; a new one where there is none. */
-export const windowOf = (windows: GatewayWindows, gateway: GatewayName): GatewayWindow.GatewayWindow => {
+export const make = (): GatewayWindows => ({ byName: new Map(), segmentCount: 0, unknown: emptyEntry() })
+
+/** Counts one call. */
+export const record = (windows: GatewayWindows, sample: GatewaySample, now: number): void => {
+  if (sample.verdict === "ignored") return
+  const entry = entryOf(windows, sample.gateway)
+  const bin = Sketch.binOf(sample.durationMillis)
+  if (!isChargeKind(sample.kind)) {
+    GatewayWindow.recordBin(entry.window, { verdict: sample.verdict, durationMillis: sample.durationMillis }, bin, now)
+    return
+  }
+  GatewayWindow.recordBin(entry.window, sample, bin, now)
+  const { cost, segment } = sample
+  if (cost !== undefined) GatewayWindow.recordCost(segmentOf(windows, entry, Segment.currencyCode(cost.currency)), cost.minor, now)
+  if (segment === undefined) return
+  const full = Segment.code(segment)
+  const methodCurrency = Segment.withoutCountry(full)
+  GatewayWindow.recordBin(segmentOf(windows, entry, Segment.withoutCurrency(full)), sample, bin, now)
+  recordWithCost(segmentOf(windows, entry, methodCurrency), sample, bin, now)
+  if (full !== methodCurrency) recordWithCost(segmentOf(windows, entry, full), sample, bin, now)
+}
+
+/**
+ * Windows with calls of the past, each counted at its own time. Runs of failures in them say nothing: what happened in between may be
+ * missing.
+ */
+export const ofPast = (samples: ReadonlyArray<GatewaySample & { readonly at: number }>, now: number): GatewayWindows => {
+  const windows = make()
+  const inOrder = samples.filter(({ at }) => at > now - hourMillis).sort((left, right) => left.at - right.at)
+  for (const sample of inOrder) record(windows, sample, Math.min(sample.at, now))
+  return windows
+}
+
+/** Adds what other windows count to these, slot by slot; runs of failures stay as they are. */
+export const addAll = (windows: GatewayWindows, others: GatewayWindows, now: number): void => {
+  for (const [gateway, segment, window] of all(others)) {
+    const target = windowOf(windows, gateway, segment)
+    for (const counts of GatewayWindow.slots(window, now)) GatewayWindow.addSlot(target, counts, now)
+  }
+}
+
+/** Every window with its gateway and the code of its segment, 0 for the gateway's own. */
+export const all = function* (
+  windows: GatewayWindows
+): Generator<readonly [GatewayName, Segment.SegmentCode, GatewayWindow.GatewayWindow]> {
+  for (const [gateway, entry] of windows.byName) {
+    yield [gateway, 0, entry.window]
+    for (const [segment, window] of entry.segments) yield [gateway, segment, window]
+  }
+}
+
+/** The window of a gateway (code 0) or of a segment; a new one where there is none. */
+export const windowOf = (windows: GatewayWindows, gateway: GatewayName, segment: Segment.SegmentCode): GatewayWindow.GatewayWindow => {
+  const entry = entryOf(windows, gateway)
+  return segment === 0 ? entry.window : segmentOf(windows, entry, segment)
+}
+
+/** The same where there is one. */
+export const existing = (
+  windows: GatewayWindows,
+  gateway: GatewayName,
+  segment: Segment.SegmentCode
+): GatewayWindow.GatewayWindow | undefined => {
+  const entry = windows.byName.get(gateway)
+  return segment === 0 ? entry?.window : entry?.segments.get(segment)
+}
+
+/** Is there room for one more window without forgetting another? */
+export const hasRoom = (windows: GatewayWindows): boolean => windows.byName.size < maxGateways && windows.segmentCount < maxSegments
+
+/** What is known of a gateway as a whole; of an unknown one: no samples. */
+export const healthOf = (windows: GatewayWindows, gateway: GatewayName, now: number): GatewayHealth => {
+  const { consecutiveFailures, lastFailureAt, p50Millis, p95Millis, p99Millis, samples, successRate } = GatewayWindow.summarize(
+    (windows.byName.get(gateway) ?? windows.unknown).window,
+    now
+  )
+  return { gateway, samples, successRate, p50Millis, p95Millis, p99Millis, consecutiveFailures, lastFailureAt }
+}
+
+/** What is asked about a segment, or with code 0 about a gateway as a whole. */
+export interface Question {
+  readonly segment: Segment.SegmentCode
+  /** Calls that a level needs for being answered from. */
+  readonly minimumSamples: number
+}
+
+/** What is known of a gateway for a segment, from the narrowest level with enough calls; of an unknown gateway: no samples. */
+export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question: Question, now: number): GatewayStats => {
+  const entry = windows.byName.get(gateway) ?? windows.unknown
+  const whole = GatewayWindow.summarize(entry.window, now)
+  const segmentUsed = question.segment === 0 ? "gateway" : narrowestWithEnough(entry, question, now)
+  const summary = segmentUsed === "gateway" ? whole : (summaryAt(entry, levelOf[segmentUsed](question.segment), now) ?? whole)
+  return {
+    gateway,
+    segmentUsed,
+    samples: summary.samples,
+    successRate: summary.successRate,
+    approved: summary.approved,
+    declined: summary.declined,
+    approvalRate: summary.approvalRate,
+    p50Millis: summary.p50Millis,
+    p95Millis: summary.p95Millis,
+    p99Millis: summary.p99Millis,
+    meanCostMinor: question.segment === 0 ? undefined : meanCostOf(entry, question, now),
+    consecutiveFailures: whole.consecutiveFailures,
+    lastFailureAt: whole.lastFailureAt
+  }
+}
+
+/** What a gateway's charges cost, by currency. */
+export const costsOf = (windows: GatewayWindows, gateway: GatewayName, now: number): ReadonlyArray<GatewayCost> =>
+  [...(windows.byName.get(gateway)?.segments ?? [])].flatMap(([segment, window]) => {
+    if (segment !== Segment.currencyOnly(segment)) return []
+    const { costs, meanCostMinor } = GatewayWindow.summarize(window, now)
+    const currency = Segment.currencyOf(segment)
+    return meanCostMinor === undefined || currency === undefined ? [] : [{ currency, samples: costs, meanMinor: meanCostMinor }]
+  })
+
+/** The time of the oldest call that is counted, to a slot of its gateway; `undefined` when there is none. */
+export const oldestAt = (windows: GatewayWindows, now: number): number | undefined => {
+  let oldest: number | undefined
+  for (const { window } of windows.byName.values()) {
+    for (const { minute } of GatewayWindow.slots(window, now)) {
+      const at = minute * GatewayWindow.minuteMillis
+      if (oldest === undefined || at < oldest) oldest = at
+    }
+  }
+  return oldest
+}
+
+const hourMillis = GatewayWindow.windowMinutes * GatewayWindow.minuteMillis
+
+/** The order of the fallback is that of `Segment`. */
+const levelOf = {
+  full: (segment: Segment.SegmentCode) => segment,
+  method_currency: Segment.withoutCountry,
+  method: Segment.withoutCurrency
+}
+
+const narrowestWithEnough = (entry: Entry, { minimumSamples, segment }: Question, now: number): Segment.SegmentLevel => {
+  const methodCurrency = Segment.withoutCountry(segment)
+  if (segment !== methodCurrency && samplesAt(entry, segment, now) >= minimumSamples) return "full"
+  if (samplesAt(entry, methodCurrency, now) >= minimumSamples) return "method_currency"
+  return samplesAt(entry, Segment.withoutCurrency(segment), now) >= minimumSamples ? "method" : "gateway"
+}
+
+const summaryAt = (entry: Entry, segment: Segment.SegmentCode, now: number): GatewayWindow.WindowSummary | undefined => {
+  const window = entry.segments.get(segment)
+  return window === undefined ? undefined : GatewayWindow.summarize(window, now)
+}
+
+const samplesAt = (entry: Entry, segment: Segment.SegmentCode, now: number): number => summaryAt(entry, segment, now)?.samples ?? 0
+
+/** From the narrowest segment with enough costs in the currency, or else from all at the gateway. */
+const meanCostOf = (entry: Entry, { minimumSamples, segment }: Question, now: number): number | undefined => {
+  const anywhere = summaryAt(entry, Segment.currencyOnly(segment), now)
+  if (anywhere === undefined || anywhere.costs === 0) return undefined
+  const full = summaryAt(entry, segment, now)
+  if (full !== undefined && full.costs >= minimumSamples) return full.meanCostMinor
+  const methodCurrency = summaryAt(entry, Segment.withoutCountry(segment), now)
+  return methodCurrency !== undefined && methodCurrency.costs >= minimumSamples ? methodCurrency.meanCostMinor : anywhere.meanCostMinor
+}
+
+const recordWithCost = (window: GatewayWindow.GatewayWindow, sample: GatewaySample, bin: number, now: number): void => {
+  GatewayWindow.recordBin(window, sample, bin, now)
+  if (sample.cost !== undefined && sample.cost.currency === sample.segment?.currency)
+    GatewayWindow.recordCost(window, sample.cost.minor, now)
+}
+
+const entryOf = (windows: GatewayWindows, gateway: GatewayName): Entry => {
   const known = windows.byName.get(gateway)
   if (known !== undefined) return known
-  if (windows.byName.size >= maxGateways) forgetIdlest(windows)
-  const window = GatewayWindow.make()
-  windows.byName.set(gateway, window)
+  if (windows.byName.size >= maxGateways) forgetIdlestGateway(windows)
+  const entry = emptyEntry()
+  windows.byName.set(gateway, entry)
+  return entry
+}
+
+const segmentOf = (windows: GatewayWindows, entry: Entry, segment: Segment.SegmentCode): GatewayWindow.GatewayWindow => {
+  const known = entry.segments.get(segment)
+  if (known !== undefined) return known
+  if (windows.segmentCount >= maxSegments) forgetIdlestSegments(windows)
+  const window = GatewayWindow.make(GatewayWindow.byFiveMinutes)
+  entry.segments.set(segment, window)
+  windows.segmentCount++
   return window
 }
 
-/** What is known of a gateway; of an unknown one: no samples. */
-export const summarize = (windows: GatewayWindows, gateway: GatewayName, now: number): GatewayWindow.WindowSummary =>
-  GatewayWindow.summarize(windows.byName.get(gateway) ?? windows.unknown, now)
-
-const forgetIdlest = (windows: GatewayWindows): void => {
+const forgetIdlestGateway = (windows: GatewayWindows): void => {
   let idlest: GatewayName | undefined
   let least = Number.POSITIVE_INFINITY
-  for (const [name, window] of windows.byName) {
-    if (window.newestMinute >= least) continue
+  for (const [name, { window }] of windows.byName) {
+    if (window.recordedAt >= least) continue
     idlest = name
-    least = window.newestMinute
+    least = window.recordedAt
   }
-  if (idlest !== undefined) windows.byName.delete(idlest)
+  if (idlest === undefined) return
+  windows.segmentCount -= windows.byName.get(idlest)?.segments.size ?? 0
+  windows.byName.delete(idlest)
+}
+
+/** Of segments idle equally long those with the fewest calls go first: a narrow one before the broader one that contains it. */
+const forgetIdlestSegments = (windows: GatewayWindows): void => {
+  const segments = [...windows.byName.values()].flatMap((entry) =>
+    [...entry.segments].map(([segment, window]) => ({
+      entry,
+      segment,
+      recordedAt: window.recordedAt,
+      calls: Sketch.size(window.total.sketch)
+    }))
+  )
+  segments.sort((left, right) => left.recordedAt - right.recordedAt || left.calls - right.calls)
+  for (const { entry, segment } of segments.slice(0, forgottenAtOnce)) entry.segments.delete(segment)
+  windows.segmentCount -= Math.min(forgottenAtOnce, segments.length)
 }

@@ -1,28 +1,32 @@
 /**
- * Metrics of gateways that all instances share and that survive a restart.
+ * Metrics of gateways in the database, shared by all instances.
  *
- * Every instance records in its own memory, in two places: the window that health is read from, and what is not stored yet. Every
- * 5 s, and when the layer closes, a background fiber adds what is not stored to the rows (gateway, minute), then reads the rows that
- * changed and sets those minutes of the window to row + not stored. So own calls count once and those of other instances arrive
+ * An instance keeps two sets of windows: the one that is read from, and what is not stored yet. Every
+ * 5 s, and when the layer closes, a background fiber adds what is not stored to the rows (gateway, segment, slot), then reads the rows that
+ * changed and sets those slots of the windows to row + not stored. So own calls count once and those of other instances arrive
  * within two rounds. When the layer is built the last hour is read.
  *
- * Nothing waits for the store. While it is away what is not stored is kept, at most the window of one hour; the first failure of a
+ * Nothing waits for the store. While it is away what is not stored is kept, at most the windows of one hour; the first failure of a
  * series is logged, and its end.
+ *
+ * Calls that are restored from events precede what is stored, so they are added to the rows of their slots and never stored. Where the
+ * store could not be read before, they are all that is known, and what is read later takes their place.
  *
  * Gotchas: consecutive failures are those this instance saw. Minutes are those of the instances' clocks. A round whose commit was
  * not acknowledged is stored again and counts twice.
  */
-import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as SqlClient from "effect/sql/SqlClient"
-import { GatewayName } from "../../domain/payment/Ids.ts"
+import * as Presets from "../../domain/Presets.ts"
 import * as GatewayWindow from "../../domain/routing/GatewayWindow.ts"
 import * as GatewayWindows from "../../domain/routing/GatewayWindows.ts"
-import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
+import * as Segment from "../../domain/routing/Segment.ts"
+import { GatewayMetrics, type GatewaySample, type PastSample } from "../../services/routing/GatewayMetrics.ts"
+import * as MetricsTable from "./routing/MetricsTable.ts"
 
 /** How often deltas are stored and others' rows are read. */
 const roundEveryMillis = 5_000
@@ -33,107 +37,85 @@ const roundLimit = "5 seconds"
 /** Rows are read again for this long after their last change, so that one whose commit took long is not missed. */
 const overlapMillis = 120_000
 
-/** Rows are deleted this long after their last change. */
-const keepRows = "2 hours"
 const cleanUpEveryMillis = 600_000
+const hourMillis = GatewayWindow.windowMinutes * GatewayWindow.minuteMillis
+const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
 
-interface Row {
-  readonly gateway: string
-  readonly minute: number
-  readonly healthy: number
-  readonly failed: number
-  readonly histogram: ReadonlyArray<number>
-  readonly last_failure_at: bigint | null
-}
+/** The windows, what of them is not stored, and what was restored. Changed in place, by one fiber or one call at a time. */
+const makeState = () => {
+  const windows = GatewayWindows.make()
+  let notStored = GatewayWindows.make()
+  /** `undefined` again once all of it has fallen out of the window. */
+  let restored: { readonly windows: GatewayWindows.GatewayWindows; readonly at: number } | undefined
 
-const toRow = (gateway: GatewayName, counts: GatewayWindow.MinuteCounts) => {
-  const histogram = Array.from(counts.histogram)
+  /** Sets a slot to what is stored and what of it is not. */
+  const apply = ({ counts, gateway, segment }: MetricsTable.StoredSlot, now: number): void => {
+    if (GatewayWindows.existing(windows, gateway, segment) === undefined && !GatewayWindows.hasRoom(windows)) return
+    const window = GatewayWindows.windowOf(windows, gateway, segment)
+    GatewayWindow.setSlot(window, counts, now)
+    for (const others of [notStored, restored?.windows]) {
+      const other = others && GatewayWindows.existing(others, gateway, segment)
+      const more = other && GatewayWindow.slotWith(other, counts.minute, now)
+      if (more !== undefined) GatewayWindow.addSlot(window, more, now)
+    }
+  }
+
   return {
-    gateway: gateway as string,
-    minute: counts.minute,
-    healthy: counts.healthy,
-    failed: counts.failed,
-    histogram: histogram.slice(0, histogram.findLastIndex((count) => count > 0) + 1),
-    last_failure_at: counts.lastFailureAt === undefined ? null : BigInt(Math.round(counts.lastFailureAt))
+    windows,
+    record: (sample: GatewaySample, now: number): void => {
+      GatewayWindows.record(windows, sample, now)
+      GatewayWindows.record(notStored, sample, now)
+    },
+    /** What is to be stored now; it is not kept any more. */
+    takeNotStored: (now: number): ReadonlyArray<MetricsTable.StoredSlot> => {
+      const slots = MetricsTable.slotsOf(notStored, now)
+      if (slots.length > 0) notStored = GatewayWindows.make()
+      return slots
+    },
+    keep: (slots: ReadonlyArray<MetricsTable.StoredSlot>, now: number): void => {
+      for (const { counts, gateway, segment } of slots) {
+        GatewayWindow.addSlot(GatewayWindows.windowOf(notStored, gateway, segment), counts, now)
+      }
+    },
+    read: (slots: ReadonlyArray<MetricsTable.StoredSlot>, options: { readonly isFirst: boolean; readonly now: number }): void => {
+      if (options.isFirst || (restored !== undefined && options.now - restored.at > hourMillis)) restored = undefined
+      for (const slot of slots) apply(slot, options.now)
+    },
+    restore: (samples: ReadonlyArray<PastSample>, now: number): void => {
+      const past = GatewayWindows.ofPast(samples, now)
+      GatewayWindows.addAll(windows, past, now)
+      const before = restored?.windows
+      if (before !== undefined) GatewayWindows.addAll(past, before, now)
+      restored = { windows: past, at: now }
+    }
   }
 }
 
-const fromRow = (row: Row): GatewayWindow.MinuteCounts => ({
-  ...row,
-  lastFailureAt: row.last_failure_at === null ? undefined : Number(row.last_failure_at)
-})
-
-/** The statements. */
-const makeTable = Effect.gen(function* () {
-  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-
-  /** Adds to the rows; one statement, rows in key order so that two instances cannot deadlock. */
-  const add = (rows: Arr.NonEmptyReadonlyArray<ReturnType<typeof toRow>>) => sql`
-    insert into aegispay.gateway_metrics as stored
-      ${sql.insert(rows)}
-    on conflict (gateway, minute) do update set
-      healthy = stored.healthy + excluded.healthy,
-      failed = stored.failed + excluded.failed,
-      histogram = (
-        select array_agg(coalesce(bins.stored, 0) + coalesce(bins.added, 0) order by bins.bin)
-        from unnest(stored.histogram, excluded.histogram) with ordinality as bins(stored, added, bin)),
-      last_failure_at = greatest(stored.last_failure_at, excluded.last_failure_at),
-      updated_at = clock_timestamp()`
-
-  const changedSince = (options: { readonly afterMinute: number; readonly changedWithinMillis: number }) => sql<Row>`
-    select gateway, minute, healthy, failed, histogram, last_failure_at from aegispay.gateway_metrics
-    where minute > ${options.afterMinute}
-      and updated_at > clock_timestamp() - ${options.changedWithinMillis}::float8 * interval '1 millisecond'`
-
-  const cleanUp = sql`delete from aegispay.gateway_metrics where updated_at < clock_timestamp() - ${keepRows}::text::interval`
-
-  return { add, changedSince, cleanUp }
-})
-
 const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: number }) {
-  const table = yield* makeTable
-  const windows = GatewayWindows.make()
-  let notStored = GatewayWindows.make()
+  const table = yield* MetricsTable.make
+  const state = makeState()
+  const { windows } = state
   let lastReadAt: number | undefined
   let lastCleanUpAt = yield* Clock.currentTimeMillis
   let inTrouble = false
 
-  const keep = (kept: GatewayWindows.GatewayWindows, now: number) => {
-    for (const [gateway, window] of kept.byName) {
-      notStored.byName.set(gateway, GatewayWindow.merge(window, GatewayWindows.windowOf(notStored, gateway), now))
-    }
-  }
-
   const store = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const storing = notStored
-    const rows = [...storing.byName]
-      .flatMap(([gateway, window]) => GatewayWindow.minutes(window, now).map((counts) => toRow(gateway, counts)))
-      .sort((a, b) => (a.gateway === b.gateway ? a.minute - b.minute : a.gateway < b.gateway ? -1 : 1))
-    if (!Arr.isReadonlyArrayNonEmpty(rows)) return
-    notStored = GatewayWindows.make()
-    yield* Effect.onExit(table.add(rows), (exit) => Effect.sync(() => exit._tag === "Failure" && keep(storing, now)))
+    const slots = state.takeNotStored(now)
+    let stored = 0
+    yield* Effect.onExit(
+      table.add(slots, (count) => (stored = count)),
+      (exit) => Effect.sync(() => exit._tag === "Failure" && state.keep(slots.slice(stored), now))
+    )
   })
-
-  const apply = (row: Row, now: number) => {
-    const gateway = GatewayName.make(row.gateway)
-    if (!windows.byName.has(gateway) && windows.byName.size >= GatewayWindows.maxGateways) return
-    const window = GatewayWindows.windowOf(windows, gateway)
-    GatewayWindow.setMinute(window, fromRow(row), now)
-    const mine = notStored.byName.get(gateway)
-    const counts = mine && GatewayWindow.minutes(mine, now).find((counts) => counts.minute === row.minute)
-    if (counts !== undefined) GatewayWindow.addMinute(window, counts, now)
-  }
 
   const read = Effect.gen(function* () {
     const startedAt = yield* Clock.currentTimeMillis
-    const hourMillis = GatewayWindow.windowMinutes * GatewayWindow.minuteMillis
-    const rows = yield* table.changedSince({
+    const slots = yield* table.changedSince({
       afterMinute: GatewayWindow.minuteOf(startedAt) - GatewayWindow.windowMinutes,
       changedWithinMillis: Math.min(hourMillis, lastReadAt === undefined ? hourMillis : startedAt - lastReadAt) + overlapMillis
     })
-    const now = yield* Clock.currentTimeMillis
-    for (const row of rows) apply(row, now)
+    state.read(slots, { isFirst: lastReadAt === undefined, now: yield* Clock.currentTimeMillis })
     lastReadAt = startedAt
   })
 
@@ -170,13 +152,21 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
 
   return GatewayMetrics.of({
     record: (sample) =>
-      sample.verdict === "ignored"
-        ? Effect.void
-        : Effect.map(Clock.currentTimeMillis, (now) => {
-            const call = { healthy: sample.verdict === "healthy", durationMillis: sample.durationMillis }
-            for (const each of [windows, notStored]) GatewayWindow.record(GatewayWindows.windowOf(each, sample.gateway), call, now)
-          }),
-    health: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => ({ gateway, ...GatewayWindows.summarize(windows, gateway, now) }))
+      sample.verdict === "ignored" ? Effect.void : Effect.map(Clock.currentTimeMillis, (at) => state.record(sample, at)),
+    health: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.healthOf(windows, gateway, now)),
+    stats: (gateway, segment) => {
+      const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
+      return Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.statsOf(windows, gateway, question, now))
+    },
+    statsOfAll: (gateways, segment) => {
+      const question = { segment: Segment.code(segment), minimumSamples }
+      return Effect.map(Clock.currentTimeMillis, (now) =>
+        gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now))
+      )
+    },
+    costs: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.costsOf(windows, gateway, now)),
+    oldestKnownAt: Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.oldestAt(windows, now)),
+    restore: (samples) => Effect.map(Clock.currentTimeMillis, (now) => state.restore(samples, now))
   })
 })
 
@@ -184,5 +174,5 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
 export const layerWith = (options: { readonly roundEveryMillis: number }): Layer.Layer<GatewayMetrics, never, SqlClient.SqlClient> =>
   Layer.effect(GatewayMetrics, make(options))
 
-/** Metrics in the table `aegispay.gateway_metrics`. */
+/** Metrics in the table `aegispay.routing_metrics`. */
 export const layer: Layer.Layer<GatewayMetrics, never, SqlClient.SqlClient> = layerWith({ roundEveryMillis })

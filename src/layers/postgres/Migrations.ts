@@ -18,13 +18,15 @@ import type { SqlError } from "effect/sql/SqlError"
 import { payments } from "./migrations/0001_payments.ts"
 import { locksAndMetrics } from "./migrations/0002_locks_and_metrics.ts"
 import { webhooks } from "./migrations/0003_webhooks.ts"
+import { routingMetrics } from "./migrations/0004_routing_metrics.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
 const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0001_payments": payments,
   "0002_locks_and_metrics": locksAndMetrics,
-  "0003_webhooks": webhooks
+  "0003_webhooks": webhooks,
+  "0004_routing_metrics": routingMetrics
 }
 
 /** The schema version this code expects: the number of its last migration. */
