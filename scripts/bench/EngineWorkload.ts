@@ -82,6 +82,14 @@ const onPostgres = (server: Database.Server, databases: { readonly engine: strin
       }))
     },
     {
+      name: "engine, Postgres, instant gateway",
+      database: databases.engine,
+      make: Effect.map(Engine.build(Layer.provide(postgresStores, server.connect(databases.engine)), Engine.instantGateways), (engine) => ({
+        one: Engine.chargeOne(engine),
+        committed: () => engine.commits.committed
+      }))
+    },
+    {
       name: "bare SQL loop",
       database: databases.bare,
       make: Effect.gen(function* () {

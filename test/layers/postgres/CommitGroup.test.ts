@@ -156,25 +156,44 @@ describe("groups of commits", () => {
       assert.isDefined(stuck)
       assert.isDefined(neighbour)
       yield* start(first)
-      yield* Effect.forEach([stuck, stuck, neighbour], start)
+      yield* Effect.forEach([stuck, neighbour], start)
       yield* succeed(yield* begun(0))
-      const failing = yield* begun(1)
-      // These wait behind the group, with the second commit of the stuck payment.
-      const fibers = yield* Effect.forEach(rest, start)
-      yield* Deferred.fail(failing.end, { ambiguous: false })
-      yield* begun(5)
-      // The stuck payment twice, its neighbour, and everybody else together.
-      const after = writes.slice(2)
-      assert.deepStrictEqual(after.map(({ commits }) => commits.length).toSorted(), [1, 1, 1, rest.length])
-      assert.lengthOf(
-        after.filter(({ commits }) => commits.includes(stuck)),
-        2
-      )
-      // A third commit of it goes alone at once, while groups go on.
+      yield* Deferred.fail((yield* begun(1)).end, { ambiguous: false })
+      yield* begun(3)
+      // Another commit of the stuck payment goes alone at once, while groups go on.
       yield* start(stuck)
-      assert.deepStrictEqual((yield* begun(6)).commits, [stuck])
-      for (const write of after) if (!write.commits.includes(stuck)) yield* succeed(write)
+      const fibers = yield* Effect.forEach(rest, start)
+      assert.deepStrictEqual((yield* begun(4)).commits, [stuck])
+      yield* succeed(yield* begun(5))
+      yield* succeed(yield* begun(6))
       assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), rest.map(committedExit))
+      assert.lengthOf(
+        writes.filter(({ commits }) => commits.includes(stuck)),
+        3
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("who waits while its payment begins to be written alone goes alone too", () =>
+    Effect.gen(function* () {
+      const { begun, start, succeed } = yield* held
+      const [first, stuck, later] = some(3)
+      assert.isDefined(first)
+      assert.isDefined(stuck)
+      assert.isDefined(later)
+      yield* start(stuck)
+      yield* Effect.forEach([first, later], start)
+      const sibling = yield* start(stuck)
+      // The leader fails and goes on alone, while its sibling waits in the next group.
+      yield* Deferred.fail((yield* begun(0)).end, { ambiguous: true })
+      const writes = [yield* begun(1), yield* begun(2)]
+      const group = writes.find(({ commits }) => commits.length > 1) ?? assert.fail("there is no group")
+      assert.deepStrictEqual(idsOf(group.commits), idsOf([first, later]))
+      yield* succeed(group)
+      const alone = yield* begun(3)
+      assert.deepStrictEqual([alone.commits, alone.ambiguous], [[stuck], false])
+      yield* succeed(alone)
+      assert.deepStrictEqual(yield* Fiber.join(sibling), committedExit(stuck))
     }).pipe(Effect.scoped)
   )
 

@@ -103,7 +103,7 @@ const unnest = (table: Table): string => {
  * A relation that tables are joined to by their key. The planner takes a range of numbers for rare, so it looks each row up in the index.
  * Without it a plan made while a table is small reads the whole table, and is kept while the table grows.
  */
-const looked = (relation: string): string => `(select * from ${relation} where n between 1 and 1000000)`
+export const looked = (relation: string): string => `(select * from ${relation} where n between 1 and 1000000)`
 
 const sameHead = "p.bucket = i.bucket and p.id = i.id"
 

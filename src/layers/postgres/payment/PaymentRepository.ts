@@ -12,10 +12,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { OperationKind } from "../../../domain/operation/Operation.ts"
-import { bucketOf, bucketOfPayment, type GatewayName, type OperationNumber, uuidOfPayment } from "../../../domain/payment/Ids.ts"
+import { bucketOfPayment, type GatewayName, type OperationNumber, uuidOfPayment } from "../../../domain/payment/Ids.ts"
 import type { OperationStatus } from "../../../domain/payment/View.ts"
 import { maxPageSize, PaymentRepository, type OpenOperation, type Page } from "../../../services/PaymentRepository.ts"
-import { claimColumns, claimOf, type ClaimRow, paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
+import * as ClaimLookup from "./ClaimLookup.ts"
+import { paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
 /** The most open operations of one page. */
@@ -63,7 +64,7 @@ const openOperationOf = (row: OpenRow): OpenOperation => ({
   openedAt: Number(row.opened_at)
 })
 
-const make = (sql: SqlClient): PaymentRepository["Service"] =>
+const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim"]): PaymentRepository["Service"] =>
   PaymentRepository.of({
     get: Effect.fn("PaymentRepository.get")(function* ({ id, tenant }) {
       const name = "PaymentRepository.get"
@@ -80,17 +81,7 @@ const make = (sql: SqlClient): PaymentRepository["Service"] =>
       return Option.fromUndefinedOr(views[0])
     }),
 
-    findClaim: Effect.fn("PaymentRepository.findClaim")(function* ({ key, tenant }) {
-      const rows = yield* repeatable(
-        sql,
-        "PaymentRepository.findClaim",
-        sql.unsafe<ClaimRow>(
-          `select ${claimColumns} from aegispay.claims c where c.bucket = $1::int and c.tenant = $2::text and c.key = $3::text`,
-          [bucketOf({ tenant, key }), tenant, key]
-        )
-      )
-      return Option.map(Option.fromUndefinedOr(rows[0]), claimOf)
-    }),
+    findClaim,
 
     list: Effect.fn("PaymentRepository.list")(function* (options) {
       const name = "PaymentRepository.list"
@@ -152,5 +143,8 @@ const make = (sql: SqlClient): PaymentRepository["Service"] =>
 /** The payment repository on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
 export const layer: Layer.Layer<PaymentRepository, never, SqlClient> = Layer.effect(
   PaymentRepository,
-  Effect.map(SqlClient, (client) => make(client.withoutTransforms()))
+  Effect.gen(function* () {
+    const sql = (yield* SqlClient).withoutTransforms()
+    return make(sql, yield* ClaimLookup.make(sql))
+  })
 )

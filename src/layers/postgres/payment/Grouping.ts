@@ -1,0 +1,119 @@
+/**
+ * Requests of concurrent callers, run together.
+ *
+ * There is no timer. Who comes while nothing runs goes at once, a group of one, in its own fiber. Whoever comes meanwhile waits; when
+ * the run ends, everything that waits runs together, and so on until nobody waits. So a single caller pays nothing, and the groups
+ * grow with the load.
+ *
+ * A caller that leaves before its request was taken takes it along. What was taken runs to its end.
+ */
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+/** What is grouped, and how a group runs. */
+export interface Options<Request, Answer> {
+  /** Answers every request of a group, in the order given. */
+  readonly run: (group: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>>
+  /** A group holds at most one request per key: a second one waits for the next group. */
+  readonly keysOf: (request: Request) => ReadonlyArray<string>
+  /** The most requests of a group. */
+  readonly maxGroup: number
+  /** The answer when the scope closes. `begun`: the request's group was running. */
+  readonly closed: (begun: boolean) => Answer
+}
+
+interface Waiting<Request, Answer> {
+  readonly request: Request
+  readonly answer: Deferred.Deferred<Answer>
+}
+
+/** Groups the requests that go through it, until its scope closes. */
+export const make = Effect.fnUntraced(function* <Request, Answer>(
+  options: Options<Request, Answer>
+): Effect.fn.Return<(request: Request) => Effect.Effect<Answer>, never, Scope.Scope> {
+  type Waiter = Waiting<Request, Answer>
+  const context = yield* Effect.context<Scope.Scope>()
+  const scope = yield* Effect.scope
+  const waiting: Array<Waiter> = []
+  let running: ReadonlyArray<Waiter> = []
+  let busy = false
+
+  const settle = (waiters: ReadonlyArray<Waiter>, answerOf: (index: number) => Answer) => {
+    for (const [index, { answer }] of waiters.entries()) Deferred.doneUnsafe(answer, Effect.succeed(answerOf(index)))
+  }
+
+  /** The next group in order of arrival. A request goes no earlier than an older one with its key. */
+  const take = (): ReadonlyArray<Waiter> => {
+    const group: Array<Waiter> = []
+    const later: Array<Waiter> = []
+    const keys = new Set<string>()
+    for (const waiter of waiting.splice(0)) {
+      const own = options.keysOf(waiter.request)
+      const isLater = group.length >= options.maxGroup || own.some((key) => keys.has(key))
+      ;(isLater ? later : group).push(waiter)
+      for (const key of own) keys.add(key)
+    }
+    waiting.push(...later)
+    return group
+  }
+
+  const runNext = Effect.suspend(() => {
+    const group = take()
+    running = group
+    return Effect.map(options.run(group.map(({ request }) => request)), (answers) => {
+      running = []
+      settle(group, (index) => answers[index] ?? options.closed(true))
+      return true
+    })
+  })
+
+  /** Runs group after group until nobody waits. The look and the end are one step: nobody begins to wait between them. */
+  const drain = Effect.repeat(
+    Effect.suspend(() => {
+      if (waiting.length > 0) return runNext
+      busy = false
+      return Effect.succeed(false)
+    }),
+    { while: (more) => more }
+  )
+
+  /** Groups run in the scope and the context of whoever made this: nothing of a caller belongs to them. */
+  const handOver = Effect.suspend(() => {
+    if (waiting.length === 0) {
+      busy = false
+      return Effect.void
+    }
+    const inOwnContext = Effect.updateContext(drain, (_: Context.Context<never>) => context)
+    return Effect.forkIn(inOwnContext, scope)
+  })
+
+  const wait = (request: Request) => {
+    const waiter: Waiter = { request, answer: Deferred.makeUnsafe() }
+    waiting.push(waiter)
+    return Effect.onInterrupt(Deferred.await(waiter.answer), () =>
+      Effect.sync(() => {
+        const index = waiting.indexOf(waiter)
+        if (index >= 0) waiting.splice(index, 1)
+      })
+    )
+  }
+
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      settle(waiting.splice(0), () => options.closed(false))
+      settle(running, () => options.closed(true))
+    })
+  )
+
+  return (request) =>
+    Effect.suspend(() => {
+      if (busy) return wait(request)
+      busy = true
+      return Effect.ensuring(
+        Effect.map(options.run([request]), ([answer]) => answer ?? options.closed(true)),
+        handOver
+      )
+    })
+})
