@@ -4,11 +4,13 @@
  *
  * Labels are bounded. Their values: `status` of a payment: those of `PaymentStatus`; `kind`: those of `OperationKind`; `outcome` of a
  * call: the tags of `Outcome`; `outcome` of an operation: succeeded, declined, not_sent, absent; `result`: those named at each
- * function; `gateway`: the names in the configuration; `route`: the route's template, never a path; `status` of a request: the HTTP
- * code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
+ * function; `gateway`: the names in the configuration; `service`: those names and others that stand in the program; `route`: the route's
+ * template, never a path; `status` of a request: the HTTP code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
  *
  * The handle of a label set is made once and kept, so an update is a look-up and an addition.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { Operation, OperationKind } from "../domain/operation/Operation.ts"
@@ -17,6 +19,8 @@ import type { PaymentEvent } from "../domain/payment/Event.ts"
 import type { GatewayName } from "../domain/payment/Ids.ts"
 import { lastCharge, operationOf, type Payment } from "../domain/payment/State.ts"
 import { type PaymentStatus, status } from "../domain/payment/Status.ts"
+import type { BreakerName } from "../domain/resilience/BreakerName.ts"
+import { type BreakerState, type BreakerTotals, durationBounds } from "../domain/resilience/breaker/BreakerTotals.ts"
 import type { CommitResult } from "./EventStore.ts"
 
 /** The most label sets of one metric. */
@@ -80,6 +84,15 @@ const idempotencyKeys = counters("aegispay_idempotency_keys_total", "requests wi
 const recoveries = counters("aegispay_recoveries_total", "open operations that recovery looked at, by result", ["result"])
 const webhooks = counters("aegispay_webhooks_total", "webhooks that were received or processed, by result", ["gateway", "result"])
 const notifications = counters("aegispay_notifications_total", "deliveries of events to endpoints, by result", ["result"])
+const retryAttempts = counters("aegispay_retry_attempts_total", "repetitions of calls", ["service"])
+const retrySuccesses = counters("aegispay_retry_success_total", "calls that succeeded when they were repeated", ["service"])
+const retryFailures = counters("aegispay_retry_failure_total", "calls that were repeated and then failed for good", ["service"])
+const retriesExhausted = counters(
+  "aegispay_retry_exhausted_total",
+  "calls that might have been repeated and were not any more, by reason",
+  ["service", "reason"]
+)
+const bulkheadRefusals = counters("aegispay_bulkhead_refusals_total", "calls that a bulkhead turned away, by reason", ["gateway", "reason"])
 const unstored = Metric.gauge("aegispay_unstored_outcomes", { description: "outcomes in hand that could not be stored yet" })
 const openCount = Metric.gauge("aegispay_open_operations", { description: "operations without a settled outcome" })
 const oldestOpenAge = Metric.gauge("aegispay_oldest_open_operation_age_milliseconds", { description: "age of the oldest open operation" })
@@ -130,6 +143,28 @@ export const webhook = (change: { readonly gateway: GatewayName; readonly result
 export const notified = (result: "delivered" | "retry" | "dead" | "lost"): Effect.Effect<void> =>
   Metric.update(notifications({ result }), 1)
 
+/** A call is made again. */
+export const retryMade = (service: string): Effect.Effect<void> => Metric.update(retryAttempts({ service }), 1)
+
+/** A call succeeded when it was made again. */
+export const retrySucceeded = (service: string): Effect.Effect<void> => Metric.update(retrySuccesses({ service }), 1)
+
+/** A call that was made again met an error that no repetition helps against. */
+export const retryFailed = (service: string): Effect.Effect<void> => Metric.update(retryFailures({ service }), 1)
+
+/**
+ * A call might have gone better once more, but all attempts were made (`attempts`), the next one could not have started in time
+ * (`deadline`), the retry budget was used up (`budget`), or the breaker was open (`breaker_open`).
+ */
+export const retryExhausted = (change: {
+  readonly service: string
+  readonly reason: "attempts" | "deadline" | "budget" | "breaker_open"
+}): Effect.Effect<void> => Metric.update(retriesExhausted(change), 1)
+
+/** A bulkhead turned a call away: its queue was `full`, or the call had `waited` as long as it may. */
+export const bulkheadRefused = (change: { readonly gateway: GatewayName; readonly reason: "full" | "waited" }): Effect.Effect<void> =>
+  Metric.update(bulkheadRefusals(change), 1)
+
 /** How many outcomes are in hand and not stored (rule 16). */
 export const unstoredOutcomes = (count: number): Effect.Effect<void> => Metric.update(unstored, count)
 
@@ -140,6 +175,66 @@ export const openOperations = (open: { readonly count: number; readonly oldestAg
 /** An HTTP request was answered. `route`: the template, such as `/v1/payments/:id`; requests without a route: one constant. */
 export const httpRequest = (request: { readonly route: string; readonly status: number }): Effect.Effect<void> =>
   Metric.update(requests({ route: request.route, status: String(request.status) }), 1)
+
+const breakerStates: Record<BreakerState, number> = { closed: 0, "half-open": 1, open: 2, "forced-closed": 3, "forced-open": 4 }
+
+/** What exporting metrics reads of a breaker. `now`: state and health score at this moment. */
+export interface BreakerReading {
+  readonly totals: BreakerTotals
+  readonly now: (clock: Clock.Clock) => { readonly state: BreakerState; readonly score: number }
+}
+
+/**
+ * The series of one breaker. They are not updated but read when metrics are exported, so that a call through a breaker pays nothing
+ * for them. Answers how to remove them.
+ *
+ * `result`: `success` (in time), `slow` (a success that took too long), `failure`, `ignored`, `blocked` (not made). `to`: the names of the
+ * states; the gauge of the state has their numbers: closed 0, half-open 1, open 2, forced closed 3, forced open 4.
+ */
+export const breakerSeries = (context: Context.Context<never>, breaker: BreakerName, reading: BreakerReading): (() => void) => {
+  const { totals } = reading
+  const registered: Array<Metric.Registration> = []
+  const register = <State>(metric: Metric.Metric<number, State>, get: (clock: Clock.Clock) => State) => {
+    const read = (context: Context.Context<never>) => get(Context.get(context, Clock.Clock))
+    registered.push(Metric.registerUnsafe(metric, context, { get: read, update: () => {}, modify: () => {} }))
+  }
+  const counter = (name: string, description: string, labels: Record<string, string>, count: () => number) =>
+    register(Metric.counter(name, { description, attributes: { breaker, ...labels }, incremental: true }), () => ({
+      count: count(),
+      incremental: true
+    }))
+  const calls = (result: string, count: () => number) =>
+    counter("aegispay_breaker_calls_total", "calls that a circuit breaker was asked for, by result", { result }, count)
+  calls("success", () => totals.quick)
+  calls("slow", () => totals.slow)
+  calls("failure", () => totals.failures)
+  calls("ignored", () => totals.ignored)
+  calls("blocked", () => totals.blocked)
+  for (const to of Object.keys(breakerStates) as Array<BreakerState>)
+    counter("aegispay_breaker_transitions_total", "changes of state of circuit breakers", { to }, () => totals.transitions[to])
+  counter("aegispay_breaker_recoveries_total", "circuit breakers closed by answers that came again", {}, () => totals.recoveries)
+  const gauge = (name: string, description: string, value: (clock: Clock.Clock) => number) =>
+    register(Metric.gauge(name, { description, attributes: { breaker } }), (clock) => ({ value: value(clock) }))
+  gauge(
+    "aegispay_breaker_state",
+    "0 closed, 1 half-open, 2 open, 3 forced closed, 4 forced open",
+    (clock) => breakerStates[reading.now(clock).state]
+  )
+  gauge("aegispay_breaker_health", "health score in [0, 1]", (clock) => reading.now(clock).score)
+  const name = "aegispay_breaker_call_duration_milliseconds"
+  const description = "duration of calls through circuit breakers"
+  register(Metric.histogram(name, { description, attributes: { breaker }, boundaries: durationBounds }), () => durationsOf(totals))
+  return () => {
+    for (const registration of registered) registration.remove()
+  }
+}
+
+const durationsOf = (totals: BreakerTotals): Metric.HistogramState => {
+  let count = 0
+  const buckets = durationBounds.map((bound, bin): [number, number] => [bound, (count += totals.durations[bin] ?? 0)])
+  count += totals.durations[durationBounds.length] ?? 0
+  return { buckets, count, min: totals.durationMin, max: totals.durationMax, sum: totals.durationSum }
+}
 
 const endings = {
   OperationSucceeded: "succeeded",

@@ -63,22 +63,21 @@ export const score = (signs: Signs, thresholds: { readonly successThreshold: num
   0.1 * Math.min(signs.consecutiveSuccesses / thresholds.successThreshold, 1) +
   0.1 * (1 - Math.min(signs.consecutiveFailures / thresholds.failureThreshold, 1))
 
+/** The score as of `now`, for routing: 0 where calls are refused. */
+export const scoreAt = (breaker: Breaker.Breaker, now: number): number => {
+  const state = Breaker.stateAt(breaker, now)
+  return refuses(state) ? 0 : score(signsOf(breaker, state, now), breaker.settings)
+}
+
+/** The score of a breaker that has seen nothing. */
+export const newScore = 0.9
+
 /** What is known of a breaker as of `now`. */
 export const ofBreaker = (name: BreakerName, breaker: Breaker.Breaker, now: number): BreakerHealth => {
   const { settings, totals, window } = breaker
   const state = Breaker.stateAt(breaker, now)
-  // The call that will make it half-open starts anew: what opened it says nothing any more.
-  const anew = state !== breaker.state
-  BreakerWindow.advance(window, now)
-  const calls = anew ? 0 : window.calls
-  const failures = anew ? 0 : window.failures
-  const slow = anew ? 0 : window.slow
-  const signs: Signs = {
-    state,
-    successRate: 1 - shareOf(failures, calls),
-    consecutiveSuccesses: anew ? 0 : breaker.consecutiveSuccesses,
-    consecutiveFailures: anew ? 0 : breaker.consecutiveFailures
-  }
+  const signs = signsOf(breaker, state, now)
+  const [calls, failures, slow] = state === breaker.state ? [window.calls, window.failures, window.slow] : [0, 0, 0]
   const ofSigns = score(signs, settings)
   return {
     name,
@@ -116,6 +115,27 @@ export const ofGateways = (breakers: ReadonlyArray<BreakerHealth>): ReadonlyArra
   return [...byGateway.values()]
 }
 
+/** Of a gateway that has no breaker: like a breaker that has seen nothing. */
+export const ofUnknown = (gateway: GatewayName): GatewayHealth => ({
+  gateway,
+  state: "closed",
+  score: newScore,
+  healthy: true,
+  successRate: 1,
+  consecutiveSuccesses: 0,
+  consecutiveFailures: 0,
+  successes: 0,
+  failures: 0,
+  slow: 0,
+  failureRate: 0,
+  slowRate: 0,
+  totalSuccesses: 0,
+  totalFailures: 0,
+  totalBlocked: 0,
+  openCount: 0,
+  lastFailureAt: undefined
+})
+
 const gatewayOf = (
   gateway: GatewayName,
   { changedAt: _changedAt, name: _name, reason: _reason, retryAt: _retryAt, ...health }: BreakerHealth
@@ -152,7 +172,19 @@ const both = (one: GatewayHealth, other: Health): GatewayHealth => {
 
 const badness: Record<Breaker.BreakerState, number> = { "forced-closed": 0, closed: 1, "half-open": 2, open: 3, "forced-open": 4 }
 
-const refuses = (state: Breaker.BreakerState): boolean => state === "open" || state === "forced-open"
+/** The call that makes an open breaker half-open starts anew: what opened it says nothing any more. */
+const signsOf = (breaker: Breaker.Breaker, state: Breaker.BreakerState, now: number): Signs => {
+  if (state !== breaker.state) return { state, successRate: 1, consecutiveSuccesses: 0, consecutiveFailures: 0 }
+  BreakerWindow.advance(breaker.window, now)
+  return {
+    state,
+    successRate: 1 - shareOf(breaker.window.failures, breaker.window.calls),
+    consecutiveSuccesses: breaker.consecutiveSuccesses,
+    consecutiveFailures: breaker.consecutiveFailures
+  }
+}
+
+export const refuses = (state: Breaker.BreakerState): boolean => state === "open" || state === "forced-open"
 
 const shareOf = (part: number, all: number): number => (all === 0 ? 0 : part / all)
 

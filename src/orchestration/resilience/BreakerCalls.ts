@@ -1,0 +1,103 @@
+/**
+ * The way of a call through its breaker: `tryAcquire`, `report`, and `protect` made of them.
+ *
+ * This is what every call pays, so it is plain state behind one thin effect, and reads the time once before and once after.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Breaker from "../../domain/resilience/Breaker.ts"
+import { BreakerName } from "../../domain/resilience/BreakerName.ts"
+import * as Registry from "./BreakerRegistry.ts"
+
+/** The breaker refused the call; nothing was sent. `retryInMillis`: `undefined` while it is forced open. */
+export class BreakerOpen extends Schema.TaggedError<BreakerOpen>()("BreakerOpen", {
+  breaker: BreakerName,
+  state: Schema.String,
+  retryInMillis: Schema.UndefinedOr(Schema.Number)
+}) {
+  override get message(): string {
+    const until =
+      this.retryInMillis === undefined ? "it stays so until it is reset" : `try again in ${Math.max(1, Math.ceil(this.retryInMillis))} ms`
+    return `circuit breaker ${this.breaker} is ${this.state} and refused the call; ${until}`
+  }
+}
+
+/** What calls work on. `entryFor` makes a breaker that is not there; `changed` tells of a transition that has just been made. */
+export interface Live {
+  readonly registry: Registry.Registry
+  readonly entryFor: (name: BreakerName, now: number) => Registry.Entry
+  readonly changed: (entry: Registry.Entry, from: Breaker.BreakerState, byPerson?: boolean) => Effect.Effect<void>
+}
+
+/** The clock of the breakers. */
+export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+export const make = ({ changed, entryFor, registry }: Live) => {
+  const acquire = (name: BreakerName, now: number) => {
+    const entry = entryFor(name, now)
+    entry.usedAt = now
+    return entry.breaker
+  }
+
+  const tryAcquire = (name: BreakerName) =>
+    Effect.withFiber<Breaker.Permit | Breaker.Rejected>((fiber) => {
+      const now = monotonicMillis(fiber.getRef(Clock.Clock))
+      const breaker = acquire(name, now)
+      const { changes, state } = breaker
+      const admission = Breaker.tryAcquire(breaker, now)
+      return changes === breaker.changes ? Effect.succeed(admission) : Effect.as(tellOf(breaker, state), admission)
+    })
+
+  /** A breaker that had to go meanwhile has nobody to tell. */
+  const tellOf = (breaker: Breaker.Breaker, from: Breaker.BreakerState) => {
+    const entry = Registry.entryOf(registry, breaker)
+    return entry === undefined ? Effect.void : changed(entry, from)
+  }
+
+  const reportAt = (permit: Breaker.Permit, call: Breaker.CallReport, now: number): Effect.Effect<void> => {
+    const { breaker } = permit
+    const { changes, state } = breaker
+    Breaker.report(permit, call, now)
+    return changes === breaker.changes ? Effect.void : tellOf(breaker, state)
+  }
+
+  const report = (permit: Breaker.Permit, call: Breaker.CallReport) =>
+    Effect.withFiber<void>((fiber) => reportAt(permit, call, monotonicMillis(fiber.getRef(Clock.Clock))))
+
+  const protect = <A, E, R>(
+    name: BreakerName,
+    effect: Effect.Effect<A, E, R>,
+    classify: (exit: Exit.Exit<A, E>) => Breaker.Verdict = byExit
+  ): Effect.Effect<A, E | BreakerOpen, R> =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      let permit: Breaker.Permit | undefined
+      let startedAt = 0
+      // Asked for inside what is guarded: there is no moment between the permit and its report at which an interruption could lose it.
+      const permitted = Effect.suspend((): Effect.Effect<A, E | BreakerOpen, R> => {
+        startedAt = monotonicMillis(clock)
+        const breaker = acquire(name, startedAt)
+        const { changes, state } = breaker
+        const admission = Breaker.tryAcquire(breaker, startedAt)
+        if (admission._tag === "Rejected")
+          return Effect.fail(new BreakerOpen({ breaker: name, state: admission.state, retryInMillis: admission.retryInMillis }))
+        permit = admission
+        return changes === breaker.changes ? effect : Effect.andThen(tellOf(breaker, state), effect)
+      })
+      return Effect.onExit(permitted, (exit) => {
+        if (permit === undefined) return Effect.void
+        const now = monotonicMillis(clock)
+        return reportAt(permit, { verdict: verdictOf(exit as Exit.Exit<A, E>, classify), durationMillis: now - startedAt }, now)
+      })
+    })
+
+  return { tryAcquire, report, protect }
+}
+
+const byExit = (exit: Exit.Exit<unknown, unknown>): Breaker.Verdict => (Exit.isSuccess(exit) ? "success" : "failure")
+
+const verdictOf = <A, E>(exit: Exit.Exit<A, E>, classify: (exit: Exit.Exit<A, E>) => Breaker.Verdict): Breaker.Verdict =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? "ignored" : classify(exit)
