@@ -93,6 +93,16 @@ const retriesExhausted = counters(
   ["service", "reason"]
 )
 const bulkheadRefusals = counters("aegispay_bulkhead_refusals_total", "calls that a bulkhead turned away, by reason", ["gateway", "reason"])
+const updateConflicts = counters("aegispay_update_conflicts_total", "updates of versioned entities that met a newer version", ["entity"])
+const updateRetries = counters("aegispay_update_retries_total", "updates of versioned entities that were tried again", ["entity"])
+const updatesExhausted = counters("aegispay_updates_exhausted_total", "updates that met a newer version in every attempt", ["entity"])
+const conflictDurations = family(["entity"], (attributes) =>
+  Metric.histogram("aegispay_update_conflict_duration_milliseconds", {
+    description: "from the first conflict of an update until it was written",
+    attributes,
+    boundaries: durationBoundaries
+  })
+)
 const unstored = Metric.gauge("aegispay_unstored_outcomes", { description: "outcomes in hand that could not be stored yet" })
 const openCount = Metric.gauge("aegispay_open_operations", { description: "operations without a settled outcome" })
 const oldestOpenAge = Metric.gauge("aegispay_oldest_open_operation_age_milliseconds", { description: "age of the oldest open operation" })
@@ -164,6 +174,14 @@ export const retryExhausted = (change: {
 /** A bulkhead turned a call away: its queue was `full`, or the call had `waited` as long as it may. */
 export const bulkheadRefused = (change: { readonly gateway: GatewayName; readonly reason: "full" | "waited" }): Effect.Effect<void> =>
   Metric.update(bulkheadRefusals(change), 1)
+
+/** An update of a versioned entity met a newer version; `exhausted`: it was the last attempt, otherwise it is tried again. */
+export const updateConflicted = (change: { readonly entity: string; readonly exhausted: boolean }): Effect.Effect<void> =>
+  Effect.andThen(Metric.update(updateConflicts(change), 1), Metric.update((change.exhausted ? updatesExhausted : updateRetries)(change), 1))
+
+/** An update that had met newer versions was written. */
+export const conflictResolved = (change: { readonly entity: string; readonly durationMillis: number }): Effect.Effect<void> =>
+  Metric.update(conflictDurations(change), change.durationMillis)
 
 /** How many outcomes are in hand and not stored (rule 16). */
 export const unstoredOutcomes = (count: number): Effect.Effect<void> => Metric.update(unstored, count)

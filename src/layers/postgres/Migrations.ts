@@ -19,6 +19,7 @@ import { payments } from "./migrations/0001_payments.ts"
 import { locksAndMetrics } from "./migrations/0002_locks_and_metrics.ts"
 import { webhooks } from "./migrations/0003_webhooks.ts"
 import { routingMetrics } from "./migrations/0004_routing_metrics.ts"
+import { entities } from "./migrations/0008_entities.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -26,7 +27,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0001_payments": payments,
   "0002_locks_and_metrics": locksAndMetrics,
   "0003_webhooks": webhooks,
-  "0004_routing_metrics": routingMetrics
+  "0004_routing_metrics": routingMetrics,
+  "0008_entities": entities
 }
 
 /** The schema version this code expects: the number of its last migration. */

@@ -2,10 +2,8 @@
  * Commands on an existing payment: confirm, capture, cancel, refund. Each claims its idempotency key in the transaction of the
  * intent it causes (rule 11), and is decided again when somebody else changed the payment meanwhile.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type { Money } from "../../domain/Money.ts"
 import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
@@ -14,7 +12,6 @@ import { GatewayName, type IdempotencyKey, type OperationNumber, type PaymentId,
 import { lastCharge, type Payment } from "../../domain/payment/State.ts"
 import { charges, refundable } from "../../domain/payment/Status.ts"
 import * as View from "../../domain/payment/View.ts"
-import * as Presets from "../../domain/Presets.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { type Claim, type CommandName, EventStore } from "../../services/EventStore.ts"
 import { Gateways } from "../../services/Gateway.ts"
@@ -26,6 +23,7 @@ import { driveInBackground } from "../operation/Drive.ts"
 import { TooManyConflicts } from "./Errors.ts"
 import * as Idempotency from "./Idempotency.ts"
 import * as Journal from "../operation/Journal.ts"
+import * as OptimisticUpdate from "../resilience/OptimisticUpdate.ts"
 import { termsOf } from "../routing/RouteSelection.ts"
 
 /** Which payment, whose, under which key. */
@@ -84,8 +82,8 @@ const modify = Effect.fn("Modify.modify")(function* (modification: Modification)
   if (Option.isSome(known)) return known.value
   yield* accepting()
   const store = yield* EventStore
-  for (let attempt = 0; attempt <= Presets.conflicts.retries.value; attempt++) {
-    if (attempt > 0) yield* backOff(attempt - 1)
+  for (let attempt = 0; attempt <= OptimisticUpdate.onConflict.retries; attempt++) {
+    if (attempt > 0) yield* OptimisticUpdate.wait(attempt - 1)
     const payment = yield* Journal.load({ id, tenant })
     const terms = yield* termsFor(payment, name)
     const now = name === "confirm" ? yield* store.now : payment.updatedAt
@@ -100,7 +98,7 @@ const modify = Effect.fn("Modify.modify")(function* (modification: Modification)
       return { payment: View.ofPayment(committed.payment), operation: undefined, replayed: false } satisfies Idempotency.Answer
     }
   }
-  return yield* new TooManyConflicts({ id, attempts: Presets.conflicts.retries.value + 1 })
+  return yield* new TooManyConflicts({ id, attempts: OptimisticUpdate.onConflict.retries + 1 })
 })
 
 /** Between the commit and the start of its operation a caller that leaves is not noticed (rule 16). */
@@ -126,11 +124,4 @@ const termsFor = Effect.fnUntraced(function* (payment: Payment, command: Command
   const refunded = command === "refund" ? refundable(payment) : undefined
   const name = (refunded ?? charges(payment)[0] ?? lastCharge(payment))?.intent.gateway ?? GatewayName.make("none")
   return termsOf(yield* gateways.get(name), settings.sendWindowMillis)
-})
-
-/** Presets `conflicts`: 10 ms doubled, capped, with jitter. */
-const backOff = Effect.fnUntraced(function* (retry: number) {
-  const random = yield* Random.next
-  const delay = Math.min(Presets.conflicts.retryBaseMillis.value * 2 ** retry, Presets.conflicts.retryCapMillis.value)
-  yield* Effect.sleep(Duration.millis(Math.round(delay * (1 + Presets.conflicts.retryJitter.value * (random * 2 - 1)))))
 })
