@@ -22,7 +22,8 @@ import * as Machine from "./Machine.ts"
 const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options: Options) => Effect.Effect<Report> }>>> = {
   engine: () => import("./EngineWorkload.ts"),
   "cold-start": () => import("./ColdStartWorkload.ts"),
-  memory: () => import("./MemoryWorkload.ts")
+  memory: () => import("./MemoryWorkload.ts"),
+  sketch: () => import("./SketchWorkload.ts")
 }
 
 const usage = `Usage: npm run bench -- [${Object.keys(workloads).join(" | ")}]... [options]

@@ -15,8 +15,8 @@
  * GatewayWindow.summarize(window, now).p95Millis
  * ```
  */
-import type { Approval, Verdict } from "./Attribution.ts"
 import * as Sketch from "./Sketch.ts"
+import * as Slot from "./Slot.ts"
 
 export const minuteMillis = 60_000
 
@@ -38,31 +38,6 @@ export const byFiveMinutes: WindowShape = { slotMinutes: 5, slots: windowMinutes
 /** How much of a failure a limited call is. */
 const limitedShare = 0.5
 
-/** One call that counts. */
-export interface WindowSample {
-  readonly verdict: Verdict
-  readonly approval?: Approval | undefined
-  readonly durationMillis: number
-}
-
-/** What one slot counts, in the form in which it is stored. `minute`: the slot's first, in minutes since the epoch. */
-export interface SlotCounts {
-  readonly minute: number
-  readonly healthy: number
-  readonly failed: number
-  readonly limited: number
-  readonly approved: number
-  readonly declined: number
-  /** How many costs were recorded, and their sum in minor units. */
-  readonly costs: number
-  readonly costMinor: number
-  /** Bins of the sketch that are not empty, and how many durations each has. */
-  readonly bins: ReadonlyArray<number>
-  readonly times: ReadonlyArray<number>
-  /** Epoch milliseconds; `undefined`: no failure, or its time is not known. */
-  readonly lastFailureAt: number | undefined
-}
-
 /** What the window says. Without samples the rates are 1 and the quantiles are 0. */
 export interface WindowSummary {
   readonly samples: number
@@ -81,63 +56,33 @@ export interface WindowSummary {
   readonly lastFailureAt: number | undefined
 }
 
-interface Slot {
-  /** Minutes since the epoch divided by the slot's length. */
-  number: number
-  healthy: number
-  failed: number
-  limited: number
-  approved: number
-  declined: number
-  costs: number
-  costMinor: number
-  lastFailureAt: number
-  readonly sketch: Sketch.Sketch
-}
-
 /** Opaque: use the functions of this module. */
 export interface GatewayWindow {
   readonly shape: WindowShape
-  readonly slots: Array<Slot | undefined>
-  readonly total: Slot
+  readonly slots: Array<Slot.Slot | undefined>
+  readonly total: Slot.Slot
   /** The newest slot's number, and its time: from `startsAt` to before `endsAt` nothing has to be forgotten. */
   newest: number
   startsAt: number
   endsAt: number
   /** The newest slot, once there is something in it. */
-  current: Slot | undefined
+  current: Slot.Slot | undefined
   /** The last time that something was counted. */
   recordedAt: number
   /** Kept until something changes. */
   summary: WindowSummary | undefined
   /** Failures since the last healthy call; the window's end does not reset them. */
   consecutiveFailures: number
-  /** When the present run of failures began. */
-  failingSince: number
-  lastHealthyAt: number
   lastFailureAt: number
 }
 
-const never = Number.NEGATIVE_INFINITY
-
-const emptySlot = (number: number): Slot => ({
-  number,
-  healthy: 0,
-  failed: 0,
-  limited: 0,
-  approved: 0,
-  declined: 0,
-  costs: 0,
-  costMinor: 0,
-  lastFailureAt: never,
-  sketch: Sketch.make()
-})
+const { never } = Slot
 
 /** An empty window. */
 export const make = (shape: WindowShape): GatewayWindow => ({
   shape,
   slots: Array.from({ length: shape.slots }, () => undefined),
-  total: emptySlot(0),
+  total: Slot.make(0),
   newest: never,
   startsAt: 0,
   endsAt: never,
@@ -145,8 +90,6 @@ export const make = (shape: WindowShape): GatewayWindow => ({
   recordedAt: never,
   summary: undefined,
   consecutiveFailures: 0,
-  failingSince: never,
-  lastHealthyAt: never,
   lastFailureAt: never
 })
 
@@ -154,20 +97,18 @@ export const make = (shape: WindowShape): GatewayWindow => ({
 export const minuteOf = (atMillis: number): number => Math.floor(atMillis / minuteMillis)
 
 /** Counts one call. */
-export const record = (window: GatewayWindow, sample: WindowSample, now: number): void =>
+export const record = (window: GatewayWindow, sample: Slot.WindowSample, now: number): void =>
   recordBin(window, sample, Sketch.binOf(sample.durationMillis), now)
 
 /** As `record`, where the bin of the duration is known. */
-export const recordBin = (window: GatewayWindow, sample: WindowSample, bin: number, now: number): void => {
+export const recordBin = (window: GatewayWindow, sample: Slot.WindowSample, bin: number, now: number): void => {
   if (sample.verdict === "ignored") return
   const slot = currentSlot(window, now)
-  count(slot, sample, bin)
-  count(window.total, sample, bin)
+  Slot.count(slot, sample, bin)
+  Slot.count(window.total, sample, bin)
   if (sample.verdict === "healthy") {
     window.consecutiveFailures = 0
-    if (now > window.lastHealthyAt) window.lastHealthyAt = now
   } else if (sample.verdict === "failed") {
-    if (window.consecutiveFailures === 0) window.failingSince = now
     window.consecutiveFailures++
     if (now > window.lastFailureAt) window.lastFailureAt = now
     slot.lastFailureAt = window.lastFailureAt
@@ -184,7 +125,7 @@ export const recordCost = (window: GatewayWindow, costMinor: number, now: number
 }
 
 /** Replaces what one slot counts. One outside of the window changes nothing. */
-export const setSlot = (window: GatewayWindow, counts: SlotCounts, now: number): void => {
+export const setSlot = (window: GatewayWindow, counts: Slot.SlotCounts, now: number): void => {
   advance(window, now)
   const slot = slotOfMinute(window, counts.minute)
   if (slot === undefined) return
@@ -192,13 +133,13 @@ export const setSlot = (window: GatewayWindow, counts: SlotCounts, now: number):
   addSlot(window, counts, now)
 }
 
-/** Adds to what one slot counts. One outside of the window changes nothing. */
-export const addSlot = (window: GatewayWindow, counts: SlotCounts, now: number): void => {
+/** Adds to what one slot counts, in whatever order; a run of failures stays as it is. One outside of the window changes nothing. */
+export const addSlot = (window: GatewayWindow, counts: Slot.SlotCounts, now: number): void => {
   advance(window, now)
   const slot = slotOfMinute(window, counts.minute)
   if (slot === undefined) return
-  addCounts(slot, counts)
-  addCounts(window.total, counts)
+  Slot.addCounts(slot, counts)
+  Slot.addCounts(window.total, counts)
   slot.lastFailureAt = Math.max(slot.lastFailureAt, counts.lastFailureAt ?? never)
   window.lastFailureAt = Math.max(window.lastFailureAt, slot.lastFailureAt)
   window.recordedAt = Math.max(window.recordedAt, counts.minute * minuteMillis)
@@ -206,31 +147,19 @@ export const addSlot = (window: GatewayWindow, counts: SlotCounts, now: number):
 }
 
 /** What the window counts, slot by slot; only slots with something in them. */
-export const slots = (window: GatewayWindow, now: number): ReadonlyArray<SlotCounts> => {
+export const slots = (window: GatewayWindow, now: number): ReadonlyArray<Slot.SlotCounts> => {
   advance(window, now)
-  return window.slots.filter((slot): slot is Slot => slot !== undefined && !isEmpty(slot)).map((slot) => countsOf(slot, window.shape))
+  return window.slots
+    .filter((slot): slot is Slot.Slot => slot !== undefined && !Slot.isEmpty(slot))
+    .map((slot) => Slot.countsOf(slot, window.shape.slotMinutes))
 }
 
 /** What the slot with a minute counts; `undefined` when there is nothing in it. */
-export const slotWith = (window: GatewayWindow, minute: number, now: number): SlotCounts | undefined => {
+export const slotWith = (window: GatewayWindow, minute: number, now: number): Slot.SlotCounts | undefined => {
   advance(window, now)
   const number = Math.floor(minute / window.shape.slotMinutes)
   const slot = window.slots[indexOf(window, number)]
-  return slot === undefined || slot.number !== number || isEmpty(slot) ? undefined : countsOf(slot, window.shape)
-}
-
-/**
- * A new window with the calls of both, in whatever order they happened. A run of failures is broken by a later healthy call of
- * the other; of a run that began before that call only its last failure is known to come after it, and counts as 1.
- */
-export const merge = (left: GatewayWindow, right: GatewayWindow, now: number): GatewayWindow => {
-  const merged = make(left.shape)
-  for (const one of [left, right]) for (const counts of slots(one, now)) addSlot(merged, counts, now)
-  merged.consecutiveFailures = runAfter(left, right.lastHealthyAt) + runAfter(right, left.lastHealthyAt)
-  merged.failingSince = Math.max(left.failingSince, right.failingSince)
-  merged.lastHealthyAt = Math.max(left.lastHealthyAt, right.lastHealthyAt)
-  merged.lastFailureAt = Math.max(left.lastFailureAt, right.lastFailureAt)
-  return merged
+  return slot === undefined || slot.number !== number || Slot.isEmpty(slot) ? undefined : Slot.countsOf(slot, window.shape.slotMinutes)
 }
 
 /** The window as of `now`. */
@@ -238,6 +167,23 @@ export const summarize = (window: GatewayWindow, now: number): WindowSummary => 
   advance(window, now)
   return (window.summary ??= summaryOf(window))
 }
+
+/** How many calls are counted: what a summary says, without making one. */
+export const samples = (window: GatewayWindow, now: number): number => {
+  advance(window, now)
+  return Sketch.size(window.total.sketch)
+}
+
+/** The mean of at least so many costs; `undefined` of fewer. */
+export const meanCostMinor = (window: GatewayWindow, minimum: number, now: number): number | undefined => {
+  advance(window, now)
+  const { costMinor, costs } = window.total
+  return costs === 0 || costs < minimum ? undefined : costMinor / costs
+}
+
+/** The time of the last failure, however long ago; `undefined`: none is known. */
+export const lastFailureAt = (window: GatewayWindow): number | undefined =>
+  window.lastFailureAt === never ? undefined : window.lastFailureAt
 
 /** The smallest duration that at least the share `q` (0 to 1) of the calls did not exceed, within 2 %; 0 without calls. */
 export const quantile = (window: GatewayWindow, q: number, now: number): number => {
@@ -261,60 +207,8 @@ const summaryOf = (window: GatewayWindow): WindowSummary => {
     costs,
     meanCostMinor: costs === 0 ? undefined : costMinor / costs,
     consecutiveFailures: window.consecutiveFailures,
-    lastFailureAt: window.lastFailureAt === never ? undefined : window.lastFailureAt
+    lastFailureAt: lastFailureAt(window)
   }
-}
-
-const count = (slot: Slot, sample: WindowSample, bin: number): void => {
-  if (sample.verdict === "healthy") slot.healthy++
-  else if (sample.verdict === "failed") slot.failed++
-  else slot.limited++
-  if (sample.approval === "approved") slot.approved++
-  else if (sample.approval === "declined") slot.declined++
-  Sketch.add(slot.sketch, bin)
-}
-
-const addCounts = (slot: Slot, counts: SlotCounts): void => {
-  slot.healthy += counts.healthy
-  slot.failed += counts.failed
-  slot.limited += counts.limited
-  slot.approved += counts.approved
-  slot.declined += counts.declined
-  slot.costs += counts.costs
-  slot.costMinor += counts.costMinor
-  for (let index = 0; index < counts.bins.length; index++) Sketch.addTimes(slot.sketch, counts.bins[index] ?? 0, counts.times[index] ?? 0)
-}
-
-const countsOf = (slot: Slot, shape: WindowShape): SlotCounts => {
-  const { approved, costMinor, costs, declined, failed, healthy, lastFailureAt, limited, number, sketch } = slot
-  const bins: Array<number> = []
-  const times: Array<number> = []
-  for (let bin = 0; bin < Sketch.binCount; bin++) {
-    const inBin = Sketch.countAt(sketch, bin)
-    if (inBin === 0) continue
-    bins.push(bin)
-    times.push(inBin)
-  }
-  return {
-    minute: number * shape.slotMinutes,
-    healthy,
-    failed,
-    limited,
-    approved,
-    declined,
-    costs,
-    costMinor,
-    bins,
-    times,
-    lastFailureAt: lastFailureAt === never ? undefined : lastFailureAt
-  }
-}
-
-const isEmpty = (slot: Slot): boolean => slot.healthy + slot.failed + slot.limited + slot.costs === 0
-
-const runAfter = (window: GatewayWindow, healthyAt: number): number => {
-  if (window.consecutiveFailures === 0 || window.lastFailureAt <= healthyAt) return 0
-  return window.failingSince >= healthyAt ? window.consecutiveFailures : 1
 }
 
 const indexOf = (window: GatewayWindow, number: number): number => {
@@ -323,7 +217,7 @@ const indexOf = (window: GatewayWindow, number: number): number => {
 }
 
 /** The slot that counts at this moment; whatever changes it also ends the kept summary. */
-const currentSlot = (window: GatewayWindow, now: number): Slot => {
+const currentSlot = (window: GatewayWindow, now: number): Slot.Slot => {
   advance(window, now)
   window.recordedAt = now
   window.summary = undefined
@@ -331,38 +225,26 @@ const currentSlot = (window: GatewayWindow, now: number): Slot => {
 }
 
 /** The slot of a minute; `undefined` where that is outside of the window. */
-const slotOfMinute = (window: GatewayWindow, minute: number): Slot | undefined => {
+const slotOfMinute = (window: GatewayWindow, minute: number): Slot.Slot | undefined => {
   const number = Math.floor(minute / window.shape.slotMinutes)
   return number <= window.newest && number > window.newest - window.shape.slots ? slotAt(window, number) : undefined
 }
 
 /** The slot of a number inside the window. */
-const slotAt = (window: GatewayWindow, number: number): Slot => {
+const slotAt = (window: GatewayWindow, number: number): Slot.Slot => {
   const index = indexOf(window, number)
   const known = window.slots[index]
   if (known !== undefined && known.number === number) return known
-  const slot = known ?? emptySlot(number)
+  const slot = known ?? Slot.make(number)
   if (known !== undefined) forget(window, known)
   slot.number = number
   window.slots[index] = slot
   return slot
 }
 
-const forget = (window: GatewayWindow, slot: Slot): void => {
-  if (isEmpty(slot)) return
-  const { total } = window
-  total.healthy -= slot.healthy
-  total.failed -= slot.failed
-  total.limited -= slot.limited
-  total.approved -= slot.approved
-  total.declined -= slot.declined
-  total.costs -= slot.costs
-  // Costs have fractions: without costs their sum is 0 again, whatever rounding has left of it.
-  total.costMinor = total.costs === 0 ? 0 : total.costMinor - slot.costMinor
-  Sketch.removeAll(total.sketch, slot.sketch)
-  slot.healthy = slot.failed = slot.limited = slot.approved = slot.declined = slot.costs = slot.costMinor = 0
-  slot.lastFailureAt = never
-  slot.sketch.fill(0)
+const forget = (window: GatewayWindow, slot: Slot.Slot): void => {
+  if (Slot.isEmpty(slot)) return
+  Slot.takeOut(window.total, slot)
   window.summary = undefined
 }
 

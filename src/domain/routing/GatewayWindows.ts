@@ -186,9 +186,9 @@ export interface Question {
 /** What is known of a gateway for a segment, from the narrowest level with enough calls; of an unknown gateway: no samples. */
 export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question: Question, now: number): GatewayStats => {
   const entry = windows.byName.get(gateway) ?? windows.unknown
-  const whole = GatewayWindow.summarize(entry.window, now)
   const segmentUsed = question.segment === 0 ? "gateway" : narrowestWithEnough(entry, question, now)
-  const summary = segmentUsed === "gateway" ? whole : (summaryAt(entry, levelOf[segmentUsed](question.segment), now) ?? whole)
+  const used = segmentUsed === "gateway" ? entry.window : entry.segments.get(levelOf[segmentUsed](question.segment))
+  const summary = GatewayWindow.summarize(used ?? entry.window, now)
   return {
     gateway,
     segmentUsed,
@@ -201,8 +201,8 @@ export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question:
     p95Millis: summary.p95Millis,
     p99Millis: summary.p99Millis,
     meanCostMinor: question.segment === 0 ? undefined : meanCostOf(entry, question, now),
-    consecutiveFailures: whole.consecutiveFailures,
-    lastFailureAt: whole.lastFailureAt
+    consecutiveFailures: entry.window.consecutiveFailures,
+    lastFailureAt: GatewayWindow.lastFailureAt(entry.window)
   }
 }
 
@@ -243,21 +243,22 @@ const narrowestWithEnough = (entry: Entry, { minimumSamples, segment }: Question
   return samplesAt(entry, Segment.withoutCurrency(segment), now) >= minimumSamples ? "method" : "gateway"
 }
 
-const summaryAt = (entry: Entry, segment: Segment.SegmentCode, now: number): GatewayWindow.WindowSummary | undefined => {
+const samplesAt = (entry: Entry, segment: Segment.SegmentCode, now: number): number => {
   const window = entry.segments.get(segment)
-  return window === undefined ? undefined : GatewayWindow.summarize(window, now)
+  return window === undefined ? 0 : GatewayWindow.samples(window, now)
 }
-
-const samplesAt = (entry: Entry, segment: Segment.SegmentCode, now: number): number => summaryAt(entry, segment, now)?.samples ?? 0
 
 /** From the narrowest segment with enough costs in the currency, or else from all at the gateway. */
 const meanCostOf = (entry: Entry, { minimumSamples, segment }: Question, now: number): number | undefined => {
-  const anywhere = summaryAt(entry, Segment.currencyOnly(segment), now)
-  if (anywhere === undefined || anywhere.costs === 0) return undefined
-  const full = summaryAt(entry, segment, now)
-  if (full !== undefined && full.costs >= minimumSamples) return full.meanCostMinor
-  const methodCurrency = summaryAt(entry, Segment.withoutCountry(segment), now)
-  return methodCurrency !== undefined && methodCurrency.costs >= minimumSamples ? methodCurrency.meanCostMinor : anywhere.meanCostMinor
+  const anywhere = entry.segments.get(Segment.currencyOnly(segment))
+  if (anywhere === undefined) return undefined
+  const full = entry.segments.get(segment)
+  const methodCurrency = entry.segments.get(Segment.withoutCountry(segment))
+  return (
+    (full && GatewayWindow.meanCostMinor(full, minimumSamples, now)) ??
+    (methodCurrency && GatewayWindow.meanCostMinor(methodCurrency, minimumSamples, now)) ??
+    GatewayWindow.meanCostMinor(anywhere, 1, now)
+  )
 }
 
 const recordWithCost = (window: GatewayWindow.GatewayWindow, sample: GatewaySample, bin: number, now: number): void => {

@@ -99,11 +99,6 @@ export const addTimes = (sketch: Sketch, bin: number, times: number): void => {
   sketch[sizeAt] = (sketch[sizeAt] ?? 0) + times
 }
 
-/** Adds all that `other` counts. */
-export const addAll = (sketch: Sketch, other: Sketch): void => {
-  for (let index = 0; index <= sizeAt; index++) sketch[index] = (sketch[index] ?? 0) + (other[index] ?? 0)
-}
-
 /** Takes away all that `part` counts; it must have been added before. */
 export const removeAll = (sketch: Sketch, part: Sketch): void => {
   for (let index = 0; index <= sizeAt; index++) sketch[index] = (sketch[index] ?? 0) - (part[index] ?? 0)

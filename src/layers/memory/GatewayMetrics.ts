@@ -11,31 +11,29 @@ import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 
 const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
 
+/** One step of a fiber: this runs with every call to a gateway. */
+const atNow = <A>(answer: (now: number) => A): Effect.Effect<A> =>
+  Clock.clockWith((clock) => Effect.succeed(answer(clock.currentTimeMillisUnsafe())))
+
 /** At most 256 gateways and 2,048 segments are remembered. */
 export const layer: Layer.Layer<GatewayMetrics> = Layer.effect(
   GatewayMetrics,
   Effect.sync(() => {
     const windows = GatewayWindows.make()
     return GatewayMetrics.of({
-      record: (sample) =>
-        sample.verdict === "ignored"
-          ? Effect.void
-          : Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.record(windows, sample, now)),
-      health: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.healthOf(windows, gateway, now)),
+      record: (sample) => (sample.verdict === "ignored" ? Effect.void : atNow((now) => GatewayWindows.record(windows, sample, now))),
+      health: (gateway) => atNow((now) => GatewayWindows.healthOf(windows, gateway, now)),
       stats: (gateway, segment) => {
         const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
-        return Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.statsOf(windows, gateway, question, now))
+        return atNow((now) => GatewayWindows.statsOf(windows, gateway, question, now))
       },
       statsOfAll: (gateways, segment) => {
         const question = { segment: Segment.code(segment), minimumSamples }
-        return Effect.map(Clock.currentTimeMillis, (now) =>
-          gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now))
-        )
+        return atNow((now) => gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now)))
       },
-      costs: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.costsOf(windows, gateway, now)),
-      oldestKnownAt: Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.oldestAt(windows, now)),
-      restore: (samples) =>
-        Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.addAll(windows, GatewayWindows.ofPast(samples, now), now))
+      costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
+      oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
+      restore: (samples) => atNow((now) => GatewayWindows.addAll(windows, GatewayWindows.ofPast(samples, now), now))
     })
   })
 )

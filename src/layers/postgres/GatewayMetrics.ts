@@ -41,6 +41,10 @@ const cleanUpEveryMillis = 600_000
 const hourMillis = GatewayWindow.windowMinutes * GatewayWindow.minuteMillis
 const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
 
+/** One step of a fiber: this runs with every call to a gateway. */
+const atNow = <A>(answer: (now: number) => A): Effect.Effect<A> =>
+  Clock.clockWith((clock) => Effect.succeed(answer(clock.currentTimeMillisUnsafe())))
+
 /** The windows, what of them is not stored, and what was restored. Changed in place, by one fiber or one call at a time. */
 const makeState = () => {
   const windows = GatewayWindows.make()
@@ -151,22 +155,19 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(round, Schedule.spaced(options.roundEveryMillis)), options.roundEveryMillis))
 
   return GatewayMetrics.of({
-    record: (sample) =>
-      sample.verdict === "ignored" ? Effect.void : Effect.map(Clock.currentTimeMillis, (at) => state.record(sample, at)),
-    health: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.healthOf(windows, gateway, now)),
+    record: (sample) => (sample.verdict === "ignored" ? Effect.void : atNow((at) => state.record(sample, at))),
+    health: (gateway) => atNow((now) => GatewayWindows.healthOf(windows, gateway, now)),
     stats: (gateway, segment) => {
       const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
-      return Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.statsOf(windows, gateway, question, now))
+      return atNow((now) => GatewayWindows.statsOf(windows, gateway, question, now))
     },
     statsOfAll: (gateways, segment) => {
       const question = { segment: Segment.code(segment), minimumSamples }
-      return Effect.map(Clock.currentTimeMillis, (now) =>
-        gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now))
-      )
+      return atNow((now) => gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now)))
     },
-    costs: (gateway) => Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.costsOf(windows, gateway, now)),
-    oldestKnownAt: Effect.map(Clock.currentTimeMillis, (now) => GatewayWindows.oldestAt(windows, now)),
-    restore: (samples) => Effect.map(Clock.currentTimeMillis, (now) => state.restore(samples, now))
+    costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
+    oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
+    restore: (samples) => atNow((now) => state.restore(samples, now))
   })
 })
 

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as GatewayWindow from "../../../src/domain/routing/GatewayWindow.ts"
 import * as Sketch from "../../../src/domain/routing/Sketch.ts"
+import type { WindowSample } from "../../../src/domain/routing/Slot.ts"
 
 const { byFiveMinutes, byMinute, minuteMillis } = GatewayWindow
 const start = 1_700_000_000_000
@@ -20,7 +21,7 @@ const Call = Schema.Struct({
 type Call = typeof Call.Type
 const Calls = Schema.Array(Call)
 
-interface TimedCall extends GatewayWindow.WindowSample {
+interface TimedCall extends WindowSample {
   readonly cost?: number | null
   readonly at: number
 }
@@ -109,21 +110,23 @@ describe("GatewayWindow", () => {
   }
 
   it.prop(
-    "the merge of windows is the window of all calls, in any order and grouping",
+    "merging is adding slots: the same window comes of it in any order and grouping",
     { calls: Calls, sides: Schema.Array(Schema.Literals([0, 1, 2])) },
     ({ calls, sides }) => {
       const all = timed(calls)
       const now = all.at(-1)?.at ?? start
       const part = (side: number) => windowWith(all.filter((_, index) => (sides[index] ?? 0) === side))
       const [a, b, c] = [part(0), part(1), part(2)]
-      const merge = (left: GatewayWindow.GatewayWindow, right: GatewayWindow.GatewayWindow) => GatewayWindow.merge(left, right, now)
-      const expected = counts(windowWith(all), now)
-      for (const merged of [merge(merge(a, b), c), merge(a, merge(b, c)), merge(c, merge(b, a)), merge(merge(c, a), b)]) {
+      const merge = (...windows: ReadonlyArray<GatewayWindow.GatewayWindow>) => {
+        const merged = GatewayWindow.make(byMinute)
+        for (const window of windows) for (const slot of GatewayWindow.slots(window, now)) GatewayWindow.addSlot(merged, slot, now)
+        return merged
+      }
+      const lastInside = all.findLast((call) => call.verdict === "failed" && isInside(call.at, now, byMinute))?.at
+      const expected = { ...counts(windowWith(all), now), lastFailureAt: lastInside }
+      for (const merged of [merge(merge(a, b), c), merge(a, merge(b, c)), merge(c, b, a), merge(merge(c, a), b)]) {
         assert.deepStrictEqual(counts(merged, now), expected)
       }
-      const run = GatewayWindow.summarize(windowWith(all), now).consecutiveFailures
-      const merged = GatewayWindow.merge(merge(a, b), c, now).consecutiveFailures
-      assert.strictEqual(merged > 0, run > 0)
     }
   )
 
@@ -205,16 +208,9 @@ describe("GatewayWindow", () => {
     assert.isDefined(source)
     const window = GatewayWindow.make(byMinute)
     const minute = GatewayWindow.minuteOf(start)
-    for (const outside of [minute + 1, minute - byMinute.slots]) GatewayWindow.setSlot(window, { ...source!, minute: outside }, start)
+    for (const outside of [minute + 1, minute - byMinute.slots]) GatewayWindow.setSlot(window, { ...source, minute: outside }, start)
     assert.deepStrictEqual(GatewayWindow.summarize(window, start), empty)
-    GatewayWindow.setSlot(window, source!, start)
+    GatewayWindow.setSlot(window, source, start)
     assert.strictEqual(GatewayWindow.summarize(window, start).samples, 1)
-  })
-
-  it("a healthy call of the other window breaks a run of failures when windows are merged", () => {
-    const failing = windowWith([1, 2, 3].map((second) => ({ verdict: "failed", durationMillis: 10, at: start + second * 1_000 })))
-    const healthyAt = (at: number) => windowWith([{ verdict: "healthy", durationMillis: 10, at }])
-    const run = (other: GatewayWindow.GatewayWindow) => GatewayWindow.merge(failing, other, start + 5_000).consecutiveFailures
-    assert.deepStrictEqual([healthyAt(start), healthyAt(start + 2_500), healthyAt(start + 4_000)].map(run), [3, 1, 0])
   })
 })

@@ -12,6 +12,7 @@ import { GatewayName } from "../../../domain/payment/Ids.ts"
 import * as GatewayWindow from "../../../domain/routing/GatewayWindow.ts"
 import * as GatewayWindows from "../../../domain/routing/GatewayWindows.ts"
 import * as Segment from "../../../domain/routing/Segment.ts"
+import type { SlotCounts } from "../../../domain/routing/Slot.ts"
 
 /** Rows are deleted this long after their last change. */
 const keepRows = "2 hours"
@@ -41,7 +42,7 @@ interface RowColumns extends Segment.SegmentParts {
 export interface StoredSlot {
   readonly gateway: GatewayName
   readonly segment: Segment.SegmentCode
-  readonly counts: GatewayWindow.SlotCounts
+  readonly counts: SlotCounts
 }
 
 /** All slots of these windows, in one order, so that two instances cannot deadlock. */
