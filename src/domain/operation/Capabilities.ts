@@ -6,6 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { CurrencyCode } from "../Currency.ts"
+import type { MethodType } from "../payment/PaymentMethod.ts"
 import type { OperationKind } from "./Operation.ts"
 import type { PollSchedule } from "./PollSchedule.ts"
 
@@ -42,6 +43,8 @@ export interface GatewayCapabilities {
   readonly authorizationValidityMillis: number
   /** The currencies of this account with the exponent this PSP uses for each. */
   readonly currencies: ReadonlyMap<CurrencyCode, number>
+  /** The kinds of payment method that this account takes; default: every kind. */
+  readonly methods?: ReadonlySet<MethodType> | undefined
   /** When what waits for the gateway or the customer is asked about; default: the presets `recovery.poll*`. */
   readonly polling?: PollSchedule | undefined
 }
