@@ -99,9 +99,9 @@ export const clear = (window: BreakerWindow): void => {
  *
  *     clamp(p + 3 x sqrt(p x (1 - p) / n), adaptiveFloor, adaptiveCeiling), n = calls in the window
  *
- * A dependency that always answers so stays below it in 99.7 of 100 windows. The floor is for small n and p near 0, where the
- * limit's approximation does not hold; the ceiling bounds what may ever pass for normal. While the baseline has fewer than
- * `adaptiveMinimumCalls` (faded) calls the fixed threshold holds.
+ * Where nothing has changed, chance exceeds it in about one of 700 windows (three standard deviations, one side). The floor is for
+ * small n and p near 0, where the limit's approximation does not hold; the ceiling bounds what may ever pass for normal. While the
+ * baseline has fewer than `adaptiveMinimumCalls` (faded) calls the fixed threshold holds.
  */
 export const toleratedFailureRate = (window: BreakerWindow, settings: BreakerSettings): number => {
   if (!settings.adaptive || window.baselineCalls < settings.adaptiveMinimumCalls) return settings.failureRateThreshold
