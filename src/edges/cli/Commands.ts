@@ -185,7 +185,10 @@ const recover = Command.make(
       Flag.withDescription("Only operations opened at least this long ago (default: recovery.olderThanMillis, 45s)"),
       Flag.optional
     ),
-    concurrency: Flags.integer("concurrency", 1, 64).pipe(Flag.withDescription("Payments at a time (default: 8)"), Flag.optional),
+    concurrency: Flags.integer("concurrency", 1, 64).pipe(
+      Flag.withDescription("Payments at a time (default: recovery.concurrency, 16)"),
+      Flag.optional
+    ),
     limit: Flags.integer("limit", 1, 1_000_000).pipe(Flag.withDescription("At most this many operations (default: all)"), Flag.optional),
     gateway: Flags.gateway.pipe(Flag.withDescription("Only operations of this gateway"), Flag.optional)
   },
@@ -199,7 +202,10 @@ const rebuild = Command.make(
   "rebuild",
   {
     dryRun: Flag.Boolean("dry-run").pipe(Flag.withDescription("Only compare"), Flag.withDefault(false)),
-    concurrency: Flags.integer("concurrency", 1, 64).pipe(Flag.withDescription("Payments at a time (default: 8)"), Flag.optional)
+    concurrency: Flags.integer("concurrency", 1, 64).pipe(
+      Flag.withDescription("Payments at a time (default: recovery.concurrency, 16)"),
+      Flag.optional
+    )
   },
   lazily(
     () => import("./commands/rebuild.ts"),
@@ -214,7 +220,10 @@ const reconcile = Command.make(
     from: Flags.time("from").pipe(Flag.withDescription("Made by the gateway at or after this time")),
     to: Flags.time("to").pipe(Flag.withDescription("and before this one (default: now)"), Flag.optional),
     dryRun: Flag.Boolean("dry-run").pipe(Flag.withDescription("Only compare; record nothing"), Flag.withDefault(false)),
-    concurrency: Flags.integer("concurrency", 1, 64).pipe(Flag.withDescription("Records at a time (default: 8)"), Flag.optional)
+    concurrency: Flags.integer("concurrency", 1, 64).pipe(
+      Flag.withDescription("Records at a time (default: recovery.concurrency, 16)"),
+      Flag.optional
+    )
   },
   lazily(
     () => import("./commands/reconcile.ts"),

@@ -26,12 +26,12 @@ import { drive } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
 import { termsOf } from "../routing/RouteSelection.ts"
-import { once } from "./Recovery.ts"
+import { once } from "./Truths.ts"
 
 /** What a run looks at. */
 export interface ExpiryOptions {
   readonly gateway?: GatewayName
-  /** Payments at a time; default 8. */
+  /** Payments at a time; default: the preset `recovery.concurrency`. */
   readonly concurrency?: number
 }
 

@@ -16,7 +16,7 @@ import { Projection, type ProjectionPart } from "../../services/Projection.ts"
 export interface RebuildOptions {
   /** Only compare; write nothing. Default false. */
   readonly dryRun?: boolean
-  /** Payments at a time; default 8. */
+  /** Payments at a time; default: the preset `recovery.concurrency`. */
   readonly concurrency?: number
   /** Told after every page. */
   readonly onProgress?: (progress: RebuildProgress) => Effect.Effect<void>

@@ -26,14 +26,12 @@ import * as Presets from "../../domain/Presets.ts"
 import { EventStore } from "../../services/EventStore.ts"
 import { type Gateway, type GatewayRecord, Gateways, type LookupAnswer } from "../../services/Gateway.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
-import { conclude } from "../operation/Conclude.ts"
-import { drive } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
 import { agrees, type Finding, isFinal, isLive, theirStatus } from "./Finding.ts"
 import { eventsSince } from "./LogByTime.ts"
-import { ask, objectOf, once } from "./Recovery.ts"
 import * as ReferenceSet from "./ReferenceSet.ts"
+import { ask, handIn, objectOf } from "./Truths.ts"
 
 /** What a run compares: what the gateway made in [from, to), in epoch milliseconds. */
 export interface ReconciliationOptions {
@@ -42,7 +40,7 @@ export interface ReconciliationOptions {
   readonly to: number
   /** Only compare; record nothing. Default false. */
   readonly dryRun?: boolean
-  /** Records at a time; default 8. */
+  /** Records at a time; default: the preset `recovery.concurrency`. */
   readonly concurrency?: number
   /** Told after every 100 records or so. */
   readonly onProgress?: (progress: { readonly listed: number; readonly findings: number }) => Effect.Effect<void>
@@ -279,7 +277,7 @@ const tell = Effect.fnUntraced(function* (
   const operation = operationOf(payment, number)
   if (run.dryRun || operation === undefined || !isFinal(answer)) return payment
   const failedLater = operation.intent.kind === "refund" && answer._tag === "Declined" && tookEffect(operation)
-  const concluded = yield* conclude({
+  return yield* handIn({
     payment,
     truth: failedLater
       ? {
@@ -287,11 +285,8 @@ const tell = Effect.fnUntraced(function* (
           observedAt: askedAt
         }
       : { operation: number, evidence: { _tag: "Asked", askedAt, answer }, source: "reconciliation", observedAt: askedAt },
-    persist: once
+    source: "reconciliation"
   })
-  return concluded.started === undefined
-    ? concluded.payment
-    : yield* drive({ payment: concluded.payment, started: concluded.started, source: "reconciliation", persist: once })
 })
 
 /**

@@ -18,11 +18,9 @@ import { type GatewayReference, OperationNumber, PaymentId, type TenantId } from
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as View from "../../domain/payment/View.ts"
 import { EventStore } from "../../services/EventStore.ts"
-import { conclude } from "../operation/Conclude.ts"
-import { drive } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
-import { once } from "./Recovery.ts"
+import { handIn } from "./Truths.ts"
 
 /** A person's word on a payment. */
 export interface Resolution {
@@ -61,11 +59,7 @@ export const resolve = Effect.fn("Review.resolve")(function* (resolution: Resolu
   const saidAt = yield* store.now
   const command = yield* Effect.fromResult(wordOf(payment, resolution, saidAt))
   if (Result.getOrElse(decide(command, payment), () => []).length === 0) return yield* notTaken(payment, command, saidAt)
-  const concluded = yield* conclude({ payment, truth: { command, observedAt: saidAt }, persist: once })
-  const after =
-    concluded.started === undefined
-      ? concluded.payment
-      : yield* drive({ payment: concluded.payment, started: concluded.started, source: "person", persist: once })
+  const after = yield* handIn({ payment, truth: { command, observedAt: saidAt }, source: "person" })
   const unchanged = after.version === payment.version || after.reviews.some((review) => review.operation === command.operation)
   if (unchanged) return yield* notTaken(after, command, saidAt)
   return View.ofPayment(after)

@@ -14,7 +14,7 @@ import { defaults, type EngineSettings, Settings } from "../../../src/services/S
 import { EventStore } from "../../../src/services/EventStore.ts"
 import { conclude } from "../../../src/orchestration/operation/Conclude.ts"
 import * as Journal from "../../../src/orchestration/operation/Journal.ts"
-import { once } from "../../../src/orchestration/recovery/Recovery.ts"
+import { once } from "../../../src/orchestration/recovery/Truths.ts"
 import {
   chargeRequest,
   declined,

@@ -2,13 +2,16 @@
  * What a server does besides answering: it recovers open operations at the start and on an interval, lets expire what has waited for
  * its customer too long, and keeps the gauges of open operations.
  *
+ * A server starts because another one ended, perhaps with payments in its hands. So the first round also asks about what is younger than
+ * recovery's age limit, and rounds follow each other quickly until all that was in hand then is old enough to be finished.
+ *
  * A run that fails (the database is away) is logged and followed by the next one; any number of servers may run it on one database.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Presets from "../../../domain/Presets.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
-import * as Expiry from "../../../orchestration/recovery/Expiry.ts"
 import type { RecoveryReport } from "../../../orchestration/recovery/Recovery.ts"
 import { EventStore } from "../../../services/EventStore.ts"
 import * as Metrics from "../../../services/Metrics.ts"
@@ -16,16 +19,31 @@ import { PaymentRepository } from "../../../services/PaymentRepository.ts"
 import type { Config } from "../../config/Config.ts"
 
 /** Runs until its scope closes. Never fails. */
-export const start = Effect.fnUntraced(function* (config: Config) {
-  const { intervalMillis, onStart } = config.recovery
-  const every = Schedule.spaced(Duration.millis(intervalMillis))
-  const rounds = Effect.repeat(round(config, { at: undefined }), every)
-  const work = onStart ? rounds : Effect.andThen(gauges, Effect.delay(rounds, Duration.millis(intervalMillis)))
-  yield* Effect.forkScoped(work)
+export const start = (config: Pick<Config, "recovery" | "engine">) => Effect.forkScoped(rounds(config))
+
+/** With `recovery.onStart: false` the first round comes after an interval, and none is hurried. */
+const rounds = Effect.fnUntraced(function* ({ engine, recovery }: Pick<Config, "recovery" | "engine">) {
+  const { concurrency, intervalMillis, onStart } = recovery
+  const startMillis = Presets.recovery.startIntervalMillis.value
+  const hurryUntil = (yield* Clock.currentTimeMillis) + (onStart ? engine.recoveryOlderThanMillis + startMillis : 0)
+  let previousRunAt: number | undefined
+  if (!onStart) {
+    yield* gauges
+    yield* Effect.sleep(Duration.millis(intervalMillis))
+  }
+  for (let round = 1; ; round++) {
+    previousRunAt = (yield* recover({ concurrency, lookUpYounger: onStart && round === 1, previousRunAt })) ?? previousRunAt
+    yield* expire(concurrency)
+    yield* gauges
+    const hurries = (yield* Clock.currentTimeMillis) < hurryUntil
+    yield* Effect.sleep(Duration.millis(hurries ? Math.min(startMillis, intervalMillis) : intervalMillis))
+  }
 })
 
 const logged = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.catchCause(Effect.asVoid(effect), (cause) => Effect.logError(`${what} failed and is tried again with the next round`, cause))
+  Effect.catchCause(effect, (cause) =>
+    Effect.as(Effect.logError(`${what} failed and is tried again with the next round`, cause), undefined)
+  )
 
 const gauges = logged(
   "counting open operations",
@@ -39,37 +57,30 @@ const gauges = logged(
   })
 )
 
-/** The last round that was through, in database time: what waits is asked about only when its schedule has come to a moment since. */
-interface Previous {
-  at: number | undefined
-}
-
-const recovery = (config: Config, previous: Previous) =>
+/** Answers when the round began, in database time, once it is through: what waits is asked about only when its schedule has come to a moment since. */
+const recover = (options: { readonly concurrency: number; readonly lookUpYounger: boolean; readonly previousRunAt: number | undefined }) =>
   logged(
     "recovery",
     Effect.gen(function* () {
-      const payments = yield* Payments.Payments
-      const report = yield* payments.recover({
-        concurrency: config.recovery.concurrency,
-        ...(previous.at === undefined ? {} : { previousRunAt: previous.at })
-      })
-      previous.at = report.startedAt
+      const { previousRunAt, ...others } = options
+      const report = yield* Payments.Payments.use((payments) =>
+        payments.recover({ ...others, ...(previousRunAt === undefined ? {} : { previousRunAt }) })
+      )
       if (report.scanned > 0) yield* Effect.logInfo(summary(report))
+      return report.startedAt
     })
   )
 
-const expiry = (config: Config) =>
+const expire = (concurrency: number) =>
   logged(
     "expiry",
     Effect.gen(function* () {
-      const report = yield* Expiry.expire({ concurrency: config.recovery.concurrency })
+      const report = yield* Payments.Payments.use((payments) => payments.expire({ concurrency }))
       if (report.due === 0) return
       const results = Object.entries(report.results).map(([result, count]) => `${count} ${result}`)
       yield* Effect.logInfo(`${report.due} payments waited for their customer too long: ${results.join(", ")}`)
     })
   )
-
-const round = (config: Config, previous: Previous) => Effect.andThen(Effect.andThen(recovery(config, previous), expiry(config)), gauges)
 
 const summary = (report: RecoveryReport): string => {
   const results = Object.entries(report.results).map(([result, count]) => `${count} ${result}`)
