@@ -126,8 +126,14 @@ export const unknown = (reason: Unknown["reason"], message: string): Unknown => 
   message: boundedMessage(message)
 })
 
-/** `Retry-After` in seconds as milliseconds, at most one hour; 1 s where it is missing or unreadable. */
-export const retryAfterMillis = (answer: Answer): number => {
-  const seconds = Number(answer.headers["retry-after"])
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(Math.ceil(seconds * 1000), 3_600_000) : 1000
+/** The longest wait that a gateway may ask for, in milliseconds: 1 h. */
+const maxRetryAfterMillis = 3_600_000
+
+/** `Retry-After` in seconds as milliseconds, at most one hour; `undefined` where it is missing or unreadable. */
+export const askedRetryAfterMillis = (answer: Answer): number | undefined => {
+  const seconds = Number(answer.headers["retry-after"] ?? Number.NaN)
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(Math.ceil(seconds * 1000), maxRetryAfterMillis) : undefined
 }
+
+/** The same where the gateway certainly wants a pause: 1 s where it does not say how long. */
+export const retryAfterMillis = (answer: Answer): number => askedRetryAfterMillis(answer) ?? 1000

@@ -62,6 +62,7 @@ export const make = (name: string, script: Script = {}): ScriptedGateway => {
     account: AccountFingerprint.make(`scripted:${name}`),
     adapterVersion: "1",
     apiVersion: "1",
+    connectLimitMillis: 0,
     capabilities: {
       operations: { sale: operation, authorize: operation, confirm: operation, capture: operation, void: operation, refund: operation },
       captures: script.captures ?? "multiple",

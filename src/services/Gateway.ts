@@ -126,6 +126,12 @@ export interface Gateway {
   readonly adapterVersion: string
   readonly apiVersion: string
   readonly capabilities: GatewayCapabilities
+  /**
+   * The first byte of a request is written at most this many milliseconds after `send` begins, or never: then the outcome is `NotSent`. No
+   * send begins later than this before its permission ends (rule 12). Default: the preset `gatewayCall.connectLimitMillis`, which the
+   * HTTP client for gateways keeps; 0 where nothing has to be connected.
+   */
+  readonly connectLimitMillis?: number | undefined
   readonly send: (request: GatewayRequest) => Effect.Effect<Outcome>
   readonly lookup: (request: GatewayRequest & { readonly gatewayReference: GatewayReference | undefined }) => Effect.Effect<LookupAnswer>
   readonly webhooks?: GatewayWebhooks | undefined

@@ -5,6 +5,10 @@ import * as Context from "effect/Context"
 import type { NextStepPolicy } from "../domain/payment/NextStep.ts"
 import type { MethodType } from "../domain/payment/PaymentMethod.ts"
 import * as Presets from "../domain/Presets.ts"
+import * as BreakerSettings from "../domain/resilience/BreakerSettings.ts"
+import type { BulkheadLimits } from "../domain/resilience/Bulkhead.ts"
+import type { RetryBudgetLimits } from "../domain/resilience/RetryBudget.ts"
+import type { RetryKind } from "../domain/resilience/RetryStrategy.ts"
 
 /** Settings of the orchestration. All times in milliseconds; ranges are checked where the configuration is decoded. */
 export interface EngineSettings {
@@ -13,6 +17,20 @@ export interface EngineSettings {
   readonly retries: number
   readonly retryBaseMillis: number
   readonly retryCapMillis: number
+  readonly retryKind: RetryKind
+  readonly retryFactor: number
+  readonly retryJitter: number
+  /** Of every gateway; the balances are kept apart. */
+  readonly retryBudget: RetryBudgetLimits
+  /** Of every kind of operation at every gateway; by gateway, and by `<gateway>.<kind>`, where one differs. */
+  readonly breakers: {
+    readonly settings: BreakerSettings.BreakerSettings
+    readonly byGateway: { readonly [gateway: string]: BreakerSettings.BreakerSettings }
+    readonly byName: { readonly [name: string]: BreakerSettings.BreakerSettings }
+  }
+  readonly bulkhead: BulkheadLimits
+  /** By the gateway's name, where it differs. */
+  readonly bulkheadByGateway: { readonly [gateway: string]: Partial<BulkheadLimits> }
   readonly policy: NextStepPolicy
   readonly completeWithinPresentMillis: number
   readonly completeWithinAbsentMillis: number
@@ -35,6 +53,17 @@ export const defaults: EngineSettings = {
   retries: Presets.gatewayCall.retries.value,
   retryBaseMillis: Presets.gatewayCall.retryBaseMillis.value,
   retryCapMillis: Presets.gatewayCall.retryCapMillis.value,
+  retryKind: Presets.gatewayCall.retryKind.value,
+  retryFactor: Presets.gatewayCall.retryFactor.value,
+  retryJitter: Presets.gatewayCall.retryJitter.value,
+  retryBudget: { earnPerCall: Presets.retryBudget.earnPerCall.value, maxTokens: Presets.retryBudget.maxTokens.value },
+  breakers: { settings: BreakerSettings.gatewayDefault, byGateway: {}, byName: {} },
+  bulkhead: {
+    concurrency: Presets.bulkhead.concurrency.value,
+    queue: Presets.bulkhead.queue.value,
+    maxWaitMillis: Presets.bulkhead.maxWaitMillis.value
+  },
+  bulkheadByGateway: {},
   policy: {
     maxCharges: Presets.payment.maxCharges.value,
     failoverOnSoftDecline: Presets.payment.failoverOnSoftDecline.value,

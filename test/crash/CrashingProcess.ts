@@ -24,7 +24,7 @@ import * as TestHostTransaction from "../support/TestHostTransaction.ts"
 
 /** What the programs of a process may use. */
 export type Services =
-  | Payments.Payments
+  | Payments.Engine
   | EventStore
   | PaymentRepository
   | Outbox

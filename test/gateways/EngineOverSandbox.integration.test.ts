@@ -28,6 +28,8 @@ const settings: Partial<EngineSettings> = {
   storeWaitMillis: 2_000
 }
 const settleTimeMillis = 500
+/** The sandbox is on this machine. */
+const connectLimitMillis = 50
 const maxRecoveries = 30
 
 interface Bench {
@@ -39,7 +41,7 @@ interface Bench {
 
 const bench = Effect.gen(function* () {
   const { url } = yield* started({ settleDelayMillis: 100, slowMillis: 100, lateMillis: 50 })
-  const gateways = yield* Effect.forEach(names, (name) => gatewayOf(accountOf(url, name, { settleTimeMillis })))
+  const gateways = yield* Effect.forEach(names, (name) => gatewayOf(accountOf(url, name, { settleTimeMillis, connectLimitMillis })))
   const ledger: Bench["ledger"] = (payment) =>
     Effect.map(
       Effect.forEach(names, (account) => Effect.map(ledgerOf(url, account), (entries) => entries.map((entry) => ({ ...entry, account })))),

@@ -267,7 +267,7 @@ describe("what is declared", () => {
         cachesFailures: true,
         cancelByReference: "named",
         leavesOpenAfterDecline: false,
-        settleTimeMillis: 10_000
+        settleTimeMillis: 20_000
       })
       assert.strictEqual(plain.captures, "single")
       const other = (yield* gatewayOf(accountOf("http://127.0.0.1:1", "c", { lookupLagMillis: 70, settleTimeMillis: 500 }))).capabilities

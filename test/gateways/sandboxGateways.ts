@@ -1,12 +1,13 @@
 /** Gateways of a sandbox that runs in the test's process, over real HTTP. */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { createServer } from "node:net"
 import { GatewayName } from "../../src/domain/payment/Ids.ts"
+import * as Presets from "../../src/domain/Presets.ts"
 import * as SandboxGateway from "../../src/gateways/sandbox/SandboxGateway.ts"
+import * as GatewayHttpClient from "../../src/layers/node/GatewayHttpClient.ts"
 import * as Sandbox from "../../src/sandbox/Sandbox.ts"
 import { sandbox, sendTo } from "../sandbox/client.ts"
 
@@ -24,9 +25,11 @@ export const accountOf = (
   ...overrides
 })
 
-/** A gateway over undici, the client of production. */
+const client = GatewayHttpClient.layer({ connectLimitMillis: Presets.gatewayCall.connectLimitMillis.value })
+
+/** A gateway over the client of production. */
 export const gatewayOf = (account: SandboxGateway.SandboxAccount) =>
-  Effect.flatMap(Layer.build(NodeHttpClient.layerUndici), (client) => Effect.provideContext(SandboxGateway.make(account), client))
+  Effect.flatMap(Layer.build(client), (context) => Effect.provideContext(SandboxGateway.make(account), context))
 
 /** A sandbox for as long as the scope lives. */
 export const started = (options: Sandbox.ListenOptions = {}) =>

@@ -53,6 +53,8 @@ export const testGateway = (
     /** Of captures, voids and refunds. */
     readonly others?: Partial<OperationCapabilities>
     readonly captures?: GatewayCapabilities["captures"]
+    /** Default 0: what is sent is written at once. */
+    readonly connectLimitMillis?: number
   } = {}
 ): TestGateway => {
   const sent: Array<Intent> = []
@@ -66,6 +68,7 @@ export const testGateway = (
     account: AccountFingerprint.make(`account of ${name}`),
     adapterVersion: "1",
     apiVersion: "1",
+    connectLimitMillis: options.connectLimitMillis ?? 0,
     capabilities: {
       operations: { sale: charge, authorize: charge, confirm: charge, capture: other, void: other, refund: other },
       captures: options.captures ?? "multiple",

@@ -55,8 +55,12 @@ export const NotSentReason = Schema.Literals([
 ])
 export type NotSentReason = typeof NotSentReason.Type
 
-/** No byte of this attempt can have been acted on. */
-export const NotSent = Schema.TaggedStruct("NotSent", { reason: NotSentReason, message: Message })
+/** No byte of this attempt can have been acted on. `retryAfterMillis`: nothing goes better before, as far as that is known. */
+export const NotSent = Schema.TaggedStruct("NotSent", {
+  reason: NotSentReason,
+  message: Message,
+  retryAfterMillis: Schema.optionalKey(Schema.Int)
+})
 export type NotSent = typeof NotSent.Type
 
 /** Accepted; the answer comes later by webhook or poll. */
@@ -82,11 +86,12 @@ export const UnknownReason = Schema.Literals([
 ])
 export type UnknownReason = typeof UnknownReason.Type
 
-/** It may have happened. */
+/** It may have happened. `retryAfterMillis`: when the gateway asks to be asked again. */
 export const Unknown = Schema.TaggedStruct("Unknown", {
   reason: UnknownReason,
   message: Message,
-  gatewayReference: Schema.optionalKey(GatewayReference)
+  gatewayReference: Schema.optionalKey(GatewayReference),
+  retryAfterMillis: Schema.optionalKey(Schema.Int)
 })
 export type Unknown = typeof Unknown.Type
 

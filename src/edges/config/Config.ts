@@ -22,6 +22,7 @@ import { defaults, type EngineSettings } from "../../services/Settings.ts"
 import { ConfigFile, type Environment, Scope } from "./ConfigSchema.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
+import * as Resilience from "./Resilience.ts"
 
 export type { Environment, Scope } from "./ConfigSchema.ts"
 
@@ -86,6 +87,8 @@ export interface Config {
   readonly gateways: ReadonlyArray<GatewayConfig>
   readonly sandbox: SandboxConfig | undefined
   readonly engine: EngineSettings
+  /** How long the connection to a gateway may take, in milliseconds. */
+  readonly connectLimitMillis: number
   readonly recovery: {
     readonly onStart: boolean
     readonly intervalMillis: number
@@ -155,7 +158,9 @@ export const decode = (options: {
 
 /** Secrets are not shown, nor is the URL of a database, nor what stands where nobody knows what it is. */
 const mayShow = (path: string): boolean =>
-  /(^|\.)(name|kind|baseUrl|merchant|host|port|\w+Millis|max\w+|concurrency|onStart|errorRate)$/.test(path)
+  /(^|\.)(name|kind|baseUrl|merchant|host|port|\w+Millis|max\w+|concurrency|queue|onStart|errorRate|strategy|factor|jitter|earnPerCall)$/.test(
+    path
+  )
 
 const invalid = (source: string, message: string) => new ConfigInvalid({ source, problems: [{ path: "", message }] })
 
@@ -215,12 +220,8 @@ const crossProblems = (input: unknown): ReadonlyArray<Problem> => [
 /** Settings that must fit each other. */
 const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
-  const { engine, http, notifications } = withDefaults(file)
+  const { connectLimitMillis, gateways, http, notifications } = withDefaults(file)
   const refuse = (path: string, message: string) => problems.push({ path, message })
-  if (engine.retryCapMillis < engine.retryBaseMillis) refuse("retries.capMillis", `must be at least baseMillis (${engine.retryBaseMillis})`)
-  if (engine.sendWindowMillis < engine.attemptTimeoutMillis) {
-    refuse("retries.sendWindowMillis", `must be at least attemptTimeoutMillis (${engine.attemptTimeoutMillis})`)
-  }
   if (http.headersTimeoutMillis > http.requestTimeoutMillis) {
     refuse("http.headersTimeoutMillis", `must be at most requestTimeoutMillis (${http.requestTimeoutMillis})`)
   }
@@ -231,6 +232,7 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
     if (!notifications.allowLoopback && new URL(url).protocol === "http:")
       refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
   })
+  problems.push(...Resilience.problemsOf(file, { connectLimitMillis, gateways: gateways.map(({ name }) => name) }))
   const keys = (file.http?.apiKeys ?? []).map(({ key }) => Redacted.value(key))
   keys.forEach((key, index) => {
     const earlier = keys.indexOf(key)
@@ -247,6 +249,7 @@ const withDefaults = (file: ConfigFile): Config => ({
   gateways: (file.gateways ?? []).map((gateway) => ({ ...gateway, secretKey: gateway.secretKey ?? sandboxKey(gateway.baseUrl) })),
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
   engine: engineOf(file),
+  connectLimitMillis: file.retries?.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value,
   recovery: {
     onStart: file.recovery?.onStart ?? true,
     intervalMillis: file.recovery?.intervalMillis ?? Presets.recovery.intervalMillis.value,
@@ -271,14 +274,6 @@ const withDefaults = (file: ConfigFile): Config => ({
 })
 
 const engineOf = (file: ConfigFile): EngineSettings => {
-  const retries = {
-    maxRetries: defaults.retries,
-    baseMillis: defaults.retryBaseMillis,
-    capMillis: defaults.retryCapMillis,
-    attemptTimeoutMillis: defaults.attemptTimeoutMillis,
-    sendWindowMillis: defaults.sendWindowMillis,
-    ...file.retries
-  }
   const { completeWithinAbsentMillis, completeWithinPresentMillis, customerWaitByMethod, customerWaitMillis, ...policy } = {
     ...defaults.policy,
     customerWaitMillis: defaults.customerWaitMillis,
@@ -288,11 +283,7 @@ const engineOf = (file: ConfigFile): EngineSettings => {
     ...file.payments
   }
   return {
-    attemptTimeoutMillis: retries.attemptTimeoutMillis,
-    sendWindowMillis: retries.sendWindowMillis,
-    retries: retries.maxRetries,
-    retryBaseMillis: retries.baseMillis,
-    retryCapMillis: retries.capMillis,
+    ...Resilience.settingsOf(file),
     policy,
     completeWithinPresentMillis,
     completeWithinAbsentMillis,

@@ -15,6 +15,8 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
+import { between, boolean, integer } from "./Fields.ts"
+import * as Resilience from "./Resilience.ts"
 
 /** The variables secrets are looked up in. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -54,17 +56,6 @@ const secret = (environment: Environment, check: (value: string) => string | und
   )
 
 const refuse = (message: string) => Effect.fail(new SchemaIssue.InvalidValue({ message }))
-
-/** `Finite` would say its own sentence; the checks that follow refuse NaN and Infinity. */
-// @effect-diagnostics-next-line schemaNumber:off
-const number = (message: string) => Schema.Number.annotate({ message })
-
-const integer = (minimum: number, maximum: number) => {
-  const message = `expected an integer from ${minimum} to ${maximum}`
-  return number(message).check(Schema.isInt({ message }), Schema.isBetween({ minimum, maximum }, { message }))
-}
-
-const boolean = Schema.Boolean.annotate({ message: "expected true or false" })
 
 const nonEmpty = (message: string) =>
   text(message).check(Schema.isMinLength(1, { message }), Schema.isMaxLength(1024, { message }), noNul(message))
@@ -140,9 +131,7 @@ const gateway = (environment: Environment) =>
 const sandboxAccount = Schema.Struct({
   name: text("expected a name").check(Schema.isPattern(/^[a-z0-9_-]{1,32}$/, { message: "expected 1 to 32 characters a-z, 0-9, - and _" })),
   latencyMillis: Schema.optionalKey(integer(0, 60_000)),
-  errorRate: Schema.optionalKey(
-    number("expected a share from 0 to 1").check(Schema.isBetween({ minimum: 0, maximum: 1 }, { message: "expected a share from 0 to 1" }))
-  ),
+  errorRate: Schema.optionalKey(between(0, 1)),
   captures: Schema.optionalKey(Schema.Literals(["single", "multiple"])),
   leavesOpenAfterDecline: Schema.optionalKey(boolean),
   lookupLagMillis: Schema.optionalKey(integer(0, 3_600_000))
@@ -197,15 +186,9 @@ export const ConfigFile = (environment: Environment) =>
         accounts: Schema.optionalKey(listOf(sandboxAccount, 100))
       })
     ),
-    retries: Schema.optionalKey(
-      Schema.Struct({
-        maxRetries: Schema.optionalKey(integer(0, 10)),
-        baseMillis: Schema.optionalKey(integer(1, 60_000)),
-        capMillis: Schema.optionalKey(integer(1, 300_000)),
-        attemptTimeoutMillis: Schema.optionalKey(integer(100, 120_000)),
-        sendWindowMillis: Schema.optionalKey(integer(1_000, 600_000))
-      })
-    ),
+    retries: Schema.optionalKey(Resilience.Retries),
+    breakers: Schema.optionalKey(Resilience.Breakers),
+    bulkheads: Schema.optionalKey(Resilience.Bulkheads),
     payments: Schema.optionalKey(
       Schema.Struct({
         maxCharges: Schema.optionalKey(integer(1, 10)),

@@ -38,10 +38,15 @@ export interface SandboxAccount {
   readonly captures?: "single" | "multiple"
   /** How long after its execution an operation is visible to a look-up, in milliseconds. Default 0. */
   readonly lookupLagMillis?: number
-  /** How long after its last permitted send a request may still take effect, in milliseconds. Default 10,000. */
+  /**
+   * How long after its last permitted send a request may still take effect, in milliseconds, the look-up lag apart. Default 20,000: an
+   * attempt is given up after 15 s, and what is late executes 2 s after that (`tok_late`).
+   */
   readonly settleTimeMillis?: number
   /** How long the account honours a request key, in milliseconds. Default 86,400,000 (24 h). */
   readonly replayWindowMillis?: number
+  /** How long the HTTP client connects at most, in milliseconds. Default: the preset `gatewayCall.connectLimitMillis`. */
+  readonly connectLimitMillis?: number
 }
 
 /** Version of this adapter's mapping; stored with every intent. */
@@ -62,7 +67,7 @@ const capabilitiesOf = (account: SandboxAccount): GatewayCapabilities => {
     cachesFailures: true,
     cancelByReference: "named",
     leavesOpenAfterDecline: false,
-    settleTimeMillis: (account.settleTimeMillis ?? 10_000) + (account.lookupLagMillis ?? 0)
+    settleTimeMillis: (account.settleTimeMillis ?? 20_000) + (account.lookupLagMillis ?? 0)
   }
   const charge = { ...operation, leavesOpenAfterDecline: account.leavesOpenAfterDecline ?? false }
   return {
@@ -113,6 +118,7 @@ export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
     account: AccountFingerprint.make(`sandbox:${createHash("sha256").update(baseUrl).digest("hex").slice(0, 32)}`),
     adapterVersion,
     apiVersion,
+    connectLimitMillis: account.connectLimitMillis,
     capabilities: capabilitiesOf(account),
     send,
     lookup,

@@ -10,7 +10,7 @@ import type { Intent } from "../../domain/operation/Operation.ts"
 import { boundedCode, boundedMessage, type Declined, type Outcome, type Succeeded, type Unknown } from "../../domain/operation/Outcome.ts"
 import { GatewayReference, type PaymentId } from "../../domain/payment/Ids.ts"
 import type { LookupAnswer } from "../../services/Gateway.ts"
-import { type Answer, retryAfterMillis, unknown } from "../HttpGateway.ts"
+import { type Answer, askedRetryAfterMillis, retryAfterMillis, unknown } from "../HttpGateway.ts"
 
 /** A POST: the path below the account, and the body. */
 export interface WireRequest {
@@ -143,13 +143,23 @@ export const toOutcome = (intent: Intent, answer: Answer, exponents: Exponents):
     const decoded = decodeResult(answer.text)
     return Result.isSuccess(decoded) ? outcomeOfResult(intent, decoded.success, exponents) : unreadable(answer)
   }
-  if (answer.status >= 500) return unknown("server_error", `the gateway answered ${answer.status}`)
+  if (answer.status >= 500) {
+    const retryAfter = answer.status === 503 ? askedRetryAfterMillis(answer) : undefined
+    const failed = unknown("server_error", `the gateway answered ${answer.status}`)
+    return retryAfter === undefined ? failed : { ...failed, retryAfterMillis: retryAfter }
+  }
   if (answer.status === 404 || answer.status === 409) {
     return nothingToCancel(intent, answer) ?? unknown("conflict", conflictMessage(answer))
   }
   if (answer.status === 429) {
     const message = "the gateway limits the rate of requests"
-    return { _tag: "Declined", category: "rate_limited", code: "rate_limited", message, retryAfterMillis: retryAfterMillis(answer) }
+    return {
+      _tag: "Declined",
+      category: "rate_limited",
+      code: "rate_limited",
+      message,
+      retryAfterMillis: retryAfterMillis(answer)
+    }
   }
   return refusals.has(answer.status) ? outcomeOfRefusal(intent, answer) : unreadable(answer)
 }

@@ -1,71 +1,56 @@
 /**
- * One operation's call to its gateway: `retry( permission( timeout( adapter ) ) )`, in this one place (rule 2).
+ * One operation's call to its gateway, in this one place (rule 2; docs/decisions/0001):
  *
- * The permission to send is checked right before every send, by the monotonic clock and by the wall clock: the one catches
- * stepped clocks, the other a suspended machine. The time limit is inside the retry; a call that it ends is `Unknown`.
+ *     bulkhead( retry( permission( breaker( timeout( adapter ) ) ) ) )
  *
- * What may be sent again here: the same request under the same key, by the writer of the intent, within its permission, after
- * `NotSent`, or after a lost answer where the gateway's `replay` is `result` (rule 3). Everything else is for recovery.
+ * - **bulkhead**: so many calls of this process to one gateway at a time. Whoever finds it full, or waits too long, has sent nothing.
+ * - **retry**: the same request under the same key, by the writer of the intent, within its permission: after `NotSent`, or after a lost
+ *   answer where the gateway's `replay` is `result` (rule 3). A settled decline is never sent again here, whatever Retry-After it came with:
+ *   that takes a new operation. Everything else is for recovery. A retry budget per gateway keeps a dead one from multiplying the load.
+ * - **permission**: checked right before every send, by the monotonic clock and by the wall clock (rule 12). No attempt starts that might
+ *   still be connecting when the permission ends: what is left has to hold the gateway's `connectLimitMillis`.
+ * - **breaker**: one per gateway and kind of operation. Open, nothing is sent, and the retrying ends at once. What was interrupted or not
+ *   sent is no failure of the gateway, nor is an issuer's decline.
+ * - **timeout**: a call that it ends is `Unknown`.
  *
  * An adapter that breaks its contract, by a defect or by an answer that could not be stored, answers `Unknown`: the operation is
  * looked up, never lost.
  *
- * **Gotchas**: never hedge. Two requests in flight for one operation make every refusal inconclusive.
+ * **Gotchas**: there is no hedging, on purpose. Two requests in flight for one operation make every refusal inconclusive: attempts follow
+ * each other, and the next one starts when the one before has ended.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import { safetyOf } from "../../domain/operation/Decline.ts"
-import type { Operation } from "../../domain/operation/Operation.ts"
-import { Outcome } from "../../domain/operation/Outcome.ts"
+import * as Tracer from "effect/Tracer"
+import type { Operation, Purpose } from "../../domain/operation/Operation.ts"
+import { type NotSent, type NotSentReason, Outcome } from "../../domain/operation/Outcome.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
+import type { Verdict } from "../../domain/resilience/Breaker.ts"
+import * as BreakerName from "../../domain/resilience/BreakerName.ts"
+import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
+import * as Attribution from "../../domain/routing/Attribution.ts"
+import type { Segment } from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { type Gateway, gaveUp } from "../../services/Gateway.ts"
-import { GatewayMetrics, type GatewaySample } from "../../services/routing/GatewayMetrics.ts"
 import { CallInsideTransaction, HostTransaction } from "../../services/HostTransaction.ts"
 import * as Metrics from "../../services/Metrics.ts"
-import { Settings } from "../../services/Settings.ts"
-import type { CommitTimes } from "./Journal.ts"
+import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
+import { type EngineSettings, Settings } from "../../services/Settings.ts"
+import type { BreakerOpen } from "../resilience/BreakerCalls.ts"
+import * as Bulkhead from "../resilience/Bulkhead.ts"
+import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
+import { GatewayGuards } from "../resilience/GatewayGuards.ts"
+import * as Retry from "../resilience/Retry.ts"
+import { elapsed, type HeldPermission } from "./Permission.ts"
 
-/** A permission to send as its holder knows it. */
-export interface HeldPermission {
-  /** Which of the operation's permissions it is. */
-  readonly index: number
-  /** Database time of the commit that granted it. */
-  readonly recordedAt: number
-  readonly sendWindowMillis: number
-  readonly times: CommitTimes
-}
+export { databaseTime, type HeldPermission } from "./Permission.ts"
 
-interface Elapsed {
-  /** At least this long ago the database granted it. */
-  readonly atLeastMillis: number
-  /** At most this long ago. */
-  readonly atMostMillis: number
-}
-
-const elapsed = Effect.fnUntraced(function* (permission: HeldPermission) {
-  const wall = yield* Clock.currentTimeMillis
-  const monotonic = yield* Clock.monotonicTimeNanos
-  const since = (wallMillis: number, nanos: bigint) => ({ wall: wall - wallMillis, monotonic: Number(monotonic - nanos) / 1e6 })
-  const issued = since(permission.times.issuedWallMillis, permission.times.issuedMonotonicNanos)
-  const answered = since(permission.times.answeredWallMillis, permission.times.answeredMonotonicNanos)
-  return {
-    atLeastMillis: Math.max(0, Math.min(answered.wall, answered.monotonic)),
-    atMostMillis: Math.max(issued.wall, issued.monotonic)
-  } satisfies Elapsed
-})
-
-/** Database time now, never later than it is: for judging what was written after what. */
-export const databaseTime = (permission: HeldPermission) =>
-  Effect.map(elapsed(permission), ({ atLeastMillis }) => Math.floor(permission.recordedAt + atLeastMillis))
-
-/** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
-export const call = Effect.fnUntraced(function* (options: {
+/** What is sent, where to, and by which permission. */
+export interface CallOptions {
   readonly gateway: Gateway
   readonly payment: PaymentId
   readonly operation: Operation
@@ -74,64 +59,156 @@ export const call = Effect.fnUntraced(function* (options: {
   readonly notAfter: number | undefined
   /** Is a request that could not be sent tried again here, or left to another gateway? */
   readonly retryNotSent: boolean
-}) {
+  /** The part of the gateway's traffic that the payment belongs to. */
+  readonly segment?: Segment | undefined
+}
+
+/** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
+export const call = Effect.fnUntraced(function* (options: CallOptions) {
   const transaction = yield* HostTransaction
   if (yield* transaction.isOpen) return yield* Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" }))
   const settings = yield* Settings
+  const { gateway, operation } = options
+  const guard = (yield* GatewayGuards).of(gateway.name)
   const attempts: Array<Attempt> = []
-  for (let retry = 0; ; retry++) {
-    const first = attempts.every(({ outcome }) => outcome._tag === "NotSent")
-    const attempt = yield* sendOnce({ ...options, notAfter: first ? options.notAfter : undefined }, settings.attemptTimeoutMillis)
-    attempts.push(attempt)
-    if (retry >= settings.retries || !mayRetry(attempt.outcome, options)) return attempts
-    const delayMillis = yield* backoff(retry, settings)
-    const { atMostMillis } = yield* elapsed(options.permission)
-    if (atMostMillis + delayMillis >= options.permission.sendWindowMillis) return attempts
-    yield* CrashPoint.reach("call/between-attempts")
-    yield* Effect.sleep(Duration.millis(delayMillis))
-  }
+  const left = timeLeft(options, attempts)
+  const tried = Retry.run(attemptOnce(options, attempts, settings.attemptTimeoutMillis), {
+    name: gateway.name,
+    strategy: strategyOf(settings),
+    classify: ({ outcome }) => classOf(outcome, options),
+    budget: guard.budget,
+    deadline: left
+  })
+  const urgent = mustNotBeRefused(options)
+  const inside = Bulkhead.within(
+    guard.bulkhead,
+    {
+      urgent,
+      maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, guard.bulkhead.limits.maxWaitMillis)),
+      orElse: (refused) => refuse(options, attempts, refused)
+    },
+    Effect.ignore(tried)
+  )
+  yield* traced({ payment: options.payment, gateway: gateway.name, kind: operation.intent.kind }, inside)
+  return attempts
 })
 
-const mayRetry = (outcome: Outcome, options: { readonly operation: Operation; readonly retryNotSent: boolean }): boolean => {
-  if (outcome._tag === "NotSent") return options.retryNotSent && outcome.reason !== "permission_lapsed"
-  return (
-    outcome._tag === "Unknown" &&
-    outcome.gatewayReference === undefined &&
-    options.operation.intent.protection.replay === "result" &&
-    (outcome.reason === "timeout" || outcome.reason === "connection_lost")
-  )
+/**
+ * Cancelling, reversing and closing are not turned away: nobody else can do them, their tries are counted, and after a few a person would
+ * have to look. They are few, each for a payment that had its place before. The same holds for a repetition, which has used up a permission.
+ */
+const mustNotBeRefused = ({ operation, permission }: CallOptions): boolean =>
+  permission.index > 0 || putsInOrder.has(operation.intent.purpose)
+
+const putsInOrder: ReadonlySet<Purpose> = new Set(["cancel", "close", "expire", "recover", "reverse"])
+
+const refuse = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, reason: Bulkhead.Refused) {
+  const { name } = options.gateway
+  yield* Metrics.bulkheadRefused({ gateway: name, reason })
+  const message =
+    reason === "full"
+      ? `as many calls to ${name} are under way and waiting as this process allows`
+      : `a call of this process to ${name} did not come to its turn in time`
+  attempts.push(notSent("bulkhead_full", message, yield* writeTime(options)))
+})
+
+const writeTime = ({ permission }: CallOptions) =>
+  Effect.map(elapsed(permission), ({ atLeastMillis }) => Math.floor(permission.recordedAt + atLeastMillis))
+
+const notSent = (reason: NotSentReason, message: string, writtenAt: number): Attempt => ({
+  outcome: { _tag: "NotSent", reason, message },
+  writtenAt
+})
+
+const permanent: ErrorClass = { _tag: "Permanent" }
+
+/** How many milliseconds are left in which an attempt may start and still write its first byte in time; none: 0 or less. */
+const timeLeft = (options: CallOptions, attempts: ReadonlyArray<Attempt>): Effect.Effect<number> =>
+  Effect.map(elapsed(options.permission), ({ atMostMillis }) => startsWithin(options, attempts) - atMostMillis)
+
+/** How long after the permission was granted an attempt may start. */
+const startsWithin = (options: CallOptions, attempts: ReadonlyArray<Attempt>): number => {
+  const { gateway, notAfter, permission } = options
+  const first = attempts.every(({ outcome }) => outcome._tag === "NotSent")
+  const window =
+    first && notAfter !== undefined ? Math.min(permission.sendWindowMillis, notAfter - permission.recordedAt) : permission.sendWindowMillis
+  return window - (gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value)
 }
 
-const backoff = (retry: number, settings: { readonly retryBaseMillis: number; readonly retryCapMillis: number }) =>
-  Effect.map(Random.next, (random) => {
-    const jitter = 1 + Presets.gatewayCall.retryJitter.value * (random * 2 - 1)
-    return Math.round(Math.min(settings.retryBaseMillis * Presets.gatewayCall.retryFactor.value ** retry, settings.retryCapMillis) * jitter)
-  })
+const strategyOf = (settings: EngineSettings): RetryStrategy => ({
+  kind: settings.retryKind,
+  retries: settings.retries,
+  baseMillis: settings.retryBaseMillis,
+  factor: settings.retryFactor,
+  capMillis: settings.retryCapMillis,
+  jitter: settings.retryJitter
+})
 
-const sendOnce = Effect.fnUntraced(function* (
-  options: {
-    readonly gateway: Gateway
-    readonly payment: PaymentId
-    readonly operation: Operation
-    readonly permission: HeldPermission
-    readonly notAfter: number | undefined
-  },
-  attemptTimeoutMillis: number
-) {
+/**
+ * May the same request be sent again, under the same key? A gateway that answered 503 and told when to come back is taken at its word; any
+ * other 5xx may be stored under the key and be answered for ever.
+ */
+const classOf = (outcome: Outcome, options: CallOptions): ErrorClass => {
+  if (outcome._tag === "NotSent") {
+    const { reason, retryAfterMillis } = outcome
+    if (reason === "breaker_open") return { _tag: "BreakerOpen" }
+    if (reason === "permission_lapsed" || (reason === "local_limit" && retryAfterMillis === undefined)) return permanent
+    return options.retryNotSent ? { _tag: "Transient", retryAfterMillis } : permanent
+  }
+  if (outcome._tag !== "Unknown" || outcome.gatewayReference !== undefined) return permanent
+  const { reason, retryAfterMillis } = outcome
+  const lost = reason === "timeout" || reason === "connection_lost" || (reason === "server_error" && retryAfterMillis !== undefined)
+  return lost && options.operation.intent.protection.replay === "result" ? { _tag: "Transient", retryAfterMillis } : permanent
+}
+
+/** One attempt, kept among the others. Fails with it where the gateway has not answered, so that it may be tried again. */
+const attemptOnce = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, attemptTimeoutMillis: number) {
+  if (attempts.length > 0) yield* CrashPoint.reach("call/between-attempts")
   const { atLeastMillis, atMostMillis } = yield* elapsed(options.permission)
   const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
-  const tooLate = options.notAfter !== undefined && options.permission.recordedAt + atMostMillis >= options.notAfter
-  if (tooLate || atMostMillis >= options.permission.sendWindowMillis) {
-    const outcome: Outcome = {
-      _tag: "NotSent",
-      reason: "permission_lapsed",
-      message: "the permission to send was over before a byte was written"
-    }
-    return { outcome, writtenAt } satisfies Attempt
-  }
+  const attempt: Attempt =
+    atMostMillis >= startsWithin(options, attempts)
+      ? notSent("permission_lapsed", "the permission to send was over before a byte was written", writtenAt)
+      : { outcome: yield* send(options, attemptTimeoutMillis), writtenAt }
+  attempts.push(attempt)
+  const { _tag } = attempt.outcome
+  return _tag === "NotSent" || _tag === "Unknown" ? yield* Effect.fail(attempt) : attempt
+})
+
+const send = Effect.fnUntraced(function* (options: CallOptions, attemptTimeoutMillis: number) {
+  const breakers = yield* CircuitBreakers
   const metrics = yield* GatewayMetrics
-  const { gateway, operation } = options
-  const [duration, outcome] = yield* Effect.suspend(() => gateway.send({ payment: options.payment, intent: operation.intent })).pipe(
+  const { gateway, operation, segment } = options
+  const { kind } = operation.intent
+  const sent = Effect.timed(sendOnce(options, attemptTimeoutMillis))
+  const answered = yield* breakers
+    .protect(BreakerName.of(gateway.name, kind), sent, verdictOf)
+    .pipe(
+      Effect.catchTag("BreakerOpen", (open): Effect.Effect<Answered | NotSent> =>
+        mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open))
+      )
+    )
+  if ("_tag" in answered) return answered
+  const [duration, outcome] = answered
+  const durationMillis = Duration.toMillis(duration)
+  yield* metrics.record({
+    gateway: gateway.name,
+    kind,
+    verdict: Attribution.verdictOf(outcome),
+    durationMillis,
+    segment,
+    approval: Attribution.approvalOf(kind, outcome)
+  })
+  yield* Metrics.gatewayCall({ gateway: gateway.name, kind, outcome: outcome._tag, durationMillis })
+  return outcome
+})
+
+/** What a gateway answered, and how long that took. */
+type Answered = readonly [duration: Duration.Duration, outcome: Outcome]
+
+/** One request, and its answer or what its absence means. Never fails. */
+const sendOnce = ({ gateway, operation, payment }: CallOptions, attemptTimeoutMillis: number): Effect.Effect<Outcome> =>
+  Effect.suspend(() => gateway.send({ payment, intent: operation.intent })).pipe(
     Effect.map((answer) =>
       isOutcome(answer) ? answer : gaveUp("unreadable", `the adapter of ${gateway.name} gave an answer that is none`)
     ),
@@ -139,33 +216,30 @@ const sendOnce = Effect.fnUntraced(function* (
     Effect.timeoutOrElse({
       duration: Duration.millis(attemptTimeoutMillis),
       orElse: () => Effect.succeed(gaveUp("timeout", `no answer within ${attemptTimeoutMillis} ms`))
-    }),
-    Effect.timed
+    })
   )
-  const durationMillis = Duration.toMillis(duration)
-  yield* metrics.record({ gateway: gateway.name, kind: operation.intent.kind, verdict: verdictOf(outcome), durationMillis })
-  yield* Metrics.gatewayCall({ gateway: gateway.name, kind: operation.intent.kind, outcome: outcome._tag, durationMillis })
-  return { outcome, writtenAt } satisfies Attempt
+
+/** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
+const verdictOf = (exit: Exit.Exit<Answered>): Verdict =>
+  Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value[1])] : "failure"
+
+const verdicts = { healthy: "success", failed: "failure", limited: "ignored", ignored: "ignored" } as const
+
+const stopped = ({ message, retryInMillis }: BreakerOpen): NotSent => ({
+  _tag: "NotSent",
+  reason: "breaker_open",
+  message,
+  ...(retryInMillis === undefined ? {} : { retryAfterMillis: Math.ceil(retryInMillis) })
 })
 
 const isOutcome = Schema.is(Outcome)
 
 const nameOf = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 
-/** What an outcome says about the gateway: an issuer's decline is no fault of it, nor is what we did not send. */
-const verdictOf = (outcome: Outcome): GatewaySample["verdict"] => {
-  switch (outcome._tag) {
-    case "Succeeded":
-    case "Pending":
-    case "RequiresAction":
-      return "healthy"
-    case "Declined":
-      return safetyOf[outcome.category].countsAgainstGateway === "yes" ? "failed" : "healthy"
-    case "NotSent":
-      return outcome.reason === "name_not_resolved" || outcome.reason === "connection_refused" || outcome.reason === "connection_not_made"
-        ? "failed"
-        : "ignored"
-    case "Unknown":
-      return outcome.reason === "interrupted" || outcome.reason === "conflict" ? "ignored" : "failed"
-  }
-}
+/** A span around a call where somebody collects spans. Without a tracer a span would cost more than everything else here. */
+const traced = <A, E, R>(attributes: Readonly<Record<string, string>>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) =>
+    fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+      ? effect
+      : (Effect.withSpan(effect, "GatewayCall.call", { kind: "client", attributes }) as Effect.Effect<A, E, R>)
+  )

@@ -19,6 +19,8 @@ import type { Lock } from "../../services/Lock.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { RequestFingerprint } from "../../services/RequestFingerprint.ts"
 import * as Background from "../operation/Background.ts"
+import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
+import * as GatewayGuards from "../resilience/GatewayGuards.ts"
 import * as Charge from "./Charge.ts"
 import {
   type IdempotencyKeyReused,
@@ -108,11 +110,14 @@ export type Dependencies =
   | RequestFingerprint
   | Background.Background
 
+/** What its programs need: that, and what comes with the engine. */
+type Programs = Dependencies | Exclude<Engine, Payments>
+
 const make = Effect.gen(function* () {
-  const context = yield* Effect.context<Dependencies>()
+  const context = yield* Effect.context<Programs>()
   const repository = yield* PaymentRepository
   const store = yield* EventStore
-  const provided = <A, E>(effect: Effect.Effect<A, E, Dependencies>): Effect.Effect<A, E> => Effect.provideContext(effect, context)
+  const provided = <A, E>(effect: Effect.Effect<A, E, Programs>): Effect.Effect<A, E> => Effect.provideContext(effect, context)
   const get = Effect.fn("Payments.get")(function* (options: { readonly id: PaymentId; readonly tenant: TenantId }) {
     const found = yield* repository.get(options)
     return yield* Option.match(found, {
@@ -136,11 +141,11 @@ const make = Effect.gen(function* () {
   })
 })
 
-/** The engine without its own scope: `Background` is provided by the host. */
-export const layerEngine: Layer.Layer<Payments, never, Dependencies> = Layer.effect(Payments, make)
+/** What comes with the engine: payments, and what guards the gateways, for programs that are built over it. */
+export type Engine = Payments | GatewayGuards.GatewayGuards | CircuitBreakers
+
+/** The engine without its own scope: `Background` is provided by the host. Breakers that are provided are used; otherwise it makes its own. */
+export const layerEngine: Layer.Layer<Engine, never, Dependencies> = Layer.provideMerge(Layer.effect(Payments, make), GatewayGuards.layer)
 
 /** The engine. Closing the layer waits for the work in hand. */
-export const layer: Layer.Layer<Payments, never, Exclude<Dependencies, Background.Background>> = Layer.provide(
-  layerEngine,
-  Background.layer
-)
+export const layer: Layer.Layer<Engine, never, Exclude<Dependencies, Background.Background>> = Layer.provide(layerEngine, Background.layer)

@@ -2,26 +2,31 @@
  * What start-up refuses about a gateway.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { problemOf } from "../../../src/edges/cli/runtime/GatewayRegistry.ts"
+import type { OperationCapabilities } from "../../../src/domain/operation/Capabilities.ts"
+import * as GatewayRegistry from "../../../src/edges/cli/runtime/GatewayRegistry.ts"
 import * as ScriptedGateway from "../../../src/gateways/ScriptedGateway.ts"
+
+/** With attempts of 10 s and permissions of 30 s. */
+const problemOf = (capabilities: Partial<OperationCapabilities>, connectLimitMillis?: number): string | undefined => {
+  const gateway = { ...ScriptedGateway.make("psp", { capabilities }), connectLimitMillis }
+  return GatewayRegistry.problemOf(gateway, { attemptTimeoutMillis: 10_000, sendWindowMillis: 30_000 })
+}
 
 describe("start-up", () => {
   it("takes a gateway that can look up, replay or cancel", () => {
-    assert.isUndefined(problemOf(ScriptedGateway.make("psp")))
+    assert.isUndefined(problemOf({}))
     for (const capabilities of [
       { replay: "none", cancelByReference: "none" },
       { lookupByReference: undefined, cancelByReference: "none" },
       { lookupByReference: undefined, replay: "none" }
     ] as const) {
-      assert.isUndefined(problemOf(ScriptedGateway.make("psp", { capabilities })))
+      assert.isUndefined(problemOf(capabilities))
     }
   })
 
   it("refuses a gateway whose lost answers nobody could find out", () => {
-    const gateway = ScriptedGateway.make("psp", {
-      capabilities: { lookupByReference: undefined, replay: "none", cancelByReference: "none" }
-    })
-    assert.match(problemOf(gateway) ?? "", /gateway psp cannot look up, replay or cancel/)
+    const problem = problemOf({ lookupByReference: undefined, replay: "none", cancelByReference: "none" })
+    assert.match(problem ?? "", /gateway psp cannot look up, replay or cancel/)
   })
 
   it("counts a replay as none where a declined payment stays open and failures are not stored", () => {
@@ -31,14 +36,22 @@ describe("start-up", () => {
       leavesOpenAfterDecline: true,
       cachesFailures: false
     } as const
-    assert.isDefined(problemOf(ScriptedGateway.make("psp", { capabilities })))
+    assert.isDefined(problemOf(capabilities))
   })
 
-  it("refuses a settle time below the look-up lag", () => {
-    const gateway = ScriptedGateway.make("psp", { capabilities: { lookupByReference: { lagMillis: 5_001 }, settleTimeMillis: 5_000 } })
-    assert.match(problemOf(gateway) ?? "", /settleTimeMillis \(5000\).*lag \(5001\)/)
-    assert.isUndefined(
-      problemOf(ScriptedGateway.make("psp", { capabilities: { lookupByReference: { lagMillis: 5_000 }, settleTimeMillis: 5_000 } }))
+  it("refuses a settle time in which an attempt may still be answered and not be seen yet (rule 13)", () => {
+    const lookupByReference = { lagMillis: 5_000 }
+    assert.match(
+      problemOf({ lookupByReference, settleTimeMillis: 14_999 }) ?? "",
+      /settleTimeMillis \(14999\) of \w+ is below 15000.*attempt timeout \(10000\).*lag \(5000\)/
     )
+    assert.isUndefined(problemOf({ lookupByReference, settleTimeMillis: 15_000 }))
+    assert.isDefined(problemOf({ lookupByReference: undefined, settleTimeMillis: 9_999 }), "also where it cannot be asked")
+  })
+
+  it("refuses a gateway that may connect for as long as a permission lasts: nothing would ever be sent", () => {
+    assert.match(problemOf({}, 30_000) ?? "", /connecting may take 30000 ms.*lasts 30000 ms/)
+    assert.isUndefined(problemOf({}, 29_999))
+    assert.isUndefined(problemOf({}, undefined))
   })
 })

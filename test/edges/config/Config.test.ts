@@ -113,6 +113,59 @@ describe("a configuration", () => {
     assert.notInclude(JSON.stringify(config), "sk_live_1")
   })
 
+  it("reads how gateways are retried and how many calls go to one", () => {
+    const { connectLimitMillis, engine } = decoded({
+      ...dataDir,
+      gateways: [gateway],
+      retries: { strategy: "linear", jitter: 0, connectLimitMillis: 500, budget: { earnPerCall: 0.1 } },
+      bulkheads: { concurrency: 50, gateways: { "sandbox-a": { queue: 0 } } }
+    })
+    assert.strictEqual(connectLimitMillis, 500)
+    assert.strictEqual(engine.retryKind, "linear")
+    assert.strictEqual(engine.retryJitter, 0)
+    assert.deepStrictEqual(engine.retryBudget, { ...defaults.retryBudget, earnPerCall: 0.1 })
+    assert.deepStrictEqual(engine.bulkhead, { ...defaults.bulkhead, concurrency: 50 })
+    assert.deepStrictEqual(engine.bulkheadByGateway, { "sandbox-a": { queue: 0 } })
+    assert.deepStrictEqual(problemsOf({ ...dataDir, bulkheads: { gateways: { typo: { queue: 0 } } } }), [
+      "bulkheads.gateways.typo: is not the name of a gateway in this file"
+    ])
+    assert.deepStrictEqual(problemsOf({ ...dataDir, retries: { sendWindowMillis: 4_000, attemptTimeoutMillis: 4_000 } }), [
+      "retries.sendWindowMillis: must be more than connectLimitMillis (4000): an attempt starts only while it can still connect in time"
+    ])
+    assert.deepStrictEqual(problemsOf({ ...dataDir, retries: { jitter: 2, strategy: "random" } }), [
+      'retries.strategy: expected "exponential", "linear", "fixed" or "immediate", got "random"',
+      "retries.jitter: expected a number from 0 to 1, got 2"
+    ])
+  })
+
+  it("reads what breakers differ by, from all over the gateway to the operation", () => {
+    const { breakers } = decoded({
+      ...dataDir,
+      gateways: [gateway],
+      breakers: {
+        failureThreshold: 7,
+        gateways: { "sandbox-a": { openTimeoutMillis: 5_000 } },
+        operations: { "sandbox-a.refund": { failureThreshold: 2 } }
+      }
+    }).engine
+    const all = { ...defaults.breakers.settings, failureThreshold: 7 }
+    assert.deepStrictEqual(breakers, {
+      settings: all,
+      byGateway: { "sandbox-a": { ...all, openTimeoutMillis: 5_000 } },
+      byName: { "sandbox-a.refund": { ...all, openTimeoutMillis: 5_000, failureThreshold: 2 } }
+    })
+    const wrong = { failureThreshold: 0, gateways: { typo: {} }, operations: { "typo.sale": {}, "sandbox-a.charge": {} } }
+    assert.match(
+      problemsOf({ ...dataDir, gateways: [gateway], breakers: { failureThreshold: 0 } }).join("\n"),
+      /breakers\.failureThreshold: expected/
+    )
+    assert.deepStrictEqual(problemsOf({ ...dataDir, gateways: [gateway], breakers: { ...wrong, failureThreshold: 1 } }), [
+      "breakers.gateways.typo: is not the name of a gateway in this file",
+      "breakers.operations.typo.sale: is not the name of a gateway in this file",
+      'breakers.operations.sandbox-a.charge: expected a gateway and a kind of operation, such as "stripe-eu.refund"'
+    ])
+  })
+
   it("lists all problems at once, each with its path", () => {
     const problems = problemsOf({
       database: {},

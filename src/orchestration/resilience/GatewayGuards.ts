@@ -1,0 +1,59 @@
+/**
+ * What this process keeps of every gateway to protect it, and itself: a bulkhead, a retry budget, and the circuit breakers.
+ *
+ * They come with the engine and are shared by everything built over it. A host that has breakers already (shared between instances, say)
+ * provides `CircuitBreakers` below the engine: then these are used.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { GatewayName } from "../../domain/payment/Ids.ts"
+import { type EngineSettings, Settings } from "../../services/Settings.ts"
+import * as Bulkhead from "./Bulkhead.ts"
+import * as CircuitBreakers from "./CircuitBreakers.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+/** The guards of one gateway. */
+export interface GatewayGuard {
+  readonly bulkhead: Bulkhead.Bulkhead
+  readonly budget: RetryBudget.KeptBudget
+}
+
+/** `of`: the guards of a gateway; made when it is first called, so there are as many as gateways are configured. */
+export class GatewayGuards extends Context.Service<GatewayGuards, { readonly of: (gateway: GatewayName) => GatewayGuard }>()(
+  "aegispay/orchestration/resilience/GatewayGuards"
+) {}
+
+const guards = Layer.effect(
+  GatewayGuards,
+  Effect.map(Settings, (settings) => GatewayGuards.of({ of: guardsOf(settings) }))
+)
+
+const guardsOf = (settings: EngineSettings) => {
+  const known = new Map<GatewayName, GatewayGuard>()
+  return (gateway: GatewayName): GatewayGuard => {
+    const found = known.get(gateway)
+    if (found !== undefined) return found
+    const guard: GatewayGuard = {
+      bulkhead: Bulkhead.make({ ...settings.bulkhead, ...settings.bulkheadByGateway[gateway] }),
+      budget: RetryBudget.make(settings.retryBudget)
+    }
+    known.set(gateway, guard)
+    return guard
+  }
+}
+
+/** The breakers that are provided, or else those of the settings. */
+const breakers = Layer.effect(
+  CircuitBreakers.CircuitBreakers,
+  Effect.gen(function* () {
+    const provided = yield* Effect.serviceOption(CircuitBreakers.CircuitBreakers)
+    if (Option.isSome(provided)) return provided.value
+    const settings = yield* Settings
+    return Context.get(yield* Layer.build(CircuitBreakers.layer(settings.breakers)), CircuitBreakers.CircuitBreakers)
+  })
+)
+
+/** All that guards the gateways, by the settings. */
+export const layer: Layer.Layer<GatewayGuards | CircuitBreakers.CircuitBreakers> = Layer.merge(guards, breakers)
