@@ -5,6 +5,7 @@
  * no socket and no latency, but all the encoding, decoding and bookkeeping of both. `instantGateways` answer at once and keep
  * nothing: the difference is what the simulator costs.
  */
+import "effect/schema/SchemaJITCompiler/enable"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
