@@ -11,7 +11,17 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 
 /** The stores: services whose implementations must agree, so each has one contract suite that runs against all of them. */
-const stores = ["EventStore", "PaymentRepository", "Outbox", "Lock", "GatewayMetrics", "WebhookInbox", "Projection", "VersionedStores"]
+const stores = [
+  "EventStore",
+  "PaymentRepository",
+  "Outbox",
+  "Lock",
+  "GatewayMetrics",
+  "WebhookInbox",
+  "Projection",
+  "VersionedStores",
+  "CardAttempts"
+]
 
 const maxLines = 400
 const maxFilesInFolder = 12

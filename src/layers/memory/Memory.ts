@@ -13,6 +13,7 @@ import * as WebhookInbox from "./notify/WebhookInbox.ts"
 import * as Outbox from "./Outbox.ts"
 import * as PaymentRepository from "./PaymentRepository.ts"
 import * as Projection from "./recovery/Projection.ts"
+import * as CardAttempts from "./routing/CardAttempts.ts"
 
 /** Every service the engine needs besides its gateways and the request fingerprint. */
 export const layer = Layer.mergeAll(
@@ -22,6 +23,7 @@ export const layer = Layer.mergeAll(
   WebhookInbox.layer,
   Lock.layer,
   GatewayMetrics.layer,
+  CardAttempts.layer,
   HostTransaction.layer,
   Projection.layer,
   Ids.layer

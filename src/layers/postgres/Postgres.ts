@@ -10,6 +10,14 @@ import * as HostTransaction from "./HostTransaction.ts"
 import * as WebhookInbox from "./notify/WebhookInbox.ts"
 import * as Outbox from "./Outbox.ts"
 import * as PaymentRepository from "./payment/PaymentRepository.ts"
+import * as CardAttempts from "./routing/CardAttempts.ts"
 
-/** Event store, repository, outbox, inbox of webhooks and host transaction on the database of the `SqlClient`. */
-export const layer = Layer.mergeAll(EventStore.layer, PaymentRepository.layer, Outbox.layer, WebhookInbox.layer, HostTransaction.layer)
+/** Event store, repository, outbox, inbox of webhooks, declined attempts of cards and host transaction on the database of the `SqlClient`. */
+export const layer = Layer.mergeAll(
+  EventStore.layer,
+  PaymentRepository.layer,
+  Outbox.layer,
+  WebhookInbox.layer,
+  CardAttempts.layer,
+  HostTransaction.layer
+)
