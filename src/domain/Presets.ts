@@ -165,7 +165,8 @@ export const relay = {
 
 /** Defaults of the gateways' metrics. */
 export const gatewayMetrics = {
-  minimumSamples: preset(20, "calls", "of fewer the 95th percentile is their maximum; below it a broader segment is asked")
+  minimumSamples: preset(20, "calls", "of fewer the 95th percentile is their maximum; below it a broader segment is asked"),
+  warmStartEvents: preset(20_000, "events", "read at a start: about 5,000 payments, more than enough for every rate, read within seconds")
 } as const
 
 const networkCaps = (
@@ -309,6 +310,19 @@ export const breakers = {
   shareLimitMillis: preset(5_000, "ms", "the longest one exchange with the store may take")
 } as const
 
+/** Defaults of watching what we depend on. */
+export const degradation = {
+  checkEveryMillis: preset(30_000, "ms", "requirement C5: probes every 30 s"),
+  checkTimeoutMillis: preset(5_000, "ms", "a check asks for something small; whoever takes longer cannot serve a payment either"),
+  recoverEveryMillis: preset(120_000, "ms", "requirement C5: recovery attempts every 2 min"),
+  recoverTimeoutMillis: preset(30_000, "ms", "connecting anew takes seconds; the checks wait for it"),
+  criticalAfter: preset(3, "failed checks in a row", "a restart or a failover takes less than 90 s"),
+  healthyAfter: preset(2, "good checks in a row", "one may be luck"),
+  staleAfterChecks: preset(3, "intervals without a result", "then nothing is known: a check that hangs must not look healthy"),
+  maxDependencies: preset(64, "dependencies", "each is a label of metrics and a fiber"),
+  changesKept: preset(256, "changes of level", "what a slow reader of the stream may be behind")
+} as const
+
 /** Defaults of the connection to Redis. */
 export const redis = {
   prefix: preset("aegispay:", "text before every key", "keeps our keys apart from those of others on the same server"),
@@ -327,6 +341,28 @@ export const redis = {
   reconnectCapMillis: preset(2_000, "ms", "cap of the backoff: how soon a server that came back is noticed"),
   heartbeatMillis: preset(5_000, "ms", "how often a connection is asked whether it still answers"),
   maxUnansweredHeartbeats: preset(2, "PINGs in a row", "then the connection is replaced; one may fall into a failover")
+} as const
+
+/** Defaults of rate limits. Those of routes are token buckets: `burst` is what an idle key may use beyond `limit` at once. */
+export const rateLimits = {
+  initiateLimit: preset(10, "payments per window and user", "product requirement: a person pays a few times a minute at most"),
+  initiateWindowMillis: preset(60_000, "ms", "product requirement"),
+  initiateBurst: preset(3, "payments", "product requirement: a double click and a retry on top"),
+  statusLimit: preset(100, "reads per window and user", "product requirement: a page that polls every second, and some more"),
+  statusWindowMillis: preset(60_000, "ms", "product requirement"),
+  statusBurst: preset(20, "reads", "product requirement"),
+  refundLimit: preset(5, "refunds per window and user", "product requirement: refunds of one customer are rare and worth a look"),
+  refundWindowMillis: preset(300_000, "ms", "product requirement"),
+  refundBurst: preset(1, "refunds", "product requirement"),
+  healthLimit: preset(1_000, "requests per window and address", "product requirement: a few load balancers asking every second"),
+  healthWindowMillis: preset(60_000, "ms", "product requirement"),
+  healthBurst: preset(100, "requests", "product requirement"),
+  maxKeys: preset(100_000, "keys in memory", "about 35 MB; a key is in use for minutes, so this serves many times as many customers a day"),
+  storeTimeoutMillis: preset(250, "ms", "a payment does not wait longer than this for a count; a local Redis or Postgres answers in one"),
+  storePauseMillis: preset(1_000, "ms", "after a failure the store is asked once a second, so that not every request waits for it"),
+  blockedIntervalMillis: preset(15_000, "ms", "how often blocked keys are counted: as often as metrics are commonly scraped"),
+  cleanUpIntervalMillis: preset(10_000, "ms", "how often an instance looks for idle rows"),
+  cleanUpPage: preset(1_000, "rows", "one statement holds few locks")
 } as const
 
 /** Defaults of the HTTP interface. */

@@ -14,7 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { CurrencyCode } from "../domain/Currency.ts"
-import type { Operation, OperationKind } from "../domain/operation/Operation.ts"
+import { isChargeKind, type Operation, type OperationKind } from "../domain/operation/Operation.ts"
 import type { Outcome } from "../domain/operation/Outcome.ts"
 import type { PaymentEvent } from "../domain/payment/Event.ts"
 import type { GatewayName } from "../domain/payment/Ids.ts"
@@ -130,12 +130,17 @@ export const gatewayCall = (call: {
   readonly durationMillis: number
 }): Effect.Effect<void> => Effect.andThen(Metric.update(calls(call), 1), Metric.update(callDurations(call), call.durationMillis))
 
-/** What a charge cost at a gateway, in minor units of a currency. */
-export const gatewayCost = (cost: {
+/** What a charge cost at a gateway, where that is known, in minor units of a currency. */
+export const gatewayCost = (call: {
   readonly gateway: GatewayName
-  readonly currency: CurrencyCode
-  readonly minor: number
-}): Effect.Effect<void> => Effect.andThen(Metric.update(costs(cost), cost.minor), Metric.update(costedCharges(cost), 1))
+  readonly kind: OperationKind
+  readonly cost?: { readonly currency: CurrencyCode; readonly minor: number } | undefined
+}): Effect.Effect<void> => {
+  const { cost, gateway } = call
+  if (cost === undefined || !isChargeKind(call.kind)) return Effect.void
+  const labels = { gateway, currency: cost.currency }
+  return Effect.andThen(Metric.update(costs(labels), cost.minor), Metric.update(costedCharges(labels), 1))
+}
 
 /** A commit was answered. `result`: the tags of `CommitResult`. */
 export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> => {

@@ -164,8 +164,12 @@ export const existing = (
   return segment === 0 ? entry?.window : entry?.segments.get(segment)
 }
 
-/** Is there room for one more window without forgetting another? */
-export const hasRoom = (windows: GatewayWindows): boolean => windows.byName.size < maxGateways && windows.segmentCount < maxSegments
+/** Is there a window for it, or room for one without forgetting another? */
+export const hasRoomFor = (windows: GatewayWindows, gateway: GatewayName, segment: Segment.SegmentCode): boolean => {
+  if (existing(windows, gateway, segment) !== undefined) return true
+  if (!windows.byName.has(gateway) && windows.byName.size >= maxGateways) return false
+  return segment === 0 || windows.segmentCount < maxSegments
+}
 
 /** What is known of a gateway as a whole; of an unknown one: no samples. */
 export const healthOf = (windows: GatewayWindows, gateway: GatewayName, now: number): GatewayHealth => {

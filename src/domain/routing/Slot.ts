@@ -32,6 +32,21 @@ export interface SlotCounts {
   readonly lastFailureAt: number | undefined
 }
 
+/** A slot in which nothing was counted. */
+export const nothing = (minute: number): SlotCounts => ({
+  minute,
+  healthy: 0,
+  failed: 0,
+  limited: 0,
+  approved: 0,
+  declined: 0,
+  costs: 0,
+  costMinor: 0,
+  bins: [],
+  times: [],
+  lastFailureAt: undefined
+})
+
 /** Opaque: use the functions of this module. */
 export interface Slot {
   /** Minutes since the epoch divided by the slot's length. */

@@ -25,6 +25,8 @@ import * as Presets from "../../domain/Presets.ts"
 import * as GatewayWindow from "../../domain/routing/GatewayWindow.ts"
 import * as GatewayWindows from "../../domain/routing/GatewayWindows.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
+import * as Slot from "../../domain/routing/Slot.ts"
+import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics, type GatewaySample, type PastSample } from "../../services/routing/GatewayMetrics.ts"
 import * as MetricsTable from "./routing/MetricsTable.ts"
 
@@ -54,13 +56,20 @@ const makeState = () => {
 
   /** Sets a slot to what is stored and what of it is not. */
   const apply = ({ counts, gateway, segment }: MetricsTable.StoredSlot, now: number): void => {
-    if (GatewayWindows.existing(windows, gateway, segment) === undefined && !GatewayWindows.hasRoom(windows)) return
+    if (!GatewayWindows.hasRoomFor(windows, gateway, segment)) return
     const window = GatewayWindows.windowOf(windows, gateway, segment)
     GatewayWindow.setSlot(window, counts, now)
     for (const others of [notStored, restored?.windows]) {
       const other = others && GatewayWindows.existing(others, gateway, segment)
       const more = other && GatewayWindow.slotWith(other, counts.minute, now)
       if (more !== undefined) GatewayWindow.addSlot(window, more, now)
+    }
+  }
+
+  /** Takes what was restored out of the windows again. */
+  const takeBack = (past: GatewayWindows.GatewayWindows, now: number): void => {
+    for (const [gateway, segment, window] of GatewayWindows.all(past)) {
+      for (const { minute } of GatewayWindow.slots(window, now)) apply({ gateway, segment, counts: Slot.nothing(minute) }, now)
     }
   }
 
@@ -82,7 +91,11 @@ const makeState = () => {
       }
     },
     read: (slots: ReadonlyArray<MetricsTable.StoredSlot>, options: { readonly isFirst: boolean; readonly now: number }): void => {
-      if (options.isFirst || (restored !== undefined && options.now - restored.at > hourMillis)) restored = undefined
+      const past = restored
+      if (past !== undefined && (options.isFirst || options.now - past.at > hourMillis)) {
+        restored = undefined
+        if (options.isFirst) takeBack(past.windows, options.now)
+      }
       for (const slot of slots) apply(slot, options.now)
     },
     restore: (samples: ReadonlyArray<PastSample>, now: number): void => {
@@ -155,7 +168,11 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(round, Schedule.spaced(options.roundEveryMillis)), options.roundEveryMillis))
 
   return GatewayMetrics.of({
-    record: (sample) => (sample.verdict === "ignored" ? Effect.void : atNow((at) => state.record(sample, at))),
+    record: (sample) => {
+      if (sample.verdict === "ignored") return Effect.void
+      const counted = atNow((now) => state.record(sample, now))
+      return sample.cost === undefined ? counted : Effect.andThen(counted, Metrics.gatewayCost(sample))
+    },
     health: (gateway) => atNow((now) => GatewayWindows.healthOf(windows, gateway, now)),
     stats: (gateway, segment) => {
       const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
@@ -165,6 +182,7 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
       const question = { segment: Segment.code(segment), minimumSamples }
       return atNow((now) => gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now)))
     },
+    statsAt: (gateway, now) => GatewayWindows.statsOf(windows, gateway, { segment: 0, minimumSamples }, now),
     costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
     oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
     restore: (samples) => atNow((now) => state.restore(samples, now))

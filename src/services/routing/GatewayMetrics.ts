@@ -41,6 +41,7 @@ export type GatewayCost = GatewayWindows.GatewayCost
  * - `health`: of one gateway; of one never recorded: no samples, rate 1.
  * - `stats`: of one gateway for a segment; without a segment, of the gateway as a whole (then without a mean cost).
  * - `statsOfAll`: the same for several gateways at one moment, in their order: what a decision reads.
+ * - `statsAt`: of a gateway as a whole at a time of the clock, at once: for exporting metrics, which runs no effects.
  * - `costs`: mean costs of a gateway by currency.
  * - `oldestKnownAt`: since when calls in the window are known at all (epoch milliseconds); `undefined`: none are.
  * - `restore`: counts calls of the past in their own minutes; those outside of the window are left out. They count for this instance only
@@ -53,6 +54,7 @@ export class GatewayMetrics extends Context.Service<
     readonly health: (gateway: GatewayName) => Effect.Effect<GatewayHealth>
     readonly stats: (gateway: GatewayName, segment?: Segment) => Effect.Effect<GatewayStats>
     readonly statsOfAll: (gateways: ReadonlyArray<GatewayName>, segment: Segment) => Effect.Effect<ReadonlyArray<GatewayStats>>
+    readonly statsAt: (gateway: GatewayName, now: number) => GatewayStats
     readonly costs: (gateway: GatewayName) => Effect.Effect<ReadonlyArray<GatewayCost>>
     readonly oldestKnownAt: Effect.Effect<number | undefined>
     readonly restore: (samples: ReadonlyArray<PastSample>) => Effect.Effect<void>

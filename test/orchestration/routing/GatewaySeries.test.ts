@@ -1,0 +1,80 @@
+/**
+ * The last hour of the gateways among the exported metrics.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { CurrencyCode } from "../../../src/domain/Currency.ts"
+import { GatewayName } from "../../../src/domain/payment/Ids.ts"
+import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
+import * as GatewaySeries from "../../../src/orchestration/routing/GatewaySeries.ts"
+import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
+import { gatewaysOf, testGateway } from "../../support/TestEngine.ts"
+
+const euro = CurrencyCode.make("EUR")
+const alpha = GatewayName.make("alpha")
+
+/** Every series of the gateways by name and labels, with its value. */
+const series = Effect.map(Metric.snapshot, (all) =>
+  Object.fromEntries(
+    all
+      .filter(({ id }) => id.startsWith("aegispay_gateway_"))
+      .map(({ attributes, id, state }) => {
+        const labels = Object.values(attributes ?? {}).join(" ")
+        return [
+          `${id.slice("aegispay_gateway_".length)} ${labels}`,
+          "value" in state ? state.value : "count" in state ? state.count : undefined
+        ]
+      })
+  )
+)
+
+/** Each test has its own registry. */
+const alone = Effect.provideServiceEffect(
+  Metric.MetricRegistry,
+  Effect.sync(() => new Map())
+)
+
+describe("GatewaySeries", () => {
+  it.effect("are read at the time of the export, for every configured gateway, and end with the layer", () =>
+    Effect.gen(function* () {
+      const during = Effect.gen(function* () {
+        const metrics = yield* GatewayMetrics
+        const before = yield* series
+        const cost = { currency: euro, minor: 2.5 }
+        const call = { gateway: alpha, kind: "sale", verdict: "healthy", durationMillis: 1, approval: "approved", cost } as const
+        yield* metrics.record(call)
+        yield* metrics.record({ ...call, approval: "declined" })
+        yield* metrics.record({ gateway: alpha, kind: "sale", verdict: "failed", durationMillis: 1 })
+        yield* metrics.record({ gateway: alpha, kind: "sale", verdict: "failed", durationMillis: 1 })
+        return [before, yield* series] as const
+      })
+      const layers = GatewaySeries.layer.pipe(
+        Layer.provideMerge(Layer.merge(MemoryGatewayMetrics.layer, gatewaysOf(testGateway("alpha"), testGateway("beta"))))
+      )
+      const [before, after] = yield* Effect.provide(during, layers)
+      const ofNone = (name: string) => ({
+        [`window_calls ${name}`]: 0,
+        [`success_rate ${name}`]: 1,
+        [`approval_rate ${name}`]: 1,
+        [`latency_milliseconds ${name} 0.5`]: 0,
+        [`latency_milliseconds ${name} 0.95`]: 0,
+        [`latency_milliseconds ${name} 0.99`]: 0
+      })
+      assert.deepStrictEqual(before, { ...ofNone("alpha"), ...ofNone("beta") })
+      assert.deepStrictEqual(after, {
+        ...ofNone("beta"),
+        "window_calls alpha": 4,
+        "success_rate alpha": 0.5,
+        "approval_rate alpha": 0.5,
+        "latency_milliseconds alpha 0.5": 1,
+        "latency_milliseconds alpha 0.95": 1,
+        "latency_milliseconds alpha 0.99": 1,
+        "cost_minor_total alpha EUR": 5,
+        "costs_total alpha EUR": 2
+      })
+      assert.deepStrictEqual(Object.keys(yield* series), ["cost_minor_total alpha EUR", "costs_total alpha EUR"])
+    }).pipe(alone)
+  )
+})
