@@ -288,7 +288,6 @@ const giveBackAll = (breaker: Breaker, now: number): void => {
 const close = (breaker: Breaker, reason: TransitionReason, now: number): void => {
   moveTo(breaker, "closed", reason, now)
   startAnew(breaker, now)
-  breaker.reopenings = 0
 }
 
 const startAnew = (breaker: Breaker, now: number): void => {
@@ -302,8 +301,6 @@ const startAnew = (breaker: Breaker, now: number): void => {
 }
 
 const moveTo = (breaker: Breaker, state: BreakerState, reason: TransitionReason, now: number): void => {
-  // What fell out of the window until now was usual; from here on it is so only while the breaker is closed.
-  BreakerWindow.advance(breaker.window, now)
   breaker.window.learning = state === "closed"
   breaker.state = state
   breaker.reason = reason
