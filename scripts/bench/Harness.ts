@@ -49,6 +49,7 @@ export interface Options {
   readonly seconds: number
   readonly concurrency: ReadonlyArray<number>
   readonly payments: number
+  readonly inFlight: number
   /** Only the cases whose name contains it; empty: all. */
   readonly only: string
 }

@@ -23,6 +23,7 @@ const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options:
   engine: () => import("./EngineWorkload.ts"),
   "cold-start": () => import("./ColdStartWorkload.ts"),
   memory: () => import("./MemoryWorkload.ts"),
+  recovery: () => import("./RecoveryWorkload.ts"),
   sketch: () => import("./SketchWorkload.ts")
 }
 
@@ -33,6 +34,7 @@ const usage = `Usage: npm run bench -- [${Object.keys(workloads).join(" | ")}]..
   --concurrency <n,...>   payments at a time (default 1,64)
   --only <text>           only the engine's cases whose name contains the text
   --payments <n>          payments of the memory workload (default 100000)
+  --in-flight <n>         payments of the recovery workload (default 10000)
   --json <file>           also writes everything as JSON
   --cpu-prof <directory>  writes a CPU profile of each workload's process
 `
@@ -62,6 +64,7 @@ const parse = () => {
         seconds: { type: "string", default: "1.2" },
         concurrency: { type: "string", default: "1,64" },
         payments: { type: "string", default: "100000" },
+        "in-flight": { type: "string", default: "10000" },
         only: { type: "string", default: "" },
         json: { type: "string" },
         "cpu-prof": { type: "string" },
@@ -173,6 +176,7 @@ const main = Effect.gen(function* () {
     seconds: numberOf("seconds", values.seconds, { min: 0.05, max: 600, integer: false }),
     concurrency: values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
     payments: numberOf("payments", values.payments, { min: 100, max: 10_000_000 }),
+    inFlight: numberOf("in-flight", values["in-flight"], { min: 1, max: 1_000_000 }),
     only: values.only
   }
   const profile = values["cpu-prof"] === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values["cpu-prof"]}`]
