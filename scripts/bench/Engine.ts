@@ -27,6 +27,7 @@ import * as MemoryLeases from "../../src/layers/memory/Leases.ts"
 import * as MemoryLock from "../../src/layers/memory/Lock.ts"
 import * as MemoryStore from "../../src/layers/memory/MemoryStore.ts"
 import * as MemoryPaymentRepository from "../../src/layers/memory/PaymentRepository.ts"
+import * as MemoryCardAttempts from "../../src/layers/memory/routing/CardAttempts.ts"
 import * as RequestFingerprint from "../../src/layers/node/RequestFingerprint.ts"
 import * as Background from "../../src/orchestration/operation/Background.ts"
 import type { ChargeRequest } from "../../src/orchestration/payment/Charge.ts"
@@ -34,6 +35,7 @@ import * as Payments from "../../src/orchestration/payment/Payments.ts"
 import * as Sandbox from "../../src/sandbox/Sandbox.ts"
 import { EventStore, type Commit } from "../../src/services/EventStore.ts"
 import { type Gateway, GatewayNotConfigured, Gateways } from "../../src/services/Gateway.ts"
+import type { CardAttempts } from "../../src/services/routing/CardAttempts.ts"
 import type { GatewayMetrics } from "../../src/services/routing/GatewayMetrics.ts"
 import type { HostTransaction } from "../../src/services/HostTransaction.ts"
 import type { Lock } from "../../src/services/Lock.ts"
@@ -111,6 +113,7 @@ export const memoryStores = Layer.mergeAll(
   MemoryPaymentRepository.layer,
   MemoryLock.layer,
   MemoryGatewayMetrics.layer,
+  MemoryCardAttempts.layer,
   MemoryHostTransaction.layer
 ).pipe(Layer.provideMerge(Layer.merge(MemoryStore.layer, MemoryLeases.layer)))
 
@@ -149,7 +152,7 @@ export interface Engine {
 }
 
 /** What an engine keeps its payments in. */
-type Stores = EventStore | PaymentRepository | Lock | GatewayMetrics | HostTransaction
+type Stores = EventStore | PaymentRepository | Lock | GatewayMetrics | CardAttempts | HostTransaction
 
 /** HMAC keys must have 32 bytes; this one protects nothing. */
 const fingerprintKey = Redacted.make("benchmarks only: not a secret at all")

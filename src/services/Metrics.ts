@@ -77,6 +77,14 @@ const callDurations = family(["gateway", "kind"], (attributes) =>
   })
 )
 const failovers = counters("aegispay_failovers_total", "charges that went on at another gateway", ["from", "to"])
+const routings = counters("aegispay_routing_decisions_total", "payments routed, by the gateway that is tried first", [
+  "gateway",
+  "explored"
+])
+const routingDurations = Metric.histogram("aegispay_routing_decision_duration_microseconds", {
+  description: "duration of routing decisions, without waiting for retry caps",
+  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 16 })
+})
 const commits = counters("aegispay_commits_total", "commits, by result", ["result"])
 const commitConflicts = Metric.counter("aegispay_commit_conflicts_total", {
   description: "commits that met a newer version",
@@ -141,6 +149,17 @@ export const gatewayCost = (call: {
   const labels = { gateway, currency: cost.currency }
   return Effect.andThen(Metric.update(costs(labels), cost.minor), Metric.update(costedCharges(labels), 1))
 }
+
+/** A payment was routed. `explored`: to a gateway that did not look best. */
+export const routed = (decision: {
+  readonly gateway: GatewayName
+  readonly explored: boolean
+  readonly durationNanos: number
+}): Effect.Effect<void> =>
+  Effect.andThen(
+    Metric.update(routings({ gateway: decision.gateway, explored: String(decision.explored) }), 1),
+    Metric.update(routingDurations, decision.durationNanos / 1_000)
+  )
 
 /** A commit was answered. `result`: the tags of `CommitResult`. */
 export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> => {

@@ -21,6 +21,7 @@ import * as MemoryStore from "../../src/layers/memory/MemoryStore.ts"
 import * as MemoryWebhookInbox from "../../src/layers/memory/notify/WebhookInbox.ts"
 import * as MemoryOutbox from "../../src/layers/memory/Outbox.ts"
 import * as MemoryPaymentRepository from "../../src/layers/memory/PaymentRepository.ts"
+import * as MemoryCardAttempts from "../../src/layers/memory/routing/CardAttempts.ts"
 import type { ChargeRequest } from "../../src/orchestration/payment/Charge.ts"
 import * as Payments from "../../src/orchestration/payment/Payments.ts"
 import type { Gateway, Gateways, LookupAnswer } from "../../src/services/Gateway.ts"
@@ -114,6 +115,7 @@ export const memory = Layer.mergeAll(
   MemoryWebhookInbox.layer,
   MemoryLock.layer,
   MemoryGatewayMetrics.layer,
+  MemoryCardAttempts.layer,
   MemoryHostTransaction.layer,
   MemoryIds.layer
 ).pipe(Layer.provideMerge(Layer.merge(MemoryStore.layer, MemoryLeases.layer)))

@@ -37,6 +37,8 @@ export type Command =
       readonly now: number
       /** The same gateway again, asking for the customer's authentication. */
       readonly stepUp: boolean
+      /** Why it goes there; stored with the intent. */
+      readonly decision?: RoutingDecision | undefined
     }
   /** `now`: database time. */
   | { readonly _tag: "ConfirmPayment"; readonly terms: GatewayTerms; readonly now: number }

@@ -10,6 +10,7 @@ import { safetyOf } from "../operation/Decline.ts"
 import { isCharge, isChargeKind, isOpen, type Intent, type Operation, type OperationKind, type Purpose } from "../operation/Operation.ts"
 import type { Declined } from "../operation/Outcome.ts"
 import { recorded } from "../operation/Settle.ts"
+import type { RoutingDecision } from "../routing/Decision.ts"
 import { CommandRefused, type Command, type GatewayTerms, type RefusalReason } from "./Command.ts"
 import type { PaymentEvent } from "./Event.ts"
 import { OperationNumber, requestKeyOf } from "./Ids.ts"
@@ -92,6 +93,7 @@ interface IntentSpec {
   readonly target?: Operation
   readonly final?: boolean
   readonly stepUp?: boolean
+  readonly decision?: RoutingDecision | undefined
 }
 
 /** Builds the intent: everything the request will be made from (rule 14). */
@@ -131,7 +133,8 @@ const intend = (
       replay: windowHolds ? effectiveReplay(capabilities) : "none",
       replayWindowMillis: capabilities.replayWindowMillis,
       leavesOpenAfterDecline: capabilities.leavesOpenAfterDecline
-    }
+    },
+    ...(spec.decision === undefined ? {} : { decision: spec.decision })
   }
   return { _tag: "OperationIntended", intent }
 }
@@ -147,13 +150,15 @@ const initiate = (command: Case<"InitiatePayment">, state: PaymentState): Decisi
   if (details.amount.minor <= 0n) return refuse(state, command._tag, { _tag: "AmountNotPositive" })
   const intended = intend(
     { id: state.id, details, operations: 0 },
-    { kind: details.captureMethod === "manual" ? "authorize" : "sale", purpose: "charge", amount: details.amount, terms: command.terms }
+    {
+      kind: details.captureMethod === "manual" ? "authorize" : "sale",
+      purpose: "charge",
+      amount: details.amount,
+      terms: command.terms,
+      decision: command.decision
+    }
   )
-  return Result.succeed([
-    { _tag: "PaymentInitiated", details },
-    { _tag: "PaymentScreened", checks: ["request_valid"] },
-    intended._tag === "OperationIntended" ? { ...intended, intent: { ...intended.intent, decision: command.decision } } : intended
-  ])
+  return Result.succeed([{ _tag: "PaymentInitiated", details }, { _tag: "PaymentScreened", checks: ["request_valid"] }, intended])
 }
 
 /** A new charge operation after one that certainly did not take effect: elsewhere, or here after a step-up. */
@@ -180,7 +185,8 @@ const failOver = (command: Case<"FailOver">, payment: Payment): Decision => {
     purpose: "charge",
     amount: payment.details.amount,
     terms: command.terms,
-    stepUp: command.stepUp
+    stepUp: command.stepUp,
+    decision: command.decision
   })
 }
 

@@ -11,17 +11,17 @@ import { type Evidence, settle } from "../../domain/operation/Settle.ts"
 import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { NewEvent, PaymentEvent, Source } from "../../domain/payment/Event.ts"
-import type { GatewayName, OperationNumber } from "../../domain/payment/Ids.ts"
+import type { OperationNumber } from "../../domain/payment/Ids.ts"
 import { type NextStep, nextStep } from "../../domain/payment/NextStep.ts"
 import { answering } from "../../domain/payment/Record.ts"
 import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
 import type { CommitResult, EventStoreError, Fence } from "../../services/EventStore.ts"
-import { Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Settings } from "../../services/Settings.ts"
 import type { HeldPermission } from "./GatewayCall.ts"
 import * as Journal from "./Journal.ts"
-import { termsOf } from "../routing/RouteSelection.ts"
+import * as CardCaps from "../routing/CardCaps.ts"
+import * as RouteSelection from "../routing/RouteSelection.ts"
 
 /** An operation this process has just been permitted to send. */
 export interface Started {
@@ -73,6 +73,7 @@ export const conclude = Effect.fnUntraced(function* (options: {
     yield* Metrics.committed(result._tag)
     if (result._tag === "Committed") {
       yield* Metrics.recorded({ before: payment, after: result.payment, events })
+      yield* CardCaps.remember(result.payment, events, truth.observedAt)
       return { payment: result.payment, started: startedBy({ result, times }, stamped) } satisfies Conclusion
     }
     if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
@@ -126,19 +127,19 @@ const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: NextSt
     case "Review":
       return decided(payment, { _tag: "OpenReview", operation: step.operation, reason: "unresolvable", evidence: step.evidence })
     case "FailOver": {
-      const next = yield* nextGateway(payment, step.tried)
+      const next = yield* RouteSelection.next(payment, step, now)
       if (next === undefined) return decided(payment, { _tag: "EndPayment", after: step.after, as: "failed" })
-      return decided(payment, { _tag: "FailOver", after: step.after, terms: next, now, stepUp: false })
+      return decided(payment, { _tag: "FailOver", after: step.after, ...next, now, stepUp: false })
     }
     case "StepUp": {
-      const terms = yield* termsFor(step.gateway)
-      const started = terms === undefined ? [] : decided(payment, { _tag: "FailOver", after: step.after, terms, now, stepUp: true })
+      const again = yield* RouteSelection.stepUp(payment, step, now)
+      const started = again === undefined ? [] : decided(payment, { _tag: "FailOver", after: step.after, ...again, now, stepUp: true })
       return started.length > 0 ? started : decided(payment, { _tag: "EndPayment", after: step.after, as: "failed" })
     }
     case "Close":
     case "Cancel":
     case "Reverse": {
-      const terms = yield* termsFor(step.gateway)
+      const terms = yield* RouteSelection.termsFor(step.gateway)
       const started = terms === undefined ? [] : decided(payment, commandOf(step, terms))
       if (started.length > 0) return started
       const operation = step._tag === "Cancel" ? lastCharge(payment)?.intent.number : step.operation
@@ -160,26 +161,6 @@ const commandOf = (step: Extract<NextStep, { _tag: "Close" | "Cancel" | "Reverse
       return { _tag: "ReverseLate", operation: step.operation, terms }
   }
 }
-
-const termsFor = Effect.fnUntraced(function* (name: GatewayName) {
-  const gateways = yield* Gateways
-  const settings = yield* Settings
-  return yield* gateways.get(name).pipe(
-    Effect.map((gateway) => termsOf(gateway, settings.sendWindowMillis)),
-    Effect.catchTag("GatewayNotConfigured", () => Effect.succeed(undefined))
-  )
-})
-
-/** The best gateway of the plan stored with the payment's first intent that was not tried and is still configured. */
-const nextGateway = Effect.fnUntraced(function* (payment: Payment, tried: ReadonlyArray<GatewayName>) {
-  const plan = payment.operations[0]?.intent.decision?.ranked ?? []
-  for (const candidate of plan) {
-    if (tried.includes(candidate.gateway)) continue
-    const terms = yield* termsFor(candidate.gateway)
-    if (terms !== undefined) return terms
-  }
-  return undefined
-})
 
 /** The permission that a commit granted to this process, if it did. */
 export const startedBy = (

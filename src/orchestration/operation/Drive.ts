@@ -10,6 +10,7 @@ import { isChargeKind } from "../../domain/operation/Operation.ts"
 import type { Source } from "../../domain/payment/Event.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
+import * as Segment from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStoreError, Fence } from "../../services/EventStore.ts"
 import { Gateways } from "../../services/Gateway.ts"
@@ -53,7 +54,8 @@ const driveOne = Effect.fnUntraced(function* (
     operation,
     permission: started.permission,
     notAfter: isChargeKind(operation.intent.kind) ? payment.completeBefore : undefined,
-    retryNotSent: !isChargeKind(operation.intent.kind) || !hasAlternative(payment)
+    retryNotSent: !isChargeKind(operation.intent.kind) || !hasAlternative(payment),
+    segment: Segment.ofPayment(payment.details)
   })
   yield* CrashPoint.reach("operation/after-call")
   const concluded = yield* conclude({

@@ -106,9 +106,10 @@ const begin = Effect.fnUntraced(function* <A, E, R>(
   if (Option.isSome(known)) return { _tag: "Replayed", answer: known.value } satisfies Begun<A>
   yield* accepting()
   const details = detailsOf(request, yield* Settings)
-  const decision = yield* RouteSelection.select(details)
+  const id = yield* newId(request)
+  const decision = yield* RouteSelection.select(id, details)
   const terms = yield* firstTerms(decision)
-  const state = initial(yield* newId(request))
+  const state = initial(id)
   const events = yield* Effect.fromResult(decide({ _tag: "InitiatePayment", details, terms, decision }, state))
   const stamped = yield* Journal.stamp(state, events)
   const claim = { ...keyed, command: "charge", operation: firstOperation } as const

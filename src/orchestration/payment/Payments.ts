@@ -12,6 +12,7 @@ import type { EventContinuityError } from "../../domain/payment/Replay.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { EventStore, type EventStoreError } from "../../services/EventStore.ts"
 import type { GatewayListFailed, GatewayNotConfigured, Gateways } from "../../services/Gateway.ts"
+import type { CardAttempts } from "../../services/routing/CardAttempts.ts"
 import type { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import type { HostTransaction } from "../../services/HostTransaction.ts"
 import type { Ids } from "../../services/Ids.ts"
@@ -108,6 +109,7 @@ export type Dependencies =
   | Ids
   | Lock
   | RequestFingerprint
+  | CardAttempts
   | Background.Background
 
 /** What its programs need: that, and what comes with the engine. */

@@ -1,75 +1,142 @@
 /**
- * Which gateways can take a payment, in which order, and why: a ranked plan.
+ * Which gateways can take a payment, in which order, and why: gathers what is known and lets the domain decide (`plan/Route.ts`).
  *
- * A gateway is left out when the payment method has no reference for it, when it does not support the currency, or when its
- * declared capabilities could not recover a lost answer. Unhealthy gateways go to the end, in the configured order otherwise:
- * they are not left out, so that a payment with one usable gateway is still tried.
+ * What follows from the plan later is here too: the next gateway after a charge that did not take effect, and the same gateway again with
+ * the customer's authentication. Both are kept to the retry caps, like the first charge.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import { isRecoverable } from "../../domain/operation/Capabilities.ts"
+import * as Random from "effect/Random"
+import type { NotCharged } from "../../domain/operation/Settle.ts"
 import type { GatewayTerms } from "../../domain/payment/Command.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
-import { referenceFor } from "../../domain/payment/PaymentMethod.ts"
-import type { ExcludedGateway, RankedGateway, RoutingDecision } from "../../domain/routing/Decision.ts"
-import { Gateways, type Gateway } from "../../services/Gateway.ts"
-import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
+import type { GatewayName, PaymentId } from "../../domain/payment/Ids.ts"
+import { operationOf, type Payment } from "../../domain/payment/State.ts"
+import type { RoutingDecision } from "../../domain/routing/Decision.ts"
+import * as Failover from "../../domain/routing/plan/Failover.ts"
+import * as Route from "../../domain/routing/plan/Route.ts"
+import { byPriority, defaultPriority, type MatchedRule, type RuleContext } from "../../domain/routing/policy/Rules.ts"
+import { type Gateway, Gateways } from "../../services/Gateway.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
+import { Settings } from "../../services/Settings.ts"
 import { NoUsableGateway } from "../payment/Errors.ts"
-
-/** Below this success rate, with at least `minimumSamples` in the window, a gateway counts as unhealthy. */
-const unhealthyBelow = 0.5
-const minimumSamples = 20
-/** This many failures in a row count as unhealthy, however few the samples. */
-const consecutiveFailuresAllowed = 5
+import * as CardCaps from "./CardCaps.ts"
+import * as Signals from "./Signals.ts"
 
 /** Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. */
-export const select = Effect.fnUntraced(function* (details: PaymentDetails) {
+export const select = Effect.fnUntraced(function* (payment: PaymentId, details: PaymentDetails) {
   const gateways = yield* Gateways
-  const metrics = yield* GatewayMetrics
-  const excluded: Array<ExcludedGateway> = []
-  const healthy: Array<RankedGateway> = []
-  const unhealthy: Array<RankedGateway> = []
-  for (const gateway of gateways.all) {
-    const exclusion = exclude(gateway, details)
-    if (exclusion !== undefined) {
-      excluded.push(exclusion)
-      continue
-    }
-    const health = yield* metrics.health(gateway.name)
-    const failing =
-      health.consecutiveFailures >= consecutiveFailuresAllowed || (health.samples >= minimumSamples && health.successRate < unhealthyBelow)
-    const reason = `configured order; success rate ${health.successRate.toFixed(3)} of ${health.samples} calls in the last hour`
-    const ranked = { gateway: gateway.name, score: health.successRate, reason: failing ? `${reason}; unhealthy, tried last` : reason }
-    ;(failing ? unhealthy : healthy).push(ranked)
-  }
-  const ranked = [...healthy, ...unhealthy]
-  const first = ranked[0]
-  if (first === undefined) return yield* new NoUsableGateway({ excluded })
-  return {
-    policy: "configured-order",
-    reason: `${first.gateway}: first usable gateway in the configured order${unhealthy.includes(first) ? ", though unhealthy" : ""}`,
-    ranked,
-    excluded
-  } satisfies RoutingDecision
+  const { customRules, policy } = yield* RoutingPolicy
+  const now = yield* Clock.currentTimeMillis
+  const caps = yield* CardCaps.judge({ id: payment, details }, [], now)
+  const startedAt = yield* Clock.monotonicTimeNanos
+  const names = gateways.all.map(({ name }) => name)
+  const decision = Route.route({
+    payment,
+    details,
+    candidates: gateways.all,
+    signals: yield* Signals.read(names, details, details.captureMethod === "manual" ? "authorize" : "sale"),
+    policy,
+    custom: customRules.length === 0 ? undefined : yield* firstCustom(customRules, { payment, details, now }),
+    caps,
+    now,
+    random: yield* Random.next
+  })
+  const [first] = decision.ranked
+  if (first === undefined) return yield* new NoUsableGateway({ excluded: decision.excluded })
+  yield* Metrics.routed({
+    gateway: first.gateway,
+    explored: decision.explored === true,
+    durationNanos: Number((yield* Clock.monotonicTimeNanos) - startedAt)
+  })
+  return decision
 })
 
-const exclude = (gateway: Gateway, details: PaymentDetails): ExcludedGateway | undefined => {
-  if (Option.isNone(referenceFor(details.method, gateway.name))) {
-    return { gateway: gateway.name, reason: "no_reference", message: "the payment method has no reference for this gateway" }
-  }
-  if (!gateway.capabilities.currencies.has(details.amount.currency)) {
-    return { gateway: gateway.name, reason: "currency_unsupported", message: `${details.amount.currency} is not supported by this account` }
-  }
-  const kind = details.captureMethod === "manual" ? "authorize" : "sale"
-  if (!isRecoverable(gateway.capabilities.operations[kind])) {
-    return {
-      gateway: gateway.name,
-      reason: "not_recoverable",
-      message: "a lost answer could not be recovered: no look-up, replay or cancel"
-    }
+/** The first of a host's own rules that concerns the payment. One that throws does not. */
+const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule>, context: RuleContext) {
+  for (const rule of byPriority(rules)) {
+    const action = yield* Effect.catch(Effect.try({ try: () => rule.decide(context), catch: (error) => error }), (error) =>
+      Effect.as(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, error), undefined)
+    )
+    if (action !== undefined) return { name: rule.name, priority: rule.priority ?? defaultPriority, action } satisfies MatchedRule
   }
   return undefined
+})
+
+/** Where a charge goes on: the terms for its intent, and the decision that is stored with it. */
+export interface Onward {
+  readonly terms: GatewayTerms
+  readonly decision: RoutingDecision
 }
+
+/** The next gateway of the payment's plan; `undefined` where none is left or a retry cap forbids another charge. `now`: database time. */
+export const next = Effect.fnUntraced(function* (
+  payment: Payment,
+  step: { readonly after: NotCharged; readonly tried: ReadonlyArray<GatewayName> },
+  now: number
+) {
+  const gateways = yield* Gateways
+  const caps = yield* CardCaps.judge(payment, CardCaps.declinedOf(payment), now)
+  if (caps?.refused !== undefined) return yield* capped(payment, caps.refused)
+  const decision = Failover.next({
+    decision: payment.operations[0]?.intent.decision,
+    after: step.after.operation,
+    because: reasonOf(payment, step.after),
+    tried: step.tried,
+    isConfigured: (name) => gateways.all.some((gateway) => gateway.name === name),
+    caps: caps?.applied,
+    now
+  })
+  const [first] = decision.ranked
+  const terms = first === undefined ? undefined : yield* termsFor(first.gateway)
+  return terms === undefined ? undefined : ({ terms, decision } satisfies Onward)
+})
+
+/** The same gateway again, asking for the customer's authentication; `undefined` where that is not possible any more. */
+export const stepUp = Effect.fnUntraced(function* (
+  payment: Payment,
+  step: { readonly after: NotCharged; readonly gateway: GatewayName },
+  now: number
+) {
+  const caps = yield* CardCaps.judge(payment, CardCaps.declinedOf(payment), now)
+  if (caps?.refused !== undefined) return yield* capped(payment, caps.refused)
+  const terms = yield* termsFor(step.gateway)
+  const decision = Failover.stepUp({
+    decision: payment.operations[0]?.intent.decision,
+    after: step.after.operation,
+    gateway: step.gateway,
+    caps: caps?.applied,
+    now
+  })
+  return terms === undefined ? undefined : ({ terms, decision } satisfies Onward)
+})
+
+/** There will be no intent to keep the reason in. */
+const capped = (payment: Payment, refused: string) =>
+  Effect.as(Effect.logInfo(`payment ${payment.id} ends without another charge: ${refused}`), undefined)
+
+const reasonOf = (payment: Payment, { because, operation }: NotCharged): string => {
+  const gateway = operationOf(payment, operation)?.intent.gateway ?? "the gateway"
+  switch (because._tag) {
+    case "Declined":
+      return `a ${because.category} decline at ${gateway}`
+    case "NotSent":
+      return `${gateway} could not be sent the request (${because.reason})`
+    case "Absent":
+      return `${gateway} did not carry out the request`
+  }
+}
+
+/** The terms of a gateway; `undefined` where it is not configured any more. */
+export const termsFor = Effect.fnUntraced(function* (name: GatewayName) {
+  const gateways = yield* Gateways
+  const settings = yield* Settings
+  return yield* gateways.get(name).pipe(
+    Effect.map((gateway) => termsOf(gateway, settings.sendWindowMillis)),
+    Effect.catchTag("GatewayNotConfigured", () => Effect.succeed(undefined))
+  )
+})
 
 /** What an intent takes from a gateway. */
 export const termsOf = (gateway: Gateway, sendWindowMillis: number): GatewayTerms => ({

@@ -288,7 +288,7 @@ describe("reads", () => {
         assert.notInclude(all.text, "tok_very_secret")
         assert.deepStrictEqual(all.body.data[0].data.details.method, { type: "card", references: { "sandbox-a": "[redacted]" } })
         assert.strictEqual(all.body.data[2].data.intent.details.token, "[redacted]")
-        assert.strictEqual(all.body.data[2].data.intent.decision.policy, "configured-order")
+        assert.strictEqual(all.body.data[2].data.intent.decision.policy, "weighted")
         const page = yield* send("GET", `/v1/payments/${id}/events?limit=3`, { key })
         assert.lengthOf(page.body.data, 3)
         const next = yield* send("GET", `/v1/payments/${id}/events?cursor=${page.body.nextCursor}`, { key })

@@ -33,7 +33,10 @@ export interface FailoverInput {
   readonly now: number
 }
 
-/** What is left of the plan; `ranked` is empty where nothing is. Nothing is explored, so the choice is certain. */
+/**
+ * What is left of the plan; `ranked` is empty where nothing is. Nothing is explored, so the choice is certain. What each place is made of is
+ * with the first intent.
+ */
 export const next = ({ after, because, caps, decision, isConfigured, now, tried }: FailoverInput): RoutingDecision => {
   const ranked: Array<RankedGateway> = []
   const excluded: Array<ExcludedGateway> = []
@@ -41,7 +44,7 @@ export const next = ({ after, because, caps, decision, isConfigured, now, tried 
     const { gateway } = place
     if (tried.includes(gateway)) excluded.push({ gateway, reason: "tried", message: "was tried for this payment" })
     else if (!isConfigured(gateway)) excluded.push({ gateway, reason: "not_configured", message: "is not configured any more" })
-    else ranked.push(place)
+    else ranked.push({ gateway, score: place.score, reason: place.reason })
   }
   const [first] = ranked
   return {
