@@ -375,7 +375,9 @@ describe("adaptive threshold", () => {
     const usual = () => script.breaker.window.baselineFailures / script.breaker.window.baselineCalls
     const before = usual()
     for (let outage = 0; outage < 20; outage++) {
-      script.failure(5).is("open").wait(30_000)
+      script.failure(5).is("open").wait(20_000)
+      Health.ofBreaker(BreakerName.BreakerName.make("read"), script.breaker, script.now)
+      script.wait(10_000)
       script.failure().is("open").wait(30_000).success(3).is("closed")
     }
     assert.closeTo(usual(), before, 0.001)
