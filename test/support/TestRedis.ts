@@ -19,12 +19,12 @@ import type * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { createServer, type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
-import * as Watched from "../../src/layers/postgres/embedded/Watched.ts"
 import * as Commands from "../../src/layers/redis/Commands.ts"
+import type { Reconnect } from "../../src/layers/redis/Connection.ts"
 
 const urlVariable = "AEGISPAY_TEST_REDIS_URL"
 const program = "redis-server"
@@ -60,6 +60,18 @@ export const start = (
     ({ stop }) => stop
   )
 
+/**
+ * Runs the server and prints its process id. When this process dies, even by SIGKILL, its end of the pipe closes and the server is killed,
+ * paused or not: it has nothing to lose.
+ */
+const script = `exec 3<&0 </dev/null
+"$@" 1>&2 3<&- &
+P=$!
+(read -r _ <&3; kill -KILL $P) >/dev/null 2>&1 &
+echo $P
+exec 3<&-
+wait $P`
+
 const launch = Effect.fnUntraced(function* ({
   args = [],
   port: wanted
@@ -68,38 +80,40 @@ const launch = Effect.fnUntraced(function* ({
   readonly port?: number
 }) {
   const port = wanted ?? (yield* freePort)
-  const watched = Watched.start({
-    account: { name: "own", ids: {}, prefix: [], owner: undefined },
-    // prettier-ignore
-    command: [program, "--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no", "--dir", tmpdir(), ...args],
-    env: { PATH: process.env["PATH"] ?? Watched.environment.PATH }
+  // prettier-ignore
+  const command = [program, "--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no", "--dir", tmpdir(), ...args]
+  const child = spawn("/bin/sh", ["-c", script, "redis", ...command], { stdio: ["pipe", "pipe", "pipe"] })
+  let said = ""
+  let pid = 0
+  let hasExited = false
+  child.stdout.on("data", (chunk) => (pid = Number(chunk)))
+  child.stderr.on("data", (chunk) => (said += String(chunk)))
+  child.stdin.on("error", () => {})
+  const exit = new Promise<void>((resolve) => {
+    child.once("error", resolve).once("close", () => {
+      hasExited = true
+      resolve()
+    })
   })
-  Watched.unref(watched)
-  const kill = (signal: NodeJS.Signals) => {
-    const pid = watched.pid()
-    if (pid !== undefined && !watched.hasExited()) process.kill(pid, signal)
-  }
+  const signal = (name: NodeJS.Signals) => pid > 0 && !hasExited && process.kill(pid, name)
   const stop = Effect.promise(() => {
-    // One that is paused hears nothing but this.
-    kill("SIGKILL")
-    watched.stop()
-    return watched.exit
-  }).pipe(Effect.asVoid)
+    child.stdin.end()
+    return exit
+  })
+  // Somebody else's server may be listening there.
   const listening = Effect.suspend(() =>
-    watched.hasExited() || !watched.output().includes("Ready to accept connections")
-      ? Effect.fail(new Error(`${program} does not listen: ${watched.output()}`))
-      : accepts(port)
+    said.includes("Ready to accept connections") ? accepts(port) : Effect.fail(new Error(`${program} does not listen: ${said}`))
   )
   yield* listening.pipe(
-    Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1_000, while: () => !watched.hasExited() }),
+    Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1_000, while: () => !hasExited }),
     Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()),
     Effect.tapError(() => stop)
   )
   return {
     url: Redacted.make(`redis://127.0.0.1:${port}`),
     port,
-    pause: () => kill("SIGSTOP"),
-    resume: () => kill("SIGCONT"),
+    pause: () => signal("SIGSTOP"),
+    resume: () => signal("SIGCONT"),
     stop
   } satisfies RunningRedis
 })
@@ -115,14 +129,22 @@ const freePort = Effect.callback<number>((resume) => {
 const accepts = (port: number) =>
   Effect.callback<void, Error>((resume) => {
     const socket = connect({ host: "127.0.0.1", port })
-    socket.once("connect", () => resume(Effect.void)).once("error", (error) => resume(Effect.fail(error)))
-    return Effect.sync(() => socket.destroy())
-  }).pipe(Effect.asVoid)
+    const close = Effect.sync(() => void socket.destroy())
+    socket.once("connect", () => resume(close)).once("error", (error) => resume(Effect.fail(error)))
+    return close
+  })
 
-/** Commands on a server of this machine or the named one, under a prefix nobody else has. They live in real time under a TestClock. */
-export const layer: Layer.Layer<Commands.Commands | Redis.Redis> = Layer.unwrap(
+const clear = Commands.script<null>("clear", "for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do redis.call('DEL', key) end")
+
+/** Commands on a server of this machine, or on the named one under a prefix that nobody else has. They live in real time under a TestClock. */
+export const layer: Layer.Layer<Commands.Commands | Redis.Redis | Reconnect> = Layer.unwrap(
   Effect.gen(function* () {
-    const url = given === undefined ? (yield* start()).url : Redacted.make(given)
-    return Commands.layerConnected({ url, prefix: `aegispay-test-${randomUUID()}:` })
+    if (given === undefined) return Commands.layerConnected({ url: (yield* start()).url })
+    const prefix = `aegispay-test-${randomUUID()}:`
+    const removed = Effect.gen(function* () {
+      const commands = yield* Commands.Commands
+      yield* Effect.addFinalizer(() => Effect.ignore(commands.run(clear, { keys: [], args: [prefix] })))
+    })
+    return Layer.provideMerge(Layer.effectDiscard(removed), Commands.layerConnected({ url: Redacted.make(given), prefix }))
   })
 ).pipe(Layer.provide(Layer.succeed(Clock.Clock, Clock.Clock.defaultValue())), Layer.orDie)

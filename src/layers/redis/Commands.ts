@@ -113,7 +113,7 @@ export const layer = (options?: CommandsOptions): Layer.Layer<Commands, never, R
 /** Commands over a connection of their own, and the connection. */
 export const layerConnected = (
   settings: Connection.RedisSettings & { readonly prefix?: string }
-): Layer.Layer<Commands | Redis.Redis, Connection.RedisUnreachable> => {
+): Layer.Layer<Commands | Redis.Redis | Connection.Reconnect, Connection.RedisUnreachable> => {
   const { commandTimeoutMillis: timeoutMillis, prefix } = settings
   const options = { ...(prefix === undefined ? {} : { prefix }), ...(timeoutMillis === undefined ? {} : { timeoutMillis }) }
   return Layer.provideMerge(layer(options), Connection.layer(settings))

@@ -20,6 +20,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
@@ -79,34 +80,105 @@ const closeLimit = "1 second"
 /** What a server answers to a sign-on that will not succeed by trying again. */
 const isRefusal = (cause: unknown): boolean => cause instanceof Error && /^(WRONGPASS|NOAUTH|NOPERM|ERR) /.test(cause.message)
 
+/**
+ * Replaces the connection, whatever state it is in: what helps when it works badly and nobody knows why.
+ *
+ * - `now`: ends when the new connection is there, or after the time limit of connecting. Commands under way fail.
+ */
+export class Reconnect extends Context.Service<Reconnect, { readonly now: Effect.Effect<void> }>()(
+  "aegispay/layers/redis/Connection/Reconnect"
+) {}
+
 type Client = (typeof Redis.Redis)["Service"]
 
+/** The one connection there is at a time, and what is known of the attempts to have it. */
+interface State {
+  current: Client | undefined
+  wasReady: boolean
+  lastCause: unknown
+  /** Open while there is a connection. */
+  readonly connected: Latch.Latch
+  /** Opened to have another one. */
+  readonly wanted: Latch.Latch
+}
+
 const make = Effect.fnUntraced(function* (settings: RedisSettings) {
-  const presets = Presets.redis
-  const { connectTimeoutMillis = presets.connectTimeoutMillis.value, startWithout = false } = settings
+  const { connectTimeoutMillis = Presets.redis.connectTimeoutMillis.value, startWithout = false } = settings
   const server = serverOf(settings.url)
   if (server === undefined) return yield* new RedisUnreachable({ server: "", problem: "url" })
 
-  const ready = yield* Deferred.make<void, RedisUnreachable>()
-  const spread = yield* Random.nextBetween(0.75, 1.25)
+  const state: State = {
+    current: undefined,
+    wasReady: false,
+    lastCause: undefined,
+    connected: Latch.makeUnsafe(false),
+    wanted: Latch.makeUnsafe(false)
+  }
+  const refused = yield* Deferred.make<never, RedisUnreachable>()
   const log = yield* changeLog(server)
-  let current: Client | undefined
-  let wasReady = false
-  let lastCause: unknown
+  const one = yield* connection(settings, state, log)
+  yield* one.pipe(
+    Effect.catch((cause) => {
+      const error = new RedisUnreachable({ server, problem: "refused", cause: state.lastCause ?? cause })
+      const told = Effect.flatMap(Deferred.fail(refused, error), (isFirst) => (isFirst ? Effect.void : Effect.logWarning(error.message)))
+      return Effect.andThen(told, Effect.sleep(Presets.redis.heartbeatMillis.value))
+    }),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.raceFirst(state.connected.await, Deferred.await(refused)).pipe(
+    Effect.timeoutOrElse({
+      duration: connectTimeoutMillis,
+      orElse: () => {
+        const cause = state.lastCause
+        const error = new RedisUnreachable({ server, problem: "timeout", ...(cause === undefined ? {} : { cause }) })
+        if (!startWithout) return Effect.fail(error)
+        return Effect.andThen(Deferred.interrupt(refused), Effect.logWarning(`starting without Redis: ${error.message}`))
+      }
+    })
+  )
 
+  const withClient = <A, R>(use: (client: Client) => Effect.Effect<A, Redis.RedisError, R>): Effect.Effect<A, Redis.RedisError, R> =>
+    Effect.suspend(() =>
+      state.current === undefined ? Effect.fail(new Redis.RedisError({ cause: notConnected(server) })) : use(state.current)
+    )
+  const redis = Redis.Redis.of({
+    send: (command, ...args) => withClient((client) => client.send(command, ...args)),
+    eval:
+      (script) =>
+      (...params) =>
+        withClient((client) => client.eval(script)(...params)),
+    reserve: withClient((client) => client.reserve),
+    subscribe: (channel) =>
+      Effect.suspend(() => (state.current === undefined ? failedSubscription(server) : state.current.subscribe(channel)))
+  })
+  const now = Effect.suspend(() => {
+    // One that is being opened needs no replacement.
+    if (state.current !== undefined) {
+      state.connected.closeUnsafe()
+      state.wanted.openUnsafe()
+    }
+    return Effect.asVoid(Effect.timeoutOption(state.connected.await, connectTimeoutMillis))
+  })
+  return Context.make(Redis.Redis, redis).pipe(Context.add(Reconnect, { now }))
+})
+
+/** One connection, from its opening until it is found silent or another one is wanted. */
+const connection = Effect.fnUntraced(function* (settings: RedisSettings, state: State, log: ChangeLog) {
+  const { reconnectBaseMillis, reconnectCapMillis } = Presets.redis
+  const spread = yield* Random.nextBetween(0.75, 1.25)
   const reconnectAfter = (abort: AbortSignal) => (retries: number, cause: Error) => {
     if (abort.aborted) return cause
-    lastCause = cause
-    if (wasReady) log.lost(cause)
+    state.lastCause = cause
+    if (state.wasReady) log.lost(cause)
     else if (isRefusal(cause)) return cause
-    return Math.round(Math.min(presets.reconnectBaseMillis.value * 2 ** Math.min(retries, 20), presets.reconnectCapMillis.value) * spread)
+    return Math.round(Math.min(reconnectBaseMillis.value * 2 ** Math.min(retries, 20), reconnectCapMillis.value) * spread)
   }
-
-  /** One connection, from its opening until it is found silent. */
-  const one = Effect.gen(function* () {
+  return Effect.gen(function* () {
     const abort = new AbortController()
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => close(scope, abort))
     const options = clientOptions(settings, { signal: abort.signal, reconnectStrategy: reconnectAfter(abort.signal) })
+    state.wanted.closeUnsafe()
     const context = yield* Layer.buildWithScope(NodeRedis.layer(options), scope).pipe(
       // It would log every failed attempt; what is worth a line is a change.
       Effect.provideService(References.MinimumLogLevel, "None")
@@ -119,46 +191,31 @@ const make = Effect.fnUntraced(function* (settings: RedisSettings) {
     )
     client.on("ready", log.back)
     log.back()
-    current = Context.get(context, Redis.Redis)
-    wasReady = true
-    yield* Deferred.succeed(ready, undefined)
-    yield* untilSilent(current, () => client.isReady)
-    log.lost(new Error("it does not answer"))
-  }).pipe(Effect.scoped, Effect.ensuring(Effect.sync(() => (current = undefined))))
-
-  yield* one.pipe(
-    Effect.catch((error) => {
-      const refused = new RedisUnreachable({ server, problem: "refused", cause: lastCause ?? error })
-      const told = Effect.flatMap(Deferred.fail(ready, refused), (isFirst) => (isFirst ? Effect.void : Effect.logWarning(refused.message)))
-      return Effect.andThen(told, Effect.sleep(presets.heartbeatMillis.value))
-    }),
-    Effect.forever,
-    Effect.forkScoped
+    state.current = Context.get(context, Redis.Redis)
+    state.wasReady = true
+    state.connected.openUnsafe()
+    yield* Effect.raceFirst(
+      Effect.andThen(
+        untilSilent(state.current, () => client.isReady),
+        Effect.sync(() => log.lost(new Error("it does not answer")))
+      ),
+      state.wanted.await
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.ensuring(
+      Effect.sync(() => {
+        state.current = undefined
+        state.connected.closeUnsafe()
+      })
+    )
   )
-  yield* Deferred.await(ready).pipe(
-    Effect.timeoutOrElse({
-      duration: connectTimeoutMillis,
-      orElse: () => {
-        const error = new RedisUnreachable({ server, problem: "timeout", ...(lastCause === undefined ? {} : { cause: lastCause }) })
-        return startWithout
-          ? Effect.andThen(Deferred.succeed(ready, undefined), Effect.logWarning(`starting without Redis: ${error.message}`))
-          : Effect.fail(error)
-      }
-    })
-  )
-
-  const withClient = <A, R>(use: (client: Client) => Effect.Effect<A, Redis.RedisError, R>): Effect.Effect<A, Redis.RedisError, R> =>
-    Effect.suspend(() => (current === undefined ? Effect.fail(new Redis.RedisError({ cause: notConnected(server) })) : use(current)))
-  return Redis.Redis.of({
-    send: (command, ...args) => withClient((client) => client.send(command, ...args)),
-    eval:
-      (script) =>
-      (...params) =>
-        withClient((client) => client.eval(script)(...params)),
-    reserve: withClient((client) => client.reserve),
-    subscribe: (channel) => Effect.suspend(() => (current === undefined ? failedSubscription(server) : current.subscribe(channel)))
-  })
 })
+
+interface ChangeLog {
+  readonly lost: (cause: Error) => void
+  readonly back: () => void
+}
 
 /** Logs when the connection is lost and when it is back, once each, from callbacks of the client. */
 const changeLog = Effect.fnUntraced(function* (server: string) {
@@ -166,7 +223,7 @@ const changeLog = Effect.fnUntraced(function* (server: string) {
   let isLost = false
   yield* Effect.forkScoped(Effect.forever(Effect.flatten(Queue.take(lines))))
   return {
-    lost: (cause: Error) => {
+    lost: (cause) => {
       if (!isLost)
         Queue.offerUnsafe(lines, Effect.logWarning(`the connection to Redis at ${server} is lost: ${textOf(cause)}; trying again`))
       isLost = true
@@ -175,7 +232,7 @@ const changeLog = Effect.fnUntraced(function* (server: string) {
       if (isLost) Queue.offerUnsafe(lines, Effect.logInfo(`the connection to Redis at ${server} is back`))
       isLost = false
     }
-  }
+  } satisfies ChangeLog
 })
 
 /** How effect's `Redis` tells of a subscription that failed: by its queue. */
@@ -249,4 +306,5 @@ const close = (scope: Scope.Closeable, abort: AbortController) =>
   })
 
 /** A connection to the server of the settings; fails when the server refuses it, or is not there in time. */
-export const layer = (settings: RedisSettings): Layer.Layer<Redis.Redis, RedisUnreachable> => Layer.effect(Redis.Redis, make(settings))
+export const layer = (settings: RedisSettings): Layer.Layer<Redis.Redis | Reconnect, RedisUnreachable> =>
+  Layer.effectContext(make(settings))

@@ -2,16 +2,19 @@
  * Commands and scripts on a real Redis, and what the connection does when the server goes away.
  */
 import { assert, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
+import { TestClock } from "effect/testing"
 import * as Commands from "../../../src/layers/redis/Commands.ts"
-import { type RedisSettings, RedisUnreachable } from "../../../src/layers/redis/Connection.ts"
+import { Reconnect, type RedisSettings, RedisUnreachable } from "../../../src/layers/redis/Connection.ts"
 import * as TestRedis from "../../support/TestRedis.ts"
 
 const increment = Commands.script<number>("increment", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -23,6 +26,14 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(eff
 
 /** What a command met, for a test that ends servers. */
 const ping = Effect.flatMap(Commands.Commands, (commands) => commands.send<string>("PING"))
+
+const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+
+const stillSubscribed = (queue: Queue.Dequeue<Redis.RedisMessage, Redis.RedisError>) =>
+  Effect.map(Effect.exit(Queue.size(queue)), (exit) => Exit.isSuccess(exit))
+
+const connectionsOf = (commands: (typeof Commands.Commands)["Service"]) =>
+  Effect.map(commands.send<string>("CLIENT", "LIST"), (list) => list.trim().split("\n").length)
 
 TestRedis.suites("Commands: redis", () => {
   it.live("a script runs on its keys, with the prefix, whether or not the server knows it", () =>
@@ -138,6 +149,60 @@ TestRedis.suites(
           yield* TestRedis.start({ port })
           assert.strictEqual(yield* eventually(ping), "PONG")
         }).pipe(Effect.provide(connected({ ...settings, startWithout: true })))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a connection that does not answer two heartbeats is replaced, and subscriptions on it fail", () =>
+      Effect.gen(function* () {
+        const redis = yield* TestRedis.start()
+        yield* Effect.gen(function* () {
+          const commands = yield* Commands.Commands
+          const id = commands.send<number>("CLIENT", "ID")
+          const first = yield* id
+          const queue = yield* (yield* Redis.Redis).subscribe("news")
+          redis.pause()
+          yield* TestClock.adjust("5 seconds")
+          yield* TestClock.adjust("2 seconds")
+          yield* TestClock.adjust("5 seconds")
+          assert.strictEqual(yield* stillSubscribed(queue), true)
+          yield* TestClock.adjust("2 seconds")
+          redis.resume()
+          assert.isAbove(yield* inRealTime(eventually(id)), first)
+          assert.instanceOf(yield* inRealTime(Effect.flip(Queue.take(queue))), Redis.RedisError)
+        }).pipe(Effect.provide(connected({ url: redis.url })))
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("a connection can be replaced on demand", () =>
+      Effect.gen(function* () {
+        const redis = yield* TestRedis.start()
+        yield* Effect.gen(function* () {
+          const commands = yield* Commands.Commands
+          const reconnect = yield* Reconnect
+          const id = commands.send<number>("CLIENT", "ID")
+          const first = yield* id
+          yield* reconnect.now
+          const second = yield* id
+          assert.isAbove(second, first)
+          yield* Effect.all([reconnect.now, reconnect.now], { concurrency: "unbounded" })
+          assert.isAbove(yield* id, second)
+          assert.strictEqual(yield* connectionsOf(commands), 1)
+        }).pipe(Effect.provide(connected({ url: redis.url })))
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("closing the layer closes its connections", () =>
+      Effect.gen(function* () {
+        const redis = yield* TestRedis.start()
+        yield* Effect.gen(function* () {
+          const commands = yield* Commands.Commands
+          yield* Effect.gen(function* () {
+            yield* (yield* Redis.Redis).subscribe("news")
+            assert.strictEqual(yield* connectionsOf(commands), 3)
+          }).pipe(Effect.scoped, Effect.provide(Layer.fresh(connected({ url: redis.url }))))
+          yield* Effect.repeat(connectionsOf(commands), { until: (count) => count === 1, times: 1_000 })
+          assert.strictEqual(yield* connectionsOf(commands), 1)
+        }).pipe(Effect.provide(connected({ url: redis.url })))
       }).pipe(Effect.scoped)
     )
 
