@@ -253,8 +253,10 @@ const judgeProbe = (breaker: Breaker, failed: boolean, slow: boolean, now: numbe
   if (slow) breaker.probesSlow++
   else breaker.probesQuick++
   if (breaker.probesQuick >= successThreshold) {
+    const run = breaker.consecutiveSuccesses
     breaker.totals.recoveries++
     close(breaker, "recovered", now)
+    breaker.consecutiveSuccesses = run
   } else if (breaker.probesSlow >= successThreshold) open(breaker, "probes_slow", now)
 }
 
