@@ -28,9 +28,9 @@ export interface Health extends Signs {
   readonly score: number
   /** Is it not open, and its score at least `minHealthScore`? */
   readonly healthy: boolean
-  readonly successes: number
-  readonly failures: number
-  readonly slow: number
+  readonly successCount: number
+  readonly failureCount: number
+  readonly slowCount: number
   readonly failureRate: number
   readonly slowRate: number
   readonly totalSuccesses: number
@@ -84,9 +84,9 @@ export const ofBreaker = (name: BreakerName, breaker: Breaker.Breaker, now: numb
     ...signs,
     score: ofSigns,
     healthy: !refuses(state) && ofSigns >= settings.minHealthScore,
-    successes: calls - failures,
-    failures,
-    slow,
+    successCount: calls - failures,
+    failureCount: failures,
+    slowCount: slow,
     failureRate: shareOf(failures, calls),
     slowRate: shareOf(slow, calls),
     totalSuccesses: totals.quick + totals.slow,
@@ -124,9 +124,9 @@ export const ofUnknown = (gateway: GatewayName): GatewayHealth => ({
   successRate: 1,
   consecutiveSuccesses: 0,
   consecutiveFailures: 0,
-  successes: 0,
-  failures: 0,
-  slow: 0,
+  successCount: 0,
+  failureCount: 0,
+  slowCount: 0,
   failureRate: 0,
   slowRate: 0,
   totalSuccesses: 0,
@@ -145,10 +145,10 @@ const gatewayOf = (
 })
 
 const both = (one: GatewayHealth, other: Health): GatewayHealth => {
-  const successes = one.successes + other.successes
-  const failures = one.failures + other.failures
-  const slow = one.slow + other.slow
-  const failureRate = shareOf(failures, successes + failures)
+  const successCount = one.successCount + other.successCount
+  const failureCount = one.failureCount + other.failureCount
+  const slowCount = one.slowCount + other.slowCount
+  const failureRate = shareOf(failureCount, successCount + failureCount)
   return {
     gateway: one.gateway,
     state: badness[one.state] >= badness[other.state] ? one.state : other.state,
@@ -157,11 +157,11 @@ const both = (one: GatewayHealth, other: Health): GatewayHealth => {
     consecutiveFailures: Math.max(one.consecutiveFailures, other.consecutiveFailures),
     score: Math.min(one.score, other.score),
     healthy: one.healthy && other.healthy,
-    successes,
-    failures,
-    slow,
+    successCount,
+    failureCount,
+    slowCount,
     failureRate,
-    slowRate: shareOf(slow, successes + failures),
+    slowRate: shareOf(slowCount, successCount + failureCount),
     totalSuccesses: one.totalSuccesses + other.totalSuccesses,
     totalFailures: one.totalFailures + other.totalFailures,
     totalBlocked: one.totalBlocked + other.totalBlocked,

@@ -73,9 +73,9 @@ describe("a breaker's health", () => {
       successRate: 0.8,
       consecutiveSuccesses: 0,
       consecutiveFailures: 1,
-      successes: 4,
-      failures: 1,
-      slow: 1,
+      successCount: 4,
+      failureCount: 1,
+      slowCount: 1,
       failureRate: 0.2,
       slowRate: 0.2,
       totalSuccesses: 4,
@@ -93,7 +93,13 @@ describe("a breaker's health", () => {
 
   it("forgets what left the window, though no call comes", () => {
     const script = new BreakerScript(defaults).success(2).failure(2).wait(defaults.windowMillis)
-    assert.deepInclude(of("a", "sale", script), { successes: 0, failures: 0, successRate: 1, totalFailures: 2, consecutiveFailures: 2 })
+    assert.deepInclude(of("a", "sale", script), {
+      successCount: 0,
+      failureCount: 0,
+      successRate: 1,
+      totalFailures: 2,
+      consecutiveFailures: 2
+    })
   })
 })
 
@@ -114,15 +120,15 @@ describe("a gateway's health", () => {
       state: "open",
       healthy: false,
       score: of("a", "refund", bad).score,
-      successes: 12,
-      failures: 5,
+      successCount: 12,
+      failureCount: 5,
       failureRate: 5 / 17,
       consecutiveSuccesses: 0,
       consecutiveFailures: 5,
       openCount: 1,
       lastFailureAt: bad.now
     })
-    assert.deepInclude(b, { gateway: gateway("b"), state: "closed", healthy: true, successes: 1 })
+    assert.deepInclude(b, { gateway: gateway("b"), state: "closed", healthy: true, successCount: 1 })
   })
 
   it("the order of badness: forced open, open, half-open, closed", () => {

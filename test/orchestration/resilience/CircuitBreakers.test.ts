@@ -69,7 +69,7 @@ describe("protect", () => {
       }
       assert.strictEqual(yield* stateOf(), "closed")
       const [health] = yield* (yield* CircuitBreakers.CircuitBreakers).list
-      assert.deepInclude(health, { successes: 0, failures: 4, consecutiveFailures: 4 })
+      assert.deepInclude(health, { successCount: 0, failureCount: 4, consecutiveFailures: 4 })
       yield* fail(1)
       assert.strictEqual(yield* stateOf(), "open")
     }).pipe(Effect.provide(layer))
@@ -100,7 +100,7 @@ describe("protect", () => {
         const fiber = yield* Effect.forkChild(Effect.exit(one), { startImmediately: true })
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(fiber)
-        assert.deepInclude((yield* breakers.list)[0], { failures: 1, totalFailures: 1 })
+        assert.deepInclude((yield* breakers.list)[0], { failureCount: 1, totalFailures: 1 })
       }
     }).pipe(Effect.provide(layer))
   )
@@ -114,7 +114,7 @@ describe("protect", () => {
       yield* Effect.replicateEffect(answers, 3, { discard: true })
       const notSent = breakers.protect(name, Effect.fail("full" as const), () => "ignored")
       yield* Effect.replicateEffect(Effect.flip(notSent), 3, { discard: true })
-      assert.deepInclude((yield* breakers.list)[0], { successes: 0, failures: 3 })
+      assert.deepInclude((yield* breakers.list)[0], { successCount: 0, failureCount: 3 })
     }).pipe(Effect.provide(layer))
   )
 
@@ -123,7 +123,7 @@ describe("protect", () => {
       const fiber = yield* Effect.forkChild(call(Effect.sleep("10 seconds")), { startImmediately: true })
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(fiber)
-      assert.deepInclude((yield* (yield* CircuitBreakers.CircuitBreakers).list)[0], { slow: 1, successes: 1 })
+      assert.deepInclude((yield* (yield* CircuitBreakers.CircuitBreakers).list)[0], { slowCount: 1, successCount: 1 })
     }).pipe(Effect.provide(layer))
   )
 
@@ -140,7 +140,7 @@ describe("protect", () => {
         step = -86_400_000
         yield* TestClock.adjust("1 minute")
         yield* call(Effect.sync(() => (step = 3_600_000)))
-        assert.deepInclude((yield* (yield* CircuitBreakers.CircuitBreakers).list)[0], { state: "half-open", slow: 0 })
+        assert.deepInclude((yield* (yield* CircuitBreakers.CircuitBreakers).list)[0], { state: "half-open", slowCount: 0 })
       }).pipe(Effect.provideService(Clock.Clock, stepping))
     }).pipe(Effect.provide(layer))
   )
@@ -165,7 +165,7 @@ describe("tryAcquire and report", () => {
       const one = yield* breakers.tryAcquire(nameOf("a"))
       yield* succeed(10, nameOf("b"))
       if (one._tag === "Permit") yield* breakers.report(one, { verdict: "failure", durationMillis: 1 })
-      const failures = (yield* breakers.list).map((health) => [health.name, health.failures])
+      const failures = (yield* breakers.list).map((health) => [health.name, health.failureCount])
       assert.deepStrictEqual(failures, [
         [nameOf("a"), 1],
         [nameOf("b"), 0]
@@ -236,7 +236,7 @@ describe("orders", () => {
       yield* breakers.forceClosed(name)
       yield* fail(50)
       assert.strictEqual(yield* stateOf(), "forced-closed")
-      assert.deepInclude(yield* breakers.reset(name), { state: "closed", reason: "reset", failures: 0, totalFailures: 50 })
+      assert.deepInclude(yield* breakers.reset(name), { state: "closed", reason: "reset", failureCount: 0, totalFailures: 50 })
     }).pipe(Effect.provide(CircuitBreakers.layer({ names: [name] })))
   )
 
@@ -260,8 +260,13 @@ describe("health", () => {
       yield* succeed(3, nameOf("a", "sale"))
       yield* fail(5, nameOf("a", "refund"))
       yield* succeed(1, nameOf("b"))
-      assert.deepInclude(yield* breakers.health(gateway("a")), { state: "open", successes: 3, failures: 5, lastFailureAt: 3_600_000 })
-      assert.deepInclude(yield* breakers.health(gateway("a"), "sale"), { state: "closed", successes: 3, failures: 0 })
+      assert.deepInclude(yield* breakers.health(gateway("a")), {
+        state: "open",
+        successCount: 3,
+        failureCount: 5,
+        lastFailureAt: 3_600_000
+      })
+      assert.deepInclude(yield* breakers.health(gateway("a"), "sale"), { state: "closed", successCount: 3, failureCount: 0 })
       assert.deepInclude(yield* breakers.health(gateway("a"), "void"), { state: "closed", score: 0.9 })
       assert.deepInclude(yield* breakers.health(gateway("nobody")), { state: "closed", score: 0.9, healthy: true })
       assert.deepStrictEqual(
