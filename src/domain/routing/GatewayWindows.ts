@@ -125,7 +125,7 @@ export const record = (windows: GatewayWindows, sample: GatewaySample, now: numb
  */
 export const ofPast = (samples: ReadonlyArray<GatewaySample & { readonly at: number }>, now: number): GatewayWindows => {
   const windows = make()
-  const inOrder = samples.filter(({ at }) => at > now - hourMillis).sort((left, right) => left.at - right.at)
+  const inOrder = [...samples].sort((left, right) => left.at - right.at)
   for (const sample of inOrder) record(windows, sample, Math.min(sample.at, now))
   return windows
 }
@@ -230,8 +230,6 @@ export const oldestAt = (windows: GatewayWindows, now: number): number | undefin
   }
   return oldest
 }
-
-const hourMillis = GatewayWindow.windowMinutes * GatewayWindow.minuteMillis
 
 /** The order of the fallback is that of `Segment`. */
 const levelOf = {

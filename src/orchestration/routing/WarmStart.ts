@@ -105,7 +105,6 @@ const readStep = Effect.fnUntraced(function* (
   let read = 0
   yield* recorded.pipe(
     Stream.takeWhile(({ recordedAt }) => recordedAt < step.end + slackMillis),
-    Stream.filter(({ recordedAt }) => recordedAt < step.end),
     Stream.take(step.limit),
     Stream.runForEach((event) =>
       Effect.sync(() => {

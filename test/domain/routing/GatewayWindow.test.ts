@@ -162,6 +162,16 @@ describe("GatewayWindow", () => {
     assert.deepStrictEqual(later, { ...empty, lastFailureAt: last })
   })
 
+  it("forgets minute by minute while nothing is recorded", () => {
+    const window = windowWith(
+      Array.from({ length: 60 }, (_, minute) => ({ verdict: "healthy", durationMillis: 10, at: start + minute * minuteMillis }))
+    )
+    for (let minute = 59; minute < 130; minute++) {
+      const { samples } = GatewayWindow.summarize(window, start + minute * minuteMillis)
+      assert.strictEqual(samples, Math.max(0, 119 - minute), `at minute ${minute}`)
+    }
+  })
+
   it("a summary is the same object until something changes", () => {
     const window = windowWith([{ verdict: "healthy", durationMillis: 10, at: start }])
     const before = GatewayWindow.summarize(window, start)

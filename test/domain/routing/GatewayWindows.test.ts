@@ -114,6 +114,8 @@ describe("GatewayWindows", () => {
     record(windows, 30, { segment: german, cost: { currency: dollar, minor: 25 } })
     assert.isUndefined(stats(windows, german).meanCostMinor)
     assert.strictEqual(stats(windows, { ...german, currency: dollar }).meanCostMinor, 25)
+    record(windows, 30, { segment: german, cost: { currency: euro, minor: 7 } })
+    assert.strictEqual(stats(windows, german).meanCostMinor, 7)
   })
 
   it("of a gateway that is not known: no samples, rates 1", () => {

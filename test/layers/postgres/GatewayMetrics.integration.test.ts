@@ -109,6 +109,19 @@ describe("GatewayMetrics: postgres", () => {
     }).pipe(Effect.provide(database))
   )
 
+  it.live("calls recorded in the middle of a round are never out of sight", () =>
+    Effect.gen(function* () {
+      const instance = yield* start({ roundEveryMillis: 1 })
+      for (let recorded = 1; recorded <= 300; recorded++) {
+        yield* instance.record("healthy", 1)
+        assert.strictEqual((yield* instance.health).samples, recorded)
+        yield* Effect.sleep(1)
+      }
+      yield* instance.stop
+      assert.deepStrictEqual(yield* stored, { calls: 300, bins: 300 })
+    }).pipe(Effect.provide(database))
+  )
+
   it.live("while the store is in trouble calls are recorded and kept, and stored once it is back", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

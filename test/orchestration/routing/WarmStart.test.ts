@@ -11,13 +11,17 @@ import { TestClock } from "effect/testing"
 import { CurrencyCode } from "../../../src/domain/Currency.ts"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
+import type { PaymentEvent } from "../../../src/domain/payment/Event.ts"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { Segment } from "../../../src/domain/routing/Segment.ts"
 import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import { warmStart, type WarmStartOptions } from "../../../src/orchestration/routing/WarmStart.ts"
+import type { Commit } from "../../../src/services/EventStore.ts"
 import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
+import { mustCommit } from "../../contracts/EventStore.ts"
+import * as Events from "../../support/payments.ts"
 import { chargeRequest, declined, engine, requiresAction, success, testGateway, unknown } from "../../support/TestEngine.ts"
 
 const alpha = GatewayName.make("alpha")
@@ -79,8 +83,14 @@ const startAnother = Effect.fnUntraced(function* (options?: WarmStartOptions) {
 const everything = Effect.fnUntraced(function* (metrics: (typeof GatewayMetrics)["Service"]) {
   const all = yield* Effect.forEach([undefined, ...segments], (segment) => metrics.stats(alpha, segment))
   // Runs of failures are not restored.
-  return all.map(({ consecutiveFailures: _, ...stats }) => stats)
+  return all.map((stats) => ({ ...stats, consecutiveFailures: 0 }))
 })
+
+/** Commits events that happen now. */
+const commitNow = (commit: Commit) =>
+  Effect.flatMap(Clock.currentTimeMillis, (occurredAt) =>
+    mustCommit({ ...commit, events: commit.events.map((event) => ({ ...event, occurredAt })) })
+  )
 
 const seeded = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   effect.pipe(Random.withSeed(7), Effect.scoped, Effect.provide(engine([gateway], { retries: 0 })))
@@ -130,6 +140,26 @@ describe("WarmStart", () => {
         yield* TestClock.adjust("2 minutes")
         yield* Effect.provideService(warmStart(), GatewayMetrics, metrics)
         assert.strictEqual((yield* metrics.health(alpha)).samples, 31)
+      })
+    )
+  )
+
+  it.effect("an outcome that was learned later, by webhook or recovery, is no call", () =>
+    seeded(
+      Effect.gen(function* () {
+        for (const source of ["response", "webhook", "recovery", "poll", "person", "reconciliation"] as const) {
+          const payment = yield* commitNow(Events.firstCommit())
+          yield* TestClock.adjust(700)
+          const inDoubt = yield* commitNow(Events.commitOf(payment, [{ ...Events.uncertain(), source } as PaymentEvent]))
+          yield* TestClock.adjust(50)
+          yield* commitNow(Events.commitOf(inDoubt, [{ ...Events.succeeded(), source } as PaymentEvent]))
+        }
+        yield* TestClock.adjust(1)
+        const { metrics, report } = yield* startAnother()
+        assert.strictEqual(report.restored, 1)
+        const { approved, p50Millis, samples, successRate } = yield* metrics.stats(Events.gateway)
+        assert.deepStrictEqual([samples, successRate, approved], [1, 0, 0])
+        assert.closeTo(p50Millis, 700, 700 * 0.02)
       })
     )
   )
