@@ -92,7 +92,7 @@ const levelAfter = (
     case "impaired":
       return "degraded"
     case "failed":
-      return before === "critical" || check.failures >= settings.criticalAfter ? "critical" : "degraded"
+      return check.failures >= settings.criticalAfter ? "critical" : "degraded"
   }
 }
 

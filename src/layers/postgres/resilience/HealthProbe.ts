@@ -6,6 +6,9 @@ import * as Effect from "effect/Effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { HealthProbe } from "../../../services/resilience/HealthProbe.ts"
 
+/** A connection that takes longer to answer nothing is given up. */
+const askTimeout = "2 seconds"
+
 /** At most so many connections are met by a recovery: as many as the pool of a server usually has. */
 const defaultConnections = 20
 
@@ -29,6 +32,7 @@ export const make = (options: { readonly connections?: number } = {}): Effect.Ef
       })
     )
     const connections = Array.from({ length: options.connections ?? defaultConnections })
-    const recover = outside(Effect.forEach(connections, () => Effect.ignore(sql`select 1`), { concurrency: "unbounded", discard: true }))
+    const ask = Effect.ignore(Effect.timeout(sql`select 1`, askTimeout))
+    const recover = outside(Effect.forEach(connections, () => ask, { concurrency: "unbounded", discard: true }))
     return { name: "database", importance: "required", check, recover }
   })
