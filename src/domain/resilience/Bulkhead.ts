@@ -19,14 +19,14 @@ export interface Occupancy {
 }
 
 /**
- * What becomes of one more. Nobody overtakes: while anybody waits, a newcomer waits behind, also where a place is free. `urgent`: it waits
- * however long the queue is.
+ * What becomes of one more. A place that is left goes to whoever waits longest, so while anybody waits none is free: nobody overtakes.
+ * `urgent`: it waits however long the queue is.
  */
 export const admission = (
   { active, waiting }: Occupancy,
   limits: BulkheadLimits,
   options: { readonly urgent: boolean }
 ): "enter" | "wait" | "refuse" => {
-  if (active < limits.concurrency && waiting === 0) return "enter"
+  if (active < limits.concurrency) return "enter"
   return options.urgent || waiting < limits.queue ? "wait" : "refuse"
 }
