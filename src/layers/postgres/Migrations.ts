@@ -19,6 +19,7 @@ import { payments } from "./migrations/0001_payments.ts"
 import { locksAndMetrics } from "./migrations/0002_locks_and_metrics.ts"
 import { webhooks } from "./migrations/0003_webhooks.ts"
 import { routingMetrics } from "./migrations/0004_routing_metrics.ts"
+import { breakers } from "./migrations/0005_breakers.ts"
 import { cardAttempts } from "./migrations/0007_card_attempts.ts"
 import { entities } from "./migrations/0008_entities.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
@@ -29,6 +30,7 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0002_locks_and_metrics": locksAndMetrics,
   "0003_webhooks": webhooks,
   "0004_routing_metrics": routingMetrics,
+  "0005_breakers": breakers,
   "0007_card_attempts": cardAttempts,
   "0008_entities": entities
 }
