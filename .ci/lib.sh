@@ -24,6 +24,27 @@ require() {
   fi
 }
 
+# The tests of the layers on Redis want a redis-server. Where it is missing and that takes no question it is installed, within three
+# minutes; where that fails they are skipped, and nothing else is.
+provide_redis() {
+  if [ -n "${AEGISPAY_TEST_REDIS_URL:-}" ] || command -v redis-server >/dev/null; then return; fi
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then install_redis >/dev/null 2>&1 || true; fi
+  command -v redis-server >/dev/null || echo "No redis-server, and it could not be installed: the tests of the layers on Redis are skipped."
+}
+
+install_redis() {
+  local policy=/usr/sbin/policy-rc.d guarded=
+  # The package would start a server of its own.
+  if [ ! -e "$policy" ]; then
+    guarded=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+  fi
+  timeout -k 5 50 apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive timeout -k 5 110 \
+    apt-get -qq -o DPkg::Lock::Timeout=10 install -y --no-install-recommends redis-server
+  if [ -n "$guarded" ]; then rm -f "$policy"; fi
+}
+
 # step NAME COMMAND...: runs it and remembers whether it failed; later steps run all the same.
 step() {
   local name=$1
