@@ -6,7 +6,7 @@ import { safetyOf } from "../operation/Decline.ts"
 import { isOpen, type Operation } from "../operation/Operation.ts"
 import { recorded, type NotCharged } from "../operation/Settle.ts"
 import type { GatewayName, OperationNumber } from "./Ids.ts"
-import { isCancelledOnRequest, isLeftOpen } from "./Decide.ts"
+import { isCancelledOnRequest, isLeftOpen } from "./decisions/Cancelling.ts"
 import { lastCharge, operationOf, type Payment } from "./State.ts"
 import { amountsOf, openOperations } from "./Status.ts"
 

@@ -6,13 +6,14 @@
  * sent) end an open operation and are overruled by facts. What is in doubt only moves forward. A proof that nothing was charged
  * holds for the operation it was made for, never for a `confirm` that continues it.
  */
+import { matches } from "../operation/Advance.ts"
 import { factKey, isCharge, isOpen, type Fact, type Operation } from "../operation/Operation.ts"
 import type { NextAction } from "../operation/Outcome.ts"
 import { settle, type Settlement } from "../operation/Settle.ts"
 import type { Command } from "./Command.ts"
 import type { PaymentEvent, Source } from "./Event.ts"
 import type { OperationNumber } from "./Ids.ts"
-import { evolve, isConfirmWithoutEffect, isNewsOfDispute, lastCharge, matches, operationOf, type Payment } from "./State.ts"
+import { evolve, isConfirmWithoutEffect, isNewsOfDispute, lastCharge, operationOf, type Payment } from "./State.ts"
 
 type Case<Tag extends Command["_tag"]> = Extract<Command, { _tag: Tag }>
 

@@ -5,9 +5,10 @@
  * number of times end in the same operations (rule 17): facts of an operation are a sorted set, and what is in progress only
  * moves forward.
  */
-import { factKey, isCharge, isOpen, type Fact, type Intent, type Operation, type Progress, settledAfter } from "../operation/Operation.ts"
-import type { GatewayReference, OperationNumber, PaymentId } from "./Ids.ts"
-import type { PaymentDetails, PaymentEvent, ReviewReason, Source } from "./Event.ts"
+import { advance, counted, decided, failed, intended, learn, withFact } from "../operation/Advance.ts"
+import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
+import type { OperationNumber, PaymentId } from "./Ids.ts"
+import type { PaymentDetails, PaymentEvent, ReviewReason } from "./Event.ts"
 import type { DeclineCategory } from "../operation/Decline.ts"
 import type { Money } from "../Money.ts"
 
@@ -109,7 +110,7 @@ type Later = Exclude<PaymentEvent, { _tag: "PaymentInitiated" }>
 const apply = (payment: Payment, event: Later, recordedAt: number): Payment => {
   switch (event._tag) {
     case "OperationIntended":
-      return { ...payment, operations: [...payment.operations, intended(payment, event.intent, recordedAt)] }
+      return { ...payment, operations: [...payment.operations, intended(event.intent, { others: payment.operations, recordedAt })] }
     case "ResendPermitted":
       return change(payment, event.operation, (operation) => ({
         ...operation,
@@ -200,103 +201,10 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
   }
 }
 
-const intended = (payment: Payment, intent: Intent, recordedAt: number): Operation => ({
-  intent,
-  intendedAt: recordedAt,
-  permissions: [{ sendBefore: recordedAt + intent.protection.sendWindowMillis }],
-  sends: undefined,
-  gatewayReference: undefined,
-  facts: [],
-  failureReported: false,
-  targetSettled: payment.operations.some(
-    (operation) => operation.intent.number === intent.target && (!isOpen(operation) || recordedAt > settledAfter(operation))
-  ),
-  cancelled: false,
-  progress: { _tag: "Intended" }
-})
-
 const change = (payment: Payment, number: OperationNumber, f: (operation: Operation) => Operation): Payment => ({
   ...payment,
   operations: payment.operations.map((operation) => (operation.intent.number === number ? f(operation) : operation))
 })
-
-/** A decision ends what is open. It never overrules a fact, and of two decisions the stronger one stays. */
-const decided = (operation: Operation, progress: Progress): Operation =>
-  operation.facts.length === 0 ? advance(operation, progress) : operation
-
-const failed = (operation: Operation): Operation => ({
-  ...operation,
-  failureReported: true,
-  progress: operation.progress._tag === "Succeeded" ? { ...operation.progress, failedLater: true } : operation.progress
-})
-
-const learn = (operation: Operation, reference: GatewayReference | undefined): Operation =>
-  operation.gatewayReference === undefined && reference !== undefined ? { ...operation, gatewayReference: reference } : operation
-
-/** Only the writer of the intent knows how often it sent, and only while nobody else was permitted to. */
-const counted = (operation: Operation, event: { readonly source: Source; readonly sends: number }): Operation =>
-  operation.permissions.length === 1 && event.source === "response"
-    ? { ...operation, sends: Math.max(operation.sends ?? 0, event.sends) }
-    : operation
-
-const rank: { readonly [Tag in Progress["_tag"]]: number } = {
-  Intended: 0,
-  Uncertain: 1,
-  AwaitingCustomer: 2,
-  AwaitingGateway: 3,
-  InReview: 4,
-  NotSent: 5,
-  Absent: 6,
-  Cancelled: 7,
-  Continued: 8,
-  Declined: 9,
-  Succeeded: 10
-}
-
-/** Moves what is in progress forward only; of two customer actions the one observed later stays. */
-const advance = (operation: Operation, progress: Progress): Operation => {
-  const current = operation.progress
-  if (current._tag === "AwaitingCustomer" && progress._tag === "AwaitingCustomer") {
-    return progress.observedAt > current.observedAt ? { ...operation, progress } : operation
-  }
-  return rank[progress._tag] > rank[current._tag] ? { ...operation, progress } : operation
-}
-
-/** Adds a fact to the sorted set of facts and derives the progress from all of them. */
-const withFact = (operation: Operation, fact: Fact): Operation => {
-  const key = factKey(fact)
-  const others = operation.facts.filter((known) => factKey(known) !== key)
-  const same = operation.facts.find((known) => factKey(known) === key)
-  const facts = [...others, same === undefined ? fact : merged(same, fact)].sort((left, right) => (factKey(left) < factKey(right) ? -1 : 1))
-  const success = facts.find((known) => known._tag === "Succeeded" && matches(operation, known.amount))
-  if (success?._tag === "Succeeded") {
-    return {
-      ...operation,
-      facts,
-      gatewayReference: success.gatewayReference,
-      progress: {
-        _tag: "Succeeded",
-        chargedAt: success.chargedAt,
-        failedLater: operation.failureReported,
-        voided: operation.cancelled
-      }
-    }
-  }
-  if (facts.some((known) => known._tag === "Succeeded")) return { ...operation, facts, progress: { _tag: "InReview" } }
-  const declined = facts.find((known) => known._tag === "Declined")
-  return declined?._tag === "Declined" ? { ...operation, facts, progress: { _tag: "Declined", declined } } : { ...operation, facts }
-}
-
-/** The same fact from two sources: the earliest time of the PSP's own counts. */
-const merged = (known: Fact, fact: Fact): Fact => {
-  if (known._tag !== "Succeeded" || fact._tag !== "Succeeded") return known
-  const times = [known.chargedAt, fact.chargedAt].filter((time) => time !== undefined)
-  return { ...known, named: known.named || fact.named, ...(times.length === 0 ? {} : { chargedAt: Math.min(...times) }) }
-}
-
-/** The amount and currency a gateway answered are those of the intent. */
-export const matches = (operation: Operation, amount: Money): boolean =>
-  operation.intent.amount.minor === amount.minor && operation.intent.amount.currency === amount.currency
 
 const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "OperationSucceeded" }>): Payment => {
   const { endsTarget, operation: number, source: _source, ...outcome } = event

@@ -4,7 +4,7 @@
 import type { OperationStatus } from "../../domain/payment/View.ts"
 import { type Operation, tookEffect } from "../../domain/operation/Operation.ts"
 import type { GatewayReference, OperationNumber, PaymentId } from "../../domain/payment/Ids.ts"
-import { matches } from "../../domain/payment/State.ts"
+import { matches } from "../../domain/operation/Advance.ts"
 import type { GatewayRecord, LookupAnswer } from "../../services/Gateway.ts"
 
 /** What a record says of its operation. */
