@@ -11,17 +11,17 @@ import { Token } from "../domain/payment/PaymentMethod.ts"
 import type { PaymentView } from "../domain/payment/View.ts"
 import type { ChargeRequest } from "../orchestration/payment/Charge.ts"
 import type { Answer } from "../orchestration/payment/Idempotency.ts"
-import type { ModifyError, Payments } from "../orchestration/payment/Payments.ts"
+import type { ModifyError } from "../orchestration/payment/Payments.ts"
 import type { NoUsableGateway } from "../orchestration/payment/Errors.ts"
 import type { Handler } from "../sandbox/Sandbox.ts"
 import * as Chance from "./world/Chance.ts"
-import type { Instance } from "./Instance.ts"
+import type { Engine, Instance } from "./Instance.ts"
 import type { Kernel, Process } from "./world/Kernel.ts"
 import { type PaymentPlan, share } from "./Plan.ts"
 import * as Psp from "./world/Psp.ts"
 
 type CallError = ModifyError | NoUsableGateway
-type Program = (payments: Payments["Service"]) => Effect.Effect<Answer, CallError>
+type Program = (engine: Engine) => Effect.Effect<Answer, CallError>
 
 /** What a caller heard: the payment, or the name of the error. */
 export interface Heard {
@@ -41,9 +41,7 @@ export interface HostOptions {
   /** A running instance by chance; none while all are down. */
   readonly instance: (draw: Chance.Draw) => Instance | undefined
   /** Who owns a key, as the database has it. */
-  readonly ownerOf: (key: string) => PaymentId | undefined
-  /** Runs a program in a host's transaction. */
-  readonly inTransaction: <A, E>(effect: Effect.Effect<A, E>, rollBack: boolean) => Effect.Effect<A, E | CallError>
+  readonly ownerOf: (key: IdempotencyKey) => PaymentId | undefined
   readonly onHeard: (heard: Heard) => void
   readonly onWrong: (what: string) => void
 }
@@ -137,7 +135,7 @@ const insist = Effect.fnUntraced(function* (
 
 const requestOf = (plan: PaymentPlan): ChargeRequest => ({
   tenant,
-  key: IdempotencyKey.make(plan.key),
+  key: keyOf(plan),
   amount: { currency: Currency.CurrencyCode.make("EUR"), minor: plan.minor },
   method: {
     type: "card",
@@ -148,11 +146,14 @@ const requestOf = (plan: PaymentPlan): ChargeRequest => ({
 })
 
 const chargeProgram =
-  (options: HostOptions, plan: PaymentPlan): Program =>
-  (payments) => {
+  (plan: PaymentPlan): Program =>
+  ({ inTransaction, payments }) => {
     if (plan.how === "charge") return payments.charge(requestOf(plan))
-    return options.inTransaction(payments.prepare(requestOf(plan)), plan.how === "prepare_rolled_back")
+    return inTransaction(payments.prepare(requestOf(plan)), plan.how === "prepare_rolled_back")
   }
+
+/** The key that a plan's payment is asked for under. */
+export const keyOf = (plan: PaymentPlan): IdempotencyKey => IdempotencyKey.make(plan.key)
 
 /** A command on the payment that owns the plan's key. */
 const command = (
@@ -165,7 +166,7 @@ const command = (
   const key = `${plan.key}-${suffix}`
   const run =
     (id: PaymentId): Program =>
-    (payments) => {
+    ({ payments }) => {
       const base = { tenant, key: IdempotencyKey.make(key), id }
       switch (name) {
         case "capture":
@@ -180,7 +181,7 @@ const command = (
     }
   return (caller: string) =>
     Effect.suspend(() => {
-      const id = options.ownerOf(plan.key)
+      const id = options.ownerOf(keyOf(plan))
       return id === undefined ? Effect.undefined : insist(options, { plan, key, command: name, program: run(id), name: `${key} ${caller}` })
     })
 }
@@ -189,10 +190,9 @@ const command = (
 const visitPage = (options: HostOptions, plan: PaymentPlan, action: "complete" | "fail") =>
   Effect.sync(() => {
     const { handler, kernel, psp } = options
-    const id = options.ownerOf(plan.key)
+    const id = options.ownerOf(keyOf(plan))
     const visit = Effect.gen(function* () {
-      const { charges } = yield* Psp.truth(handler)
-      for (const charge of charges) {
+      for (const charge of yield* Psp.charges(handler)) {
         const open = charge.status === "requires_action" || charge.status === "requires_payment_method"
         if (charge.payment === id && open) yield* handler.handle(Psp.request("POST", `/${charge.account}/customer/${charge.id}/${action}`))
       }
@@ -207,9 +207,9 @@ const settled = Effect.fnUntraced(function* (options: HostOptions, plan: Payment
   for (let attempt = 0; attempt < 10; attempt++) {
     if (view !== undefined && view.status !== "processing" && view.status !== "in_doubt") return view
     yield* Effect.sleep(Chance.between(draw, 5_000, 40_000))
-    const id = options.ownerOf(plan.key)
+    const id = options.ownerOf(keyOf(plan))
     if (id === undefined) return undefined
-    const program: Program = (payments) =>
+    const program: Program = ({ payments }) =>
       Effect.map(payments.get({ id, tenant }), (payment) => ({ payment, operation: undefined, replayed: true }))
     const reply = yield* ask(options, draw, program, 5_000)
     if (reply._tag !== "Answer") continue
@@ -226,7 +226,7 @@ const twice = (run: (caller: string) => Effect.Effect<unknown>, again: boolean) 
 export const live = Effect.fnUntraced(function* (options: HostOptions, plan: PaymentPlan) {
   const draw = Chance.stream(options.seed, `life of ${plan.key}`)
   yield* Effect.sleep(plan.startAt)
-  const program = chargeProgram(options, plan)
+  const program = chargeProgram(plan)
   if (plan.how === "prepare_rolled_back") return yield* Effect.asVoid(ask(options, draw, program, 5_000))
   const request = { plan, key: plan.key, command: "charge", program } as const
   for (let index = 0; index < plan.duplicates; index++) {

@@ -1,5 +1,6 @@
 /**
- * One instance of the engine: a process with the real programs over the simulated database and network, and its own recovery.
+ * One instance of the engine: a process with the real programs over the simulated database and network, its own recovery, its relay and
+ * its processing of webhooks.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,34 +8,44 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import type { GatewayCapabilities, OperationCapabilities } from "../domain/operation/Capabilities.ts"
-import { GatewayName } from "../domain/payment/Ids.ts"
-import * as SandboxGateway from "../gateways/sandbox/SandboxGateway.ts"
+import * as GatewayList from "../gateways/GatewayList.ts"
 import * as MemoryGatewayMetrics from "../layers/memory/GatewayMetrics.ts"
 import * as MemoryIds from "../layers/memory/Ids.ts"
-import type { MemoryStore } from "../layers/memory/MemoryStore.ts"
+import * as MemoryCardAttempts from "../layers/memory/routing/CardAttempts.ts"
 import * as Relay from "../orchestration/notify/Relay.ts"
+import * as WebhookProcessing from "../orchestration/notify/WebhookProcessing.ts"
+import * as WebhookReceipt from "../orchestration/notify/WebhookReceipt.ts"
+import * as Background from "../orchestration/operation/Background.ts"
 import * as Payments from "../orchestration/payment/Payments.ts"
-import * as GatewayList from "../gateways/GatewayList.ts"
-import { type Gateway, Gateways } from "../services/Gateway.ts"
+import { type Commit, type CommitResult, EventStore } from "../services/EventStore.ts"
+import { Gateways } from "../services/Gateway.ts"
 import { HostTransaction } from "../services/HostTransaction.ts"
 import { type Notification, Notifier } from "../services/notify/Notifier.ts"
 import { RequestFingerprint } from "../services/RequestFingerprint.ts"
 import { defaults, type EngineSettings, Settings } from "../services/Settings.ts"
-import type { Bug } from "./Bugs.ts"
-import * as Database from "./world/Database.ts"
+import * as Adapter from "./Adapter.ts"
+import type { Bug } from "./bugs/Bug.ts"
 import type { Kernel, Process } from "./world/Kernel.ts"
 import * as Network from "./world/Network.ts"
+import type { Receive } from "./world/Postman.ts"
+import type { Account } from "./world/Psp.ts"
 import * as Receiver from "./world/Receiver.ts"
-import { type Account, settleTimeMillis } from "./world/Psp.ts"
+import type { Connection, Storage, Stores } from "./world/Storage.ts"
+
+/** What callers of an instance may use. */
+export interface Engine {
+  readonly payments: Payments.Payments["Service"]
+  /** Takes a webhook of a gateway. */
+  readonly receive: Receive
+  readonly inTransaction: Connection["inTransaction"]
+}
 
 /** A running instance, as its callers reach it. */
 export interface Instance {
   readonly process: Process
   /** Calls a program of this instance. `lost`: the process died before it answered. Answers how to stop waiting. */
   readonly call: <A, E>(
-    program: (payments: Payments.Payments["Service"]) => Effect.Effect<A, E>,
+    program: (engine: Engine) => Effect.Effect<A, E>,
     onEnd: (exit: Exit.Exit<A, E>) => void,
     onLost: () => void
   ) => { readonly leave: () => void }
@@ -47,17 +58,18 @@ export interface Instance {
 export interface InstanceOptions {
   readonly kernel: Kernel
   readonly process: Process
-  readonly database: Database.DatabaseOptions
+  readonly storage: Storage
   readonly network: Network.NetworkOptions
   readonly gateways: ReadonlyArray<Account>
   readonly replayWindowMillis: number
   readonly settings: Partial<EngineSettings>
   /** How often the instance looks for open operations. */
   readonly recoveryIntervalMillis: () => number
+  readonly webhookPollMillis: number
   readonly onReceived: (notification: Notification) => void
+  /** Told what the engine is answered about a commit. */
+  readonly onAnswered: (commit: Commit, result: CommitResult) => void
   readonly bug: Bug | undefined
-  /** The tables themselves, for bugs that write to them. */
-  readonly memory: (typeof MemoryStore)["Service"]
   readonly onDefect: (what: string) => void
 }
 
@@ -66,70 +78,59 @@ const relayPollMillis = 30_000
 
 const fingerprints = RequestFingerprint.of({ of: (canonical) => Effect.succeed(canonical) })
 
-const gatewayOf = (account: Account, replayWindowMillis: number) =>
-  Effect.map(
-    SandboxGateway.make({
-      name: GatewayName.make(account.name),
-      baseUrl: `http://psp/${account.name}`,
-      secretKey: Redacted.make(`sk_sandbox_${account.name}`),
-      captures: account.captures,
-      leavesOpenAfterDecline: account.leavesOpenAfterDecline,
-      lookupLagMillis: account.lookupLagMillis,
-      settleTimeMillis,
-      replayWindowMillis
-    }),
-    (gateway): Gateway => ({ ...gateway, capabilities: declared(gateway.capabilities, account.declares) })
+/** Everything the programs of an instance need. */
+const build = Effect.fnUntraced(function* (options: InstanceOptions) {
+  const { bug, network, process, storage } = options
+  const client = Network.clientOf(network, process)
+  const gateways = yield* Effect.forEach(options.gateways, (account) => Adapter.make(account, options.replayWindowMillis)).pipe(
+    Effect.provideService(HttpClient.HttpClient, client)
   )
+  const connection = yield* storage.connect(process)
+  const stores = watched(bug?.stores?.(connection.stores, storage.memory) ?? connection.stores, options.onAnswered)
+  const services = stores.pipe(
+    Context.add(Gateways, GatewayList.make(gateways.map((gateway) => bug?.gateway?.(gateway) ?? gateway))),
+    Context.add(RequestFingerprint, fingerprints),
+    Context.add(Notifier, Receiver.notifier(network.faults, options.onReceived)),
+    Context.add(HostTransaction, bug?.hostTransaction ?? Context.get(stores, HostTransaction))
+  )
+  const layer = Payments.layerEngine.pipe(
+    Layer.provideMerge(Background.layer),
+    Layer.provideMerge(
+      Layer.mergeAll(Layer.succeedContext(services), MemoryGatewayMetrics.layer, MemoryCardAttempts.layer, MemoryIds.layer)
+    ),
+    Layer.provideMerge(Layer.succeed(Settings, { ...defaults, ...options.settings }))
+  )
+  return { running: yield* Layer.build(layer), inTransaction: connection.inTransaction }
+})
 
-/** What an account tells of itself: all that holds, or less. */
-const declared = (capabilities: GatewayCapabilities, declares: Account["declares"]): GatewayCapabilities => {
-  if (declares === "all") return capabilities
-  const less = (one: OperationCapabilities): OperationCapabilities =>
-    declares === "no look-up" ? { ...one, lookupByReference: undefined } : { ...one, replay: "none" }
-  const { authorize, capture, confirm, refund, sale, void: cancel } = capabilities.operations
-  return {
-    ...capabilities,
-    operations: {
-      authorize: less(authorize),
-      capture: less(capture),
-      confirm: less(confirm),
-      refund: less(refund),
-      sale: less(sale),
-      void: less(cancel)
-    }
-  }
+const watched = (stores: Stores, onAnswered: InstanceOptions["onAnswered"]): Stores => {
+  const real = Context.get(stores, EventStore)
+  const commit: typeof real.commit = (wanted) => Effect.tap(real.commit(wanted), (result) => Effect.sync(() => onAnswered(wanted, result)))
+  return Context.add(stores, EventStore, EventStore.of({ ...real, commit }))
 }
 
 /** Starts an instance in its process: the engine, and recovery at once and at intervals. */
 export const start = (options: InstanceOptions): Instance => {
-  const { bug, kernel, process } = options
+  const { kernel, process } = options
   const waiting = new Set<{ readonly onLost: () => void }>()
   const queued: Array<() => void> = []
-  let engine: Payments.Payments["Service"] | undefined
+  let engine: Engine | undefined
   let runs = 0
 
   const program = Effect.gen(function* () {
-    const client = Network.clientOf(options.network, process)
-    const built = yield* Effect.forEach(options.gateways, (account) => gatewayOf(account, options.replayWindowMillis)).pipe(
-      Effect.provideService(HttpClient.HttpClient, client)
-    )
-    const stores = Database.stores(options.database)
-    const services = Context.merge(bug?.stores?.(stores, options.memory) ?? stores, Context.empty()).pipe(
-      Context.add(Gateways, GatewayList.make(built.map((gateway) => bug?.gateway?.(gateway) ?? gateway))),
-      Context.add(RequestFingerprint, fingerprints),
-      Context.add(HostTransaction, bug?.hostTransaction ?? Database.hostTransaction)
-    )
-    const layer = Payments.layer.pipe(
-      Layer.provideMerge(Layer.mergeAll(Layer.succeedContext(services), MemoryGatewayMetrics.layer, MemoryIds.layer)),
-      Layer.provide(Layer.succeed(Settings, { ...defaults, ...options.settings }))
-    )
-    const running = Context.add(yield* Layer.build(layer), Notifier, Receiver.notifier(options.network.faults, options.onReceived))
-    engine = Context.get(running, Payments.Payments)
-    const relay = Relay.run({ pollMillis: relayPollMillis }).pipe(Effect.provideContext(running))
-    yield* Effect.forkScoped(Effect.onExit(relay, () => Effect.sync(() => options.onDefect(`the relay of ${process.name} ended`))))
+    const { inTransaction, running } = yield* build(options)
+    const payments = Context.get(running, Payments.Payments)
+    engine = { payments, inTransaction, receive: (request) => Effect.provideContext(WebhookReceipt.receive(request), running) }
+    const loop = <E>(name: string, effect: Effect.Effect<never, E>) =>
+      Effect.forkScoped(Effect.onExit(effect, () => Effect.sync(() => options.onDefect(`${name} of ${process.name} ended`))))
+    yield* loop("the relay", Effect.provideContext(Relay.run({ pollMillis: relayPollMillis }), running))
+    if (options.gateways.some(({ webhooks }) => webhooks !== "none")) {
+      const processing = WebhookProcessing.run({ pollMillis: options.webhookPollMillis })
+      yield* loop("the processing of webhooks", Effect.provideContext(processing, running))
+    }
     for (const run of queued.splice(0)) run()
     for (;;) {
-      yield* Effect.exit(engine.recover({}))
+      yield* Effect.exit(payments.recover({}))
       runs++
       yield* Effect.sleep(options.recoveryIntervalMillis())
     }

@@ -1,8 +1,8 @@
 /**
  * What a simulation is asked for and what it answers.
  */
-import type { Bug } from "./Bugs.ts"
-import type { Violation } from "./Invariants.ts"
+import type { Bug } from "./bugs/Bug.ts"
+import type { Violation } from "./checks/Invariants.ts"
 
 /** What to simulate. Everything but the seed only takes something away from what the seed brings. */
 export interface Options {

@@ -30,6 +30,12 @@ export interface PaymentPlan {
   readonly captures: ReadonlyArray<number> | "cancel"
   /** Refunds, in shares of the amount, asked for at the same time; the sum may exceed 1. */
   readonly refunds: ReadonlyArray<number>
+  /** The customer's bank takes back what was captured, so long after the start; how it ends. */
+  readonly dispute:
+    | { readonly afterMillis: number; readonly ends: "open" | "won" | "lost"; readonly decidedAfterMillis: number }
+    | undefined
+  /** A capture that had succeeded fails, so long after the start. */
+  readonly captureFailsAfter: number | undefined
 }
 
 const tokens: readonly [readonly [string, number], ...ReadonlyArray<readonly [string, number]>] = [
@@ -73,8 +79,12 @@ const tokens: readonly [readonly [string, number], ...ReadonlyArray<readonly [st
   ["tok_confirm_timeout_after", 1]
 ]
 
-/** Only where the account declares that it leaves declined charges open. */
-const openTokens: typeof tokens = [["tok_card_declined_open", 6], ...tokens]
+/** What an account may be given. A refund that fails later is told by webhook and no other way. */
+const tokensOf = ({ leavesOpenAfterDecline, webhooks }: Account): typeof tokens => [
+  ...tokens,
+  ...(leavesOpenAfterDecline ? ([["tok_card_declined_open", 6]] as const) : []),
+  ...(webhooks === "repeated" ? ([["tok_refund_fails_later", 8]] as const) : [])
+]
 
 const plan = (seed: number, index: number, accounts: ReadonlyArray<Account>): PaymentPlan => {
   const draw = Chance.stream(seed, `payment ${index}`)
@@ -87,9 +97,7 @@ const plan = (seed: number, index: number, accounts: ReadonlyArray<Account>): Pa
     minor: BigInt(Chance.between(draw, 1, 100_000)),
     manual,
     offSession: Chance.happens(draw, 0.15),
-    references: Object.fromEntries(
-      accounts.map((account) => [account.name, Chance.weighted(draw, account.leavesOpenAfterDecline ? openTokens : tokens)])
-    ),
+    references: Object.fromEntries(accounts.map((account) => [account.name, Chance.weighted(draw, tokensOf(account))])),
     how: Chance.weighted(draw, [
       ["charge", 8],
       ["prepare", 1.5],
@@ -105,7 +113,19 @@ const plan = (seed: number, index: number, accounts: ReadonlyArray<Account>): Pa
     },
     visits: Chance.happens(draw, 0.4) ? visitsOf(draw) : [],
     captures,
-    refunds: Chance.pick(draw, [[], [], [1], [0.4], [0.4, 0.4], [0.7, 0.7], [1, 1]])
+    ...laterOf(seed, index, Chance.pick(draw, [[], [], [1], [0.4], [0.4, 0.4], [0.7, 0.7], [1, 1]]))
+  }
+}
+
+/** What becomes of a charge. A capture that is to fail is not refunded. */
+const laterOf = (seed: number, index: number, refunds: ReadonlyArray<number>) => {
+  const draw = Chance.stream(seed, `later of payment ${index}`)
+  const afterMillis = Chance.between(draw, 5_000, 150_000)
+  const ends = Chance.pick(draw, ["open", "won", "lost"] as const)
+  return {
+    refunds,
+    dispute: Chance.happens(draw, 0.15) ? { afterMillis, ends, decidedAfterMillis: Chance.between(draw, 0, 30_000) } : undefined,
+    captureFailsAfter: refunds.length === 0 && Chance.happens(draw, 0.3) ? Chance.between(draw, 5_000, 150_000) : undefined
   }
 }
 

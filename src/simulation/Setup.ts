@@ -22,6 +22,8 @@ export interface Setup {
   readonly instances: number
   readonly recoveryOlderThanMillis: number
   readonly recoveryIntervalMillis: number
+  /** How often an instance looks whether webhooks are to be processed. */
+  readonly webhookPollMillis: number
   /** So many steps of the process after its time; it is down for a while. */
   readonly crashes: ReadonlyArray<Target & { readonly steps: number; readonly downMillis: number }>
   readonly pauses: ReadonlyArray<Target & { readonly millis: number }>
@@ -35,12 +37,20 @@ const spanMillis = 150_000
 
 const list = <A>(count: number, make: () => A): ReadonlyArray<A> => Array.from({ length: count }, make)
 
+/** What an account tells of itself, and how. One that nobody can ask has to be heard; a hint is of use only where one can ask. */
+const habitsOf = (draw: Chance.Draw): Pick<Account, "declares" | "webhooks"> => {
+  const declares = Chance.pick(draw, ["all", "all", "all", "no look-up", "no replay", "neither"] as const)
+  if (declares === "neither") return { declares, webhooks: "repeated" }
+  const webhooks = Chance.pick(draw, ["repeated", "repeated", "given up", "unsigned", "none", "none"] as const)
+  return { declares, webhooks: webhooks === "unsigned" && declares === "no look-up" ? "none" : webhooks }
+}
+
 export const of = (seed: number): Setup => {
   const draw = Chance.stream(seed, "world")
   const target = (): Target => ({ at: Chance.between(draw, 0, spanMillis), which: Chance.between(draw, 0, 9) })
   const accounts = Chance.shuffled(draw, allAccounts)
     .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
-    .map((account) => ({ ...account, declares: Chance.pick(draw, ["all", "all", "no look-up", "no replay"] as const) }))
+    .map((account) => ({ ...account, ...habitsOf(draw) }))
   return {
     preempt: Chance.pick(draw, [0, 0.01, 0.05, 0.2]),
     accounts,
@@ -49,6 +59,7 @@ export const of = (seed: number): Setup => {
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
     recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 5_000]),
+    webhookPollMillis: Chance.pick(draw, [2_000, 10_000, 30_000]),
     crashes: list(Chance.pick(draw, [0, 1, 2, 4, 8]), () => ({
       ...target(),
       steps: Chance.between(draw, 0, 150),

@@ -2,8 +2,8 @@
  * The simulation, and what it found: fresh seeds, kept regressions, and bugs that are planted to see that it finds them.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Bugs from "../../src/simulation/Bugs.ts"
-import * as Campaign from "../../src/simulation/Campaign.ts"
+import * as Bugs from "../../src/simulation/bugs/Bugs.ts"
+import * as Campaign from "../../src/simulation/campaign/Campaign.ts"
 import * as Simulation from "../../src/simulation/Simulation.ts"
 
 const clean = (options: Simulation.Options) => {

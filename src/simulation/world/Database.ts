@@ -1,5 +1,5 @@
 /**
- * The database as a process sees it: the shared memory tables behind latency, errors, lost acknowledgements and host transactions.
+ * A database of shared memory tables, as processes see it: behind latency, errors, lost acknowledgements and host transactions.
  *
  * Times are the database's: the tables are asked with its clock, never with that of the calling process. A commit whose
  * acknowledgement is lost may have been written, may never be, or is written a little later, when its connection is long gone.
@@ -10,47 +10,86 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { PaymentId } from "../../domain/payment/Ids.ts"
+import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
+import * as MemoryEventStore from "../../layers/memory/EventStore.ts"
+import * as MemoryLeases from "../../layers/memory/Leases.ts"
+import * as MemoryLock from "../../layers/memory/Lock.ts"
+import { decodeRows, layer as memoryTables, MemoryStore } from "../../layers/memory/MemoryStore.ts"
+import * as MemoryWebhookInbox from "../../layers/memory/notify/WebhookInbox.ts"
+import * as MemoryOutbox from "../../layers/memory/Outbox.ts"
+import * as MemoryPaymentRepository from "../../layers/memory/PaymentRepository.ts"
 import { EventStore, EventStoreError, type Commit, type CommitResult } from "../../services/EventStore.ts"
 import { HostTransaction } from "../../services/HostTransaction.ts"
 import { Lock, LockUnavailable } from "../../services/Lock.ts"
+import { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
 import { Outbox } from "../../services/Outbox.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
-import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
 import * as Chance from "./Chance.ts"
 import type { Faults } from "./Faults.ts"
 import { epochMillis, type Kernel, type Process } from "./Kernel.ts"
-
-/** The tables themselves: what every process' database leads to. */
-export type Tables = Context.Context<EventStore | PaymentRepository | Lock | Outbox>
+import type { Durable, Storage, Stores } from "./Storage.ts"
 
 export interface DatabaseOptions {
   readonly kernel: Kernel
   readonly faults: Faults
   /** The database's own process: true time, never crashed. */
   readonly server: Process
-  readonly tables: Tables
   /** Told of every commit that became durable. */
-  readonly onCommitted: (commit: Commit, payment: Payment) => void
+  readonly onDurable: (durable: Durable) => void
 }
 
+/** The same over its tables. */
+interface Opened extends DatabaseOptions {
+  readonly tables: Stores
+  readonly memory: (typeof MemoryStore)["Service"]
+  /** How many events of each payment were told to be durable. */
+  readonly told: Map<PaymentId, number>
+}
+
+const tables = Layer.mergeAll(
+  MemoryEventStore.layer,
+  MemoryPaymentRepository.layer,
+  MemoryLock.layer,
+  MemoryOutbox.layer,
+  MemoryWebhookInbox.layer
+).pipe(Layer.provideMerge(Layer.merge(memoryTables, MemoryLeases.layer)))
+
+/** An empty database. */
+export const make = Effect.fnUntraced(function* (options: DatabaseOptions): Effect.fn.Return<Storage, never, Scope.Scope> {
+  const built = Context.add(yield* Layer.build(tables), HostTransaction, hostTransaction)
+  const memory = Context.get(built, MemoryStore)
+  const opened: Opened = { ...options, tables: built, memory, told: new Map() }
+  return {
+    connect: () =>
+      Effect.succeed({
+        stores: stores(opened),
+        inTransaction: (effect, rollBack) => inTransaction(opened, effect, rollBack)
+      }),
+    crashed: () => undefined,
+    calm: () => undefined,
+    watched: built,
+    memory
+  }
+})
+
 /** A host's transaction in the fiber that runs in it. */
-export interface OpenTransaction {
+interface OpenTransaction {
   /** With the database time of each. */
   readonly commits: Array<{ readonly commit: Commit; readonly at: number }>
   readonly afterwards: Array<Effect.Effect<void>>
 }
 
 /** The transaction of the calling fiber, if it is in one. */
-export const CurrentTransaction = Context.Reference<OpenTransaction | undefined>("aegispay/simulation/Database/CurrentTransaction", {
+const CurrentTransaction = Context.Reference<OpenTransaction | undefined>("aegispay/simulation/Database/CurrentTransaction", {
   defaultValue: () => undefined
 })
 
 /** Runs in a host's transaction and commits it; `rollBack` forgets what was done in it. */
-export const inTransaction = <A, E>(
-  options: DatabaseOptions,
-  effect: Effect.Effect<A, E>,
-  rollBack: boolean
-): Effect.Effect<A, E | EventStoreError> =>
+const inTransaction = <A, E>(options: Opened, effect: Effect.Effect<A, E>, rollBack: boolean): Effect.Effect<A, E | EventStoreError> =>
   Effect.gen(function* () {
     const transaction: OpenTransaction = { commits: [], afterwards: [] }
     const answer = yield* Effect.provideService(effect, CurrentTransaction, transaction)
@@ -66,7 +105,7 @@ export const inTransaction = <A, E>(
   })
 
 /** Host transactions of fibers. */
-export const hostTransaction = HostTransaction.of({
+const hostTransaction = HostTransaction.of({
   isOpen: Effect.map(CurrentTransaction, (transaction) => transaction !== undefined),
   outside: (effect) => Effect.provideService(effect, CurrentTransaction, undefined),
   afterCommit: (effect) =>
@@ -78,7 +117,7 @@ export const hostTransaction = HostTransaction.of({
 const failure = (operation: string, tag: EventStoreError["reason"]["_tag"], detail = "simulated") =>
   new EventStoreError({ operation, reason: { _tag: tag, detail } })
 
-const delay = ({ faults }: DatabaseOptions): Effect.Effect<void> =>
+const delay = ({ faults }: Opened): Effect.Effect<void> =>
   Effect.suspend(() => {
     const chance = faults.draw()
     if (chance < 0.5) return Effect.void
@@ -91,17 +130,25 @@ const provisional = (state: PaymentState, commit: Commit, now: number): PaymentS
   commit.events.reduce((current, { event, version }) => evolve(current, { event, version, recordedAt: now }), state)
 
 /** Makes a commit durable. `at`: the database time of its events, where that is not now. */
-const write = (options: DatabaseOptions, commit: Commit, at?: number): Effect.Effect<CommitResult, EventStoreError> =>
+const write = (options: Opened, commit: Commit, at?: number): Effect.Effect<CommitResult, EventStoreError> =>
   Context.get(options.tables, EventStore)
     .commit(commit)
     .pipe(
-      Effect.tap((result) => Effect.sync(() => result._tag === "Committed" && options.onCommitted(commit, result.payment))),
+      Effect.tap((result) => Effect.sync(() => result._tag === "Committed" && options.onDurable(durableOf(options, commit)))),
       onServer(options, at)
     )
 
+/** What the tables hold that was not told yet: what the committing process believes is its own matter, and others may have been quicker. */
+const durableOf = ({ memory, told }: Opened, { claim, payment: { id } }: Commit): Durable => {
+  const rows = memory.payments.get(id)?.events ?? []
+  const events = decodeRows("simulation", rows.slice(told.get(id) ?? 0))
+  told.set(id, rows.length)
+  return { payment: id, events: Result.getOrElse(events, () => []), key: claim?.key }
+}
+
 /** With the database's clock, or with it standing at a time. */
 const onServer =
-  (options: DatabaseOptions, at?: number) =>
+  (options: Opened, at?: number) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
     const clock = Context.get(options.server.context, Clock.Clock)
     return Effect.provideService(effect, Clock.Clock, at === undefined ? clock : standing(clock, at))
@@ -119,7 +166,7 @@ const standing = (clock: Clock.Clock, at: number): Clock.Clock => ({
 })
 
 const ask =
-  (options: DatabaseOptions, operation: string) =>
+  (options: Opened, operation: string) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | EventStoreError> =>
     Effect.gen(function* () {
       yield* delay(options)
@@ -129,7 +176,7 @@ const ask =
       return answer
     })
 
-const commitThrough = (options: DatabaseOptions, commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
+const commitThrough = (options: Opened, commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
   Effect.gen(function* () {
     const { faults, kernel, server } = options
     const transaction = yield* CurrentTransaction
@@ -162,18 +209,19 @@ const commitThrough = (options: DatabaseOptions, commit: Commit): Effect.Effect<
 
 /** A statement whose answer may be lost after it was carried out. */
 const change =
-  (options: DatabaseOptions, operation: string) =>
+  (options: Opened, operation: string) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | EventStoreError> =>
     Effect.flatMap(ask(options, operation)(effect), (answer) =>
       options.faults.strikes("unacknowledged") ? Effect.fail(failure(operation, "OutcomeUnknown")) : Effect.succeed(answer)
     )
 
 /** The stores of a process. */
-export const stores = (options: DatabaseOptions): Tables => {
+const stores = (options: Opened): Stores => {
   const store = Context.get(options.tables, EventStore)
   const repository = Context.get(options.tables, PaymentRepository)
   const lock = Context.get(options.tables, Lock)
   const outbox = Context.get(options.tables, Outbox)
+  const inbox = Context.get(options.tables, WebhookInbox)
   const locked = <A, E>(key: string, effect: Effect.Effect<A, E>) =>
     ask(
       options,
@@ -211,6 +259,21 @@ export const stores = (options: DatabaseOptions): Tables => {
         summary: ask(options, "Outbox.summary")(outbox.summary)
       })
     ),
+    Context.add(
+      WebhookInbox,
+      WebhookInbox.of({
+        store: (webhook) => change(options, "WebhookInbox.store")(inbox.store(webhook)),
+        lease: (wanted) => change(options, "WebhookInbox.lease")(inbox.lease(wanted)),
+        done: (webhook) => change(options, "WebhookInbox.done")(inbox.done(webhook)),
+        retryLater: (webhook, wanted) => change(options, "WebhookInbox.retryLater")(inbox.retryLater(webhook, wanted)),
+        bury: (webhook, reason) => change(options, "WebhookInbox.bury")(inbox.bury(webhook, reason)),
+        deadLetters: (wanted) => ask(options, "WebhookInbox.deadLetters")(inbox.deadLetters(wanted)),
+        replay: (webhook) => change(options, "WebhookInbox.replay")(inbox.replay(webhook)),
+        purge: (wanted) => change(options, "WebhookInbox.purge")(inbox.purge(wanted)),
+        summary: ask(options, "WebhookInbox.summary")(inbox.summary)
+      })
+    ),
+    Context.add(HostTransaction, hostTransaction),
     Context.add(
       Lock,
       Lock.of({

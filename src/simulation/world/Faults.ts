@@ -19,6 +19,8 @@ export interface Rates {
   readonly unavailable: number
   /** A commit whose acknowledgement is lost, written or not, or written later. */
   readonly unacknowledged: number
+  /** Somebody makes up a webhook. */
+  readonly forged: number
 }
 
 export type Kind = keyof Rates
@@ -43,7 +45,8 @@ export const ratesOf = (seed: number): Rates => {
     doubled: rate(),
     late: rate(),
     unavailable: rate() / 2,
-    unacknowledged: rate() / 2
+    unacknowledged: rate() / 2,
+    forged: rate()
   }
 }
 

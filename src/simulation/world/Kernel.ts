@@ -39,6 +39,8 @@ interface Timer extends Task {
 /** What fibers run in. */
 export interface Process {
   readonly name: string
+  /** It is one of those that the simulation is about, not of the world around them. */
+  readonly mayCrash: boolean
   /** Clock, scheduler and randomness of this process. */
   readonly context: Context.Context<never>
   state: "running" | "paused" | "dead"
@@ -51,7 +53,8 @@ export interface Process {
 export interface Kernel {
   readonly now: () => number
   readonly steps: () => number
-  readonly process: (name: string, skewMillis: number) => Process
+  /** A new process; `skewMillis` where its clock may be wrong and it may crash, none for what belongs to the world. */
+  readonly process: (name: string, skewMillis?: number) => Process
   /** Runs a callback in a process, in its turn. */
   readonly post: (process: Process, run: () => void) => void
   /** Runs a callback after a time: in a process, or in none. Answers how to cancel it. */
@@ -107,7 +110,16 @@ export const make = (options: KernelOptions): Kernel => {
   }
 
   const process: Kernel["process"] = (name, skewMillis) =>
-    makeProcess({ name, skewMillis, seed: options.seed, now: () => now, after, schedule, shouldYield })
+    makeProcess({
+      name,
+      mayCrash: skewMillis !== undefined,
+      skewMillis: skewMillis ?? 0,
+      seed: options.seed,
+      now: () => now,
+      after,
+      schedule,
+      shouldYield
+    })
 
   const resume = (process: Process) => {
     if (process.state !== "paused") return
@@ -176,6 +188,7 @@ export const make = (options: KernelOptions): Kernel => {
 /** A process with its clock, its scheduler and its randomness. */
 const makeProcess = (parts: {
   readonly name: string
+  readonly mayCrash: boolean
   readonly skewMillis: number
   readonly seed: number
   readonly now: () => number
@@ -183,7 +196,7 @@ const makeProcess = (parts: {
   readonly schedule: (task: Task) => void
   readonly shouldYield: Scheduler.Scheduler["shouldYield"]
 }): Process => {
-  const { after, name, now, schedule, seed, shouldYield, skewMillis } = parts
+  const { after, mayCrash, name, now, schedule, seed, shouldYield, skewMillis } = parts
   const millis = () => epochMillis + now() + self.skewMillis
   const nanos = () => BigInt(millis()) * 1_000_000n
   const monotonic = () => BigInt(now()) * 1_000_000n
@@ -215,7 +228,7 @@ const makeProcess = (parts: {
     Context.add(References.TracerEnabled, false),
     Context.add(References.MinimumLogLevel, "None")
   )
-  const self: Process = { name, context, state: "running", skewMillis, held: [] }
+  const self: Process = { name, mayCrash, context, state: "running", skewMillis, held: [] }
   return self
 }
 

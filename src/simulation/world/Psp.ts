@@ -2,15 +2,23 @@
  * The PSP of a simulation: the sandbox in a process of its own, its accounts, and its ledger as the oracle of what was charged.
  */
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Sandbox from "../../sandbox/Sandbox.ts"
 import type { Reply, WireRequest } from "../../sandbox/http/Reply.ts"
 import { lateMillis as networkLateMillis } from "./Network.ts"
 
-/** An account: a gateway of its own. `declares`: it may tell less of itself than it can, so that recovery takes other ways. */
+/**
+ * An account: a gateway of its own.
+ *
+ * - `declares`: it may tell less of itself than it can, so that recovery takes other ways. `neither`: it can neither be asked, nor does it
+ *   recognise what is repeated; what became of a request is told by webhook, or it is cancelled by our reference.
+ * - `webhooks`: `repeated`, signed and sent again until they are acknowledged. `given up`: signed, and not sent again after three times.
+ *   `unsigned`: nothing proves who sent them. `none`: it sends none.
+ */
 export interface Account {
   readonly name: string
-  readonly declares: "all" | "no look-up" | "no replay"
-
+  readonly declares: "all" | "no look-up" | "no replay" | "neither"
+  readonly webhooks: "repeated" | "given up" | "unsigned" | "none"
   readonly captures: "single" | "multiple"
   readonly lookupLagMillis: number
   readonly leavesOpenAfterDecline: boolean
@@ -26,7 +34,7 @@ const slowMillis = 3_000
 export const settleTimeMillis = networkLateMillis + holdMillis + lateMillis + slowMillis + 500
 
 /** The accounts that a simulation may have. */
-export const accounts: ReadonlyArray<Omit<Account, "declares">> = [
+export const accounts: ReadonlyArray<Omit<Account, "declares" | "webhooks">> = [
   { name: "a", captures: "multiple", lookupLagMillis: 0, leavesOpenAfterDecline: false },
   { name: "b", captures: "multiple", lookupLagMillis: 5_000, leavesOpenAfterDecline: true },
   { name: "c", captures: "single", lookupLagMillis: 0, leavesOpenAfterDecline: false }
@@ -34,26 +42,46 @@ export const accounts: ReadonlyArray<Omit<Account, "declares">> = [
 
 export const longestLookupLagMillis = Math.max(...accounts.map((account) => account.lookupLagMillis))
 
-/** The sandbox without a transport; lives as long as the scope. */
-export const make = (seed: number, used: ReadonlyArray<Account>, replayWindowMillis: number) =>
-  Effect.orDie(
-    Sandbox.make({
-      accounts: used.map(({ captures, leavesOpenAfterDecline, lookupLagMillis, name }) => ({
-        name,
-        captures,
-        leavesOpenAfterDecline,
-        lookupLagMillis,
-        latencyMillis: 40
-      })),
-      seed,
-      control: true,
-      holdMillis,
-      lateMillis,
-      slowMillis,
-      settleDelayMillis: 2_000,
-      idempotencyWindowMillis: replayWindowMillis
-    })
-  )
+/** An account tells something about a payment. `body`: the event as JSON text. */
+export type Tell = (account: string, body: string) => void
+
+/**
+ * The sandbox without a transport; lives as long as the scope. `tell` takes over its webhooks: each is handed over once and never
+ * answered, and what becomes of it is for the network of the simulation.
+ */
+export const make = (options: {
+  readonly seed: number
+  readonly accounts: ReadonlyArray<Account>
+  readonly replayWindowMillis: number
+  readonly tell: Tell
+}) =>
+  Sandbox.make({
+    accounts: options.accounts.map(({ captures, leavesOpenAfterDecline, lookupLagMillis, name, webhooks }) => ({
+      name,
+      captures,
+      leavesOpenAfterDecline,
+      lookupLagMillis,
+      latencyMillis: 40,
+      ...(webhooks === "none" ? {} : { webhookUrl: `http://host/${name}` })
+    })),
+    seed: options.seed,
+    control: true,
+    holdMillis,
+    lateMillis,
+    slowMillis,
+    settleDelayMillis: 2_000,
+    idempotencyWindowMillis: options.replayWindowMillis,
+    webhooks: { maxAttempts: 1, timeoutMillis: 1 }
+  }).pipe(Effect.provideService(FetchHttpClient.Fetch, handOver(options.tell)), Effect.orDie)
+
+const handOver =
+  (tell: Tell): typeof globalThis.fetch =>
+  (input, init) => {
+    const { body } = init ?? {}
+    const account = new URL(input instanceof Request ? input.url : input).pathname.slice(1)
+    if (body instanceof Uint8Array) tell(account, new TextDecoder().decode(body))
+    return new Promise(() => undefined)
+  }
 
 export const headersOf = (account: string) => ({ authorization: `Bearer sk_sandbox_${account}` })
 
@@ -74,11 +102,12 @@ export interface LedgerLine {
   readonly amount: number
 }
 
-/** A charge as the PSP has it now. */
+/** A charge as the PSP has it now. `reference`: of the operation that made it. */
 export interface PspCharge {
   readonly account: string
   readonly id: string
   readonly status: string
+  readonly reference: string
   readonly payment: string
   readonly amount: number
   readonly amount_authorized: number
@@ -93,22 +122,23 @@ export interface Truth {
   readonly charges: ReadonlyArray<PspCharge>
 }
 
+/** Reads a list of every account. A simulation makes fewer lines than a page holds. */
+const list = <A>(handler: Sandbox.Handler, path: string): Effect.Effect<ReadonlyArray<A>> =>
+  Effect.map(
+    Effect.forEach(handler.accounts, (account) =>
+      Effect.map(handler.handle(request("GET", `/${account}/${path}`)), (reply) =>
+        (bodyOf(reply).data ?? []).map((line) => ({ account, ...line }) as A)
+      )
+    ),
+    (lines) => lines.flat()
+  )
+
 const bodyOf = (reply: Reply): { readonly data?: ReadonlyArray<object> } =>
   reply._tag === "Response" && reply.status === 200 ? (JSON.parse(reply.body) as { readonly data?: ReadonlyArray<object> }) : {}
 
-/** Reads ledger and charges of every account. A simulation makes fewer than a page of charges per account. */
+/** Reads the charges of every account. */
+export const charges = (handler: Sandbox.Handler) => list<PspCharge>(handler, "v1/charges")
+
+/** Reads ledger and charges of every account. */
 export const truth = (handler: Sandbox.Handler): Effect.Effect<Truth> =>
-  Effect.map(
-    Effect.forEach(handler.accounts, (account) =>
-      Effect.all([
-        handler.handle(request("GET", `/${account}/ledger?limit=10000`)),
-        handler.handle(request("GET", `/${account}/v1/charges`))
-      ]).pipe(
-        Effect.map(([ledger, charges]) => ({
-          ledger: (bodyOf(ledger).data ?? []).map((line) => ({ account, ...line }) as LedgerLine),
-          charges: (bodyOf(charges).data ?? []).map((charge) => ({ account, ...charge }) as PspCharge)
-        }))
-      )
-    ),
-    (all) => ({ ledger: all.flatMap(({ ledger }) => ledger), charges: all.flatMap(({ charges }) => charges) })
-  )
+  Effect.all({ ledger: list<LedgerLine>(handler, "ledger?limit=10000"), charges: charges(handler) })

@@ -3,8 +3,8 @@
  *
  * Plain functions without a clock and without output; `Command.ts` spreads them over threads, the command line shows what they found.
  */
-import type { Violation } from "./Invariants.ts"
-import * as Simulation from "./Simulation.ts"
+import type { Violation } from "../checks/Invariants.ts"
+import * as Simulation from "../Simulation.ts"
 
 /** A seed that broke something: what, and the options that show it in the smallest form that was found. */
 export interface Failure {

@@ -1,0 +1,99 @@
+/**
+ * What is kept of a run while it goes on: what became durable, what was heard, received and told, what was wrong, and the schedule as
+ * text where it is wanted.
+ */
+import type { EventId, IdempotencyKey, PaymentId } from "../domain/payment/Ids.ts"
+import { evolve, initial, type Payment, type PaymentState } from "../domain/payment/State.ts"
+import type { Violation } from "./checks/Invariants.ts"
+import type { Heard } from "./Host.ts"
+import type { Kernel } from "./world/Kernel.ts"
+import type { Received } from "./world/Receiver.ts"
+import type { Durable } from "./world/Storage.ts"
+
+/** The chronicle of a run. */
+export interface Chronicle {
+  readonly violations: ReadonlyArray<Violation>
+  readonly lines: ReadonlyArray<string>
+  readonly heard: Array<Heard>
+  readonly received: Array<Received>
+  /** How many commits became durable. */
+  readonly commits: () => number
+  /** The payment as the database has it, folded from what became durable and from nothing that a process believes. */
+  readonly durable: (id: PaymentId) => Payment | undefined
+  readonly isDurable: (event: EventId) => boolean
+  /** Who owns a key, as the database has it. */
+  readonly ownerOf: (key: IdempotencyKey) => PaymentId | undefined
+  /** Every key that was claimed. */
+  readonly keys: () => Iterable<IdempotencyKey>
+  readonly onDurable: (durable: Durable) => void
+  /** One line of the schedule; its text is made only where it is wanted. */
+  readonly note: (what: string, detail: () => string) => void
+  readonly found: (violations: ReadonlyArray<Violation>) => void
+  readonly wrong: (invariant: Violation["invariant"], detail: string) => void
+  /** Two runs with the same one had the same schedule. */
+  readonly fingerprint: () => string
+}
+
+export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; readonly trace: boolean }): Chronicle => {
+  const { kernel, trace } = options
+  const violations: Array<Violation> = []
+  const lines: Array<string> = []
+  const durable = new Map<PaymentId, Payment>()
+  const stored = new Set<EventId>()
+  const owners = new Map<IdempotencyKey, PaymentId>()
+  let commits = 0
+  let hash = 0
+
+  const note: Chronicle["note"] = (what, detail) => {
+    const at = kernel.now()
+    hash = (Math.imul(hash, 31) + at * 7 + kernel.steps() * 131 + what.charCodeAt(0) + what.length) | 0
+    if (trace) lines.push(`${(at / 1000).toFixed(3).padStart(9)} ${what.padEnd(7)} ${detail()}`)
+  }
+
+  const onDurable: Chronicle["onDurable"] = ({ events, key, payment }) => {
+    if (key !== undefined) owners.set(key, payment)
+    let state: PaymentState = durable.get(payment) ?? initial(payment)
+    const known = state.version
+    for (const { eventId } of events) stored.add(eventId)
+    for (const event of events) if (event.version === state.version + 1) state = evolve(state, event)
+    if (state._tag === "New" || state.version === known) return
+    commits++
+    durable.set(payment, state)
+    note("commit", () => `${payment} v${state.version} ${events.map(({ event }) => describe(event)).join(", ")}`)
+  }
+
+  const found: Chronicle["found"] = (more) => {
+    for (const violation of more) {
+      note("WRONG", () => `${violation.invariant} ${violation.payment ?? ""} ${violation.detail}`)
+      violations.push(violation)
+    }
+  }
+
+  return {
+    violations,
+    lines,
+    heard: [],
+    received: [],
+    commits: () => commits,
+    durable: (id) => durable.get(id),
+    isDurable: (event) => stored.has(event),
+    ownerOf: (key) => owners.get(key),
+    keys: () => owners.keys(),
+    onDurable,
+    note,
+    found,
+    wrong: (invariant, detail) => found([{ invariant, payment: undefined, detail }]),
+    fingerprint: () => `${kernel.steps()}-${kernel.now()}-${(hash >>> 0).toString(16)}`
+  }
+}
+
+const describe = (event: {
+  readonly _tag: string
+  readonly operation?: number
+  readonly intent?: { readonly number: number; readonly kind: string; readonly gateway: string }
+}): string =>
+  event.intent !== undefined
+    ? `${event._tag} ${event.intent.number} ${event.intent.kind} at ${event.intent.gateway}`
+    : event.operation !== undefined
+      ? `${event._tag} ${event.operation}`
+      : event._tag

@@ -1,0 +1,118 @@
+/**
+ * The instances of a simulation: how they start, crash between two steps and are replaced, pause and wake up.
+ */
+import type { Chronicle } from "./Chronicle.ts"
+import type { Instance } from "./Instance.ts"
+import type { Options } from "./Options.ts"
+import type { Setup } from "./Setup.ts"
+import * as Chance from "./world/Chance.ts"
+import type { Kernel, Process } from "./world/Kernel.ts"
+
+export interface FleetOptions {
+  readonly kernel: Kernel
+  readonly setup: Setup
+  readonly options: Options
+  readonly chronicle: Chronicle
+  readonly start: (process: Process) => Instance
+  /** Told of a process that is gone. */
+  readonly onCrash: (process: Process) => void
+}
+
+/** The instances. */
+export interface Fleet {
+  readonly startAll: () => void
+  /** A running instance by chance; none while all are down. */
+  readonly any: (draw: Chance.Draw) => Instance | undefined
+  /** Lets instances crash and pause as the seed wants. */
+  readonly disturb: () => void
+  /** Told after each step of a process: some steps are the last one. */
+  readonly afterStep: (process: Process) => void
+  /** No more crashes and pauses; everything is up. */
+  readonly calm: () => void
+  /** How many runs of recovery every instance has ended. */
+  readonly recoveryRuns: () => number
+  readonly counts: () => { readonly crashes: number; readonly pauses: number; readonly instanceSteps: number }
+}
+
+const clockErrors = [0, 0, 0, -20_000, 15_000, 90_000] as const
+/** How long the process is down that is crashed at a certain step. */
+const exhaustiveDownMillis = 5_000
+
+export const make = ({ chronicle, kernel, onCrash, options, setup, start }: FleetOptions): Fleet => {
+  const draw = Chance.stream(options.seed, "instances")
+  const slots: Array<Instance | undefined> = Array.from({ length: setup.instances }, () => undefined)
+  const crashIn = new Map<Process, { readonly steps: number; readonly downMillis: number }>()
+  const counts = { crashes: 0, pauses: 0, instanceSteps: 0 }
+  let generations = 0
+  let calm = false
+
+  const startIn = (slot: number): void => {
+    const skew = Chance.pick(draw, clockErrors)
+    const process = kernel.process(`instance-${slot}.${generations++}`, skew)
+    chronicle.note("start", () => `${process.name} with its clock off by ${skew} ms`)
+    slots[slot] = start(process)
+  }
+
+  /** The process is gone between two steps; another one takes its place after a while. */
+  const crash = (process: Process, downMillis: number): void => {
+    const slot = slots.findIndex((instance) => instance?.process === process)
+    const instance = slots[slot]
+    if (instance === undefined) return
+    counts.crashes++
+    chronicle.note("crash", () => process.name)
+    kernel.crash(process)
+    slots[slot] = undefined
+    onCrash(process)
+    instance.crashed()
+    kernel.after(downMillis, undefined, () => {
+      if (slots[slot] === undefined) startIn(slot)
+    })
+  }
+
+  const whenDue = (at: number, which: number, strike: (instance: Instance) => void): void =>
+    void kernel.after(at, undefined, () => {
+      const instance = slots[which % slots.length]
+      if (instance !== undefined && !calm) strike(instance)
+    })
+
+  return {
+    startAll: () => slots.forEach((_, slot) => startIn(slot)),
+    any: (by) => {
+      const [first, ...others] = slots.filter((instance) => instance !== undefined)
+      return first === undefined ? undefined : Chance.pick(by, [first, ...others])
+    },
+    disturb: () => {
+      const crashes = options.crashAtStep === undefined ? setup.crashes.slice(0, options.crashes) : []
+      for (const { at, downMillis, steps, which } of crashes) {
+        whenDue(at, which, (instance) => void crashIn.set(instance.process, { steps, downMillis }))
+      }
+      for (const { at, millis, which } of setup.pauses.slice(0, options.pauses)) {
+        whenDue(at, which, (instance) => {
+          counts.pauses++
+          chronicle.note("pause", () => `${instance.process.name} for ${millis} ms`)
+          kernel.pause(instance.process, millis)
+        })
+      }
+    },
+    afterStep: (process) => {
+      if (calm || !process.mayCrash) return
+      const steps = ++counts.instanceSteps
+      if (steps === options.crashAtStep) return crash(process, exhaustiveDownMillis)
+      const left = crashIn.get(process)
+      if (left === undefined) return
+      if (left.steps > 0) return void crashIn.set(process, { ...left, steps: left.steps - 1 })
+      crashIn.delete(process)
+      crash(process, left.downMillis)
+    },
+    calm: () => {
+      calm = true
+      crashIn.clear()
+      slots.forEach((instance, slot) => {
+        if (instance === undefined) startIn(slot)
+        else kernel.resume(instance.process)
+      })
+    },
+    recoveryRuns: () => Math.min(...slots.map((instance) => instance?.recoveryRuns() ?? 0)),
+    counts: () => counts
+  }
+}
