@@ -35,7 +35,15 @@ const secrets = { CRASH_API_KEY: apiKey, CRASH_FINGERPRINT_KEY: "0123456789abcde
  * Times of the engine, in milliseconds: short, so that permissions, leases and settle times pass many times in a run. The sandbox executes a
  * late request 2,000 after its caller left, which is 1,000 after its last byte at most; 4,000 leaves a second for the rest.
  */
-export const times = { attemptTimeout: 1_000, sendWindow: 2_500, settle: 4_000, lease: 3_000, olderThan: 3_000, recoveryInterval: 2_000 }
+export const times = {
+  attemptTimeout: 1_000,
+  sendWindow: 2_500,
+  connectLimit: 500,
+  settle: 4_000,
+  lease: 3_000,
+  olderThan: 3_000,
+  recoveryInterval: 2_000
+}
 
 export interface World {
   /** Where the sandbox is, without a proxy. */
@@ -169,7 +177,8 @@ const configuration = (sandboxUrl: string) => ({
     baseMillis: 100,
     capMillis: 500,
     attemptTimeoutMillis: times.attemptTimeout,
-    sendWindowMillis: times.sendWindow
+    sendWindowMillis: times.sendWindow,
+    connectLimitMillis: times.connectLimit
   },
   idempotency: { waitMillis: 2_000 },
   outcomes: { storeWaitMillis: 2_000 },

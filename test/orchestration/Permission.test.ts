@@ -27,26 +27,33 @@ const withSkew =
 const isFirst = (commit: Commit) => commit.payment._tag === "New"
 
 describe("permission to send", () => {
-  for (const [millis, sends] of [
-    [29_999, 1],
-    [30_000, 0]
+  for (const [connecting, connectLimitMillis, millis, sends] of [
+    ["at once", 0, 29_999, 1],
+    ["at once", 0, 30_000, 0],
+    ["within 4 s", 4_000, 25_999, 1],
+    ["within 4 s", 4_000, 26_000, 0],
+    ["as the preset says", undefined, 25_999, 1],
+    ["as the preset says", undefined, 26_000, 0]
   ] as const) {
-    it.effect(`a process that pauses ${millis} ms between asking for the commit and the call sends ${sends} times`, () => {
-      const a = testGateway("a")
-      const flaky = FlakyEventStore.script()
-      flaky.onCommit = (commit) => (isFirst(commit) ? Effect.as(Effect.sleep(millis), undefined) : Effect.undefined)
-      return Effect.gen(function* () {
-        const payments = yield* Payments
-        const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
-        yield* TestClock.adjust("1 minute")
-        const { payment } = yield* Fiber.join(charging)
-        assert.lengthOf(sentFirst(a), sends)
-        const lapsed = (yield* eventsOf(payment.id)).filter(
-          (event) => event._tag === "OperationNotSent" && event.reason === "permission_lapsed"
-        )
-        assert.lengthOf(lapsed, 1 - sends)
-      }).pipe(Effect.provide(over(flaky, [a])))
-    })
+    it.effect(
+      `a process that pauses ${millis} ms between asking for the commit and the call, and connects ${connecting}, sends ${sends} times`,
+      () => {
+        const a = { ...testGateway("a"), connectLimitMillis }
+        const flaky = FlakyEventStore.script()
+        flaky.onCommit = (commit) => (isFirst(commit) ? Effect.as(Effect.sleep(millis), undefined) : Effect.undefined)
+        return Effect.gen(function* () {
+          const payments = yield* Payments
+          const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
+          yield* TestClock.adjust("1 minute")
+          const { payment } = yield* Fiber.join(charging)
+          assert.lengthOf(sentFirst(a), sends)
+          const lapsed = (yield* eventsOf(payment.id)).filter(
+            (event) => event._tag === "OperationNotSent" && event.reason === "permission_lapsed"
+          )
+          assert.lengthOf(lapsed, 1 - sends)
+        }).pipe(Effect.provide(over(flaky, [a])))
+      }
+    )
   }
 
   for (const [name, by] of [
@@ -81,30 +88,46 @@ describe("permission to send", () => {
     }).pipe(Effect.provide(over(FlakyEventStore.script(), [a])), withSkew(skew))
   })
 
-  it.effect("no retry starts after the window, whatever the answers were", () => {
-    return Effect.gen(function* () {
-      for (const outcome of [notSent, { ...unknown, reason: "connection_lost" } as const]) {
-        const sentAt: Array<number> = []
-        const a = testGateway("a", {
-          send: () =>
-            Effect.gen(function* () {
-              sentAt.push(yield* Clock.currentTimeMillis)
-              yield* Effect.sleep("9 seconds")
-              return outcome
-            })
+  /** When requests are written by a gateway that always answers the same, after 9 s and up to 3 s of connecting. */
+  const writtenAt = Effect.fnUntraced(function* (outcome: Outcome, settings: Partial<EngineSettings>) {
+    const times: Array<number> = []
+    const a = testGateway("a", {
+      connectLimitMillis: 3_000,
+      send: (_, nth) =>
+        Effect.gen(function* () {
+          yield* Effect.sleep(nth % 2 === 0 ? "2999 millis" : 0)
+          times.push(yield* Clock.currentTimeMillis)
+          yield* Effect.sleep("9 seconds")
+          return outcome
         })
-        yield* Effect.gen(function* () {
-          const payments = yield* Payments
-          const startedAt = yield* Clock.currentTimeMillis
-          const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
-          yield* TestClock.adjust("10 minutes")
-          yield* Fiber.join(charging)
-          assert.isAbove(sentAt.length, 1)
-          assert.isTrue(sentAt.every((at) => at - startedAt < 30_000))
-        }).pipe(Effect.provide(over(FlakyEventStore.script(), [a], { retries: 20 })))
+    })
+    return yield* Effect.gen(function* () {
+      const payments = yield* Payments
+      const startedAt = yield* Clock.currentTimeMillis
+      const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
+      yield* TestClock.adjust("10 minutes")
+      yield* Fiber.join(charging)
+      return times.map((time) => time - startedAt)
+    }).pipe(Effect.provide(over(FlakyEventStore.script(), [a], { retries: 20, retryCapMillis: 1_000, retryJitter: 0, ...settings })))
+  })
+
+  it.effect("no retry starts after the window, whatever the answers were", () =>
+    Effect.gen(function* () {
+      for (const outcome of [notSent, { ...unknown, reason: "connection_lost" } as const]) {
+        assert.deepStrictEqual(yield* writtenAt(outcome, {}), [0, 12_999, 22_999])
+        // The next one would start at 32,999: then it might still be connecting when such a window ends.
+        assert.deepStrictEqual(yield* writtenAt(outcome, { sendWindowMillis: 35_999 }), [0, 12_999, 22_999])
+        assert.deepStrictEqual(yield* writtenAt(outcome, { sendWindowMillis: 36_000 }), [0, 12_999, 22_999, 35_998])
       }
     })
-  })
+  )
+
+  it.effect("nothing is sent for the first time where connecting might take until after completeBefore", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* writtenAt(notSent, { completeWithinPresentMillis: 12_999 }), [0])
+      assert.deepStrictEqual(yield* writtenAt(notSent, { completeWithinPresentMillis: 13_001 }), [0, 12_999])
+    })
+  )
 
   it.effect("a permission that lapses after a lost answer leaves the operation unknown (rule 1)", () => {
     const a = testGateway("a", {

@@ -301,6 +301,10 @@ describe("schedules of two processes", () => {
   })
 })
 
+/**
+ * Its machine stops between the check of the permission and the write of the socket, its timers with it: what no check can prevent. So its
+ * request is executed long after its permission, and no attempt of its own is given up before.
+ */
 describe("a writer that wakes up after recovery was permitted to send again", () => {
   for (const [name, answerToR, status] of [
     ["succeeded", success, "succeeded"],
