@@ -5,7 +5,7 @@
  * Labels are bounded. Their values: `status` of a payment: those of `PaymentStatus`; `kind`: those of `OperationKind`; `outcome` of a
  * call: the tags of `Outcome`; `outcome` of an operation: succeeded, declined, not_sent, absent; `result`: those named at each
  * function; `gateway`: the names in the configuration; `service`: those names and others that stand in the program; `route`: the route's
- * template, never a path; `currency`: the codes of the list; `quantile`: 0.5, 0.95, 0.99; `status` of a request: the HTTP code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
+ * template, never a path; `status` of a request: the HTTP code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
  *
  * The handle of a label set is made once and kept, so an update is a look-up and an addition.
  */
@@ -13,8 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import type { CurrencyCode } from "../domain/Currency.ts"
-import { isChargeKind, type Operation, type OperationKind } from "../domain/operation/Operation.ts"
+import type { Operation, OperationKind } from "../domain/operation/Operation.ts"
 import type { Outcome } from "../domain/operation/Outcome.ts"
 import type { PaymentEvent } from "../domain/payment/Event.ts"
 import type { GatewayName } from "../domain/payment/Ids.ts"
@@ -113,8 +112,6 @@ const conflictDurations = family(["entity"], (attributes) =>
     boundaries: durationBoundaries
   })
 )
-const costs = counters("aegispay_gateway_cost_minor_total", "costs of charges, in minor units of the currency", ["gateway", "currency"])
-const costedCharges = counters("aegispay_gateway_costs_total", "charges whose cost is known", ["gateway", "currency"])
 const dependencyChecks = counters("aegispay_dependency_checks_total", "checks of dependencies, by result", ["dependency", "result"])
 const dependencyRecoveries = counters("aegispay_dependency_recoveries_total", "attempts to recover dependencies", ["dependency", "result"])
 const tierAnswers = counters("aegispay_degradation_answers_total", "answers by the way they came; none: there was none", [
@@ -137,18 +134,6 @@ export const gatewayCall = (call: {
   readonly outcome: Outcome["_tag"]
   readonly durationMillis: number
 }): Effect.Effect<void> => Effect.andThen(Metric.update(calls(call), 1), Metric.update(callDurations(call), call.durationMillis))
-
-/** What a charge cost at a gateway, where that is known, in minor units of a currency. */
-export const gatewayCost = (call: {
-  readonly gateway: GatewayName
-  readonly kind: OperationKind
-  readonly cost?: { readonly currency: CurrencyCode; readonly minor: number } | undefined
-}): Effect.Effect<void> => {
-  const { cost, gateway } = call
-  if (cost === undefined || !isChargeKind(call.kind)) return Effect.void
-  const labels = { gateway, currency: cost.currency }
-  return Effect.andThen(Metric.update(costs(labels), cost.minor), Metric.update(costedCharges(labels), 1))
-}
 
 /** A payment was routed. `explored`: to a gateway that did not look best. */
 export const routed = (decision: {
@@ -303,40 +288,6 @@ export const breakerSeries = (context: Context.Context<never>, breaker: BreakerN
   const name = "aegispay_breaker_call_duration_milliseconds"
   const description = "duration of calls through circuit breakers"
   register(Metric.histogram(name, { description, attributes: { breaker }, boundaries: durationBounds }), () => durationsOf(totals))
-  return () => {
-    for (const registration of registered) registration.remove()
-  }
-}
-
-/** What exporting metrics reads of a gateway's last hour, at a time of the clock. */
-export type GatewayReading = (now: number) => {
-  readonly samples: number
-  readonly successRate: number
-  readonly approvalRate: number
-  readonly p50Millis: number
-  readonly p95Millis: number
-  readonly p99Millis: number
-}
-
-/** The series of one gateway's last hour, read when metrics are exported. Answers how to remove them. */
-export const gatewaySeries = (context: Context.Context<never>, gateway: GatewayName, reading: GatewayReading): (() => void) => {
-  const gauge = (name: string, description: string, labels: Record<string, string>, value: (now: ReturnType<GatewayReading>) => number) => {
-    const metric = Metric.gauge(name, { description, attributes: { gateway, ...labels } })
-    const get = (context: Context.Context<never>) => ({
-      value: value(reading(Context.get(context, Clock.Clock).currentTimeMillisUnsafe()))
-    })
-    return Metric.registerUnsafe(metric, context, { get, update: () => {}, modify: () => {} })
-  }
-  const latency = (quantile: string, value: (now: ReturnType<GatewayReading>) => number) =>
-    gauge("aegispay_gateway_latency_milliseconds", "latency of calls in the last hour, by quantile", { quantile }, value)
-  const registered = [
-    gauge("aegispay_gateway_window_calls", "calls in the last hour that count for or against the gateway", {}, ({ samples }) => samples),
-    gauge("aegispay_gateway_success_rate", "availability in the last hour, in [0, 1]", {}, ({ successRate }) => successRate),
-    gauge("aegispay_gateway_approval_rate", "approvals in the last hour, in [0, 1]", {}, ({ approvalRate }) => approvalRate),
-    latency("0.5", ({ p50Millis }) => p50Millis),
-    latency("0.95", ({ p95Millis }) => p95Millis),
-    latency("0.99", ({ p99Millis }) => p99Millis)
-  ]
   return () => {
     for (const registration of registered) registration.remove()
   }

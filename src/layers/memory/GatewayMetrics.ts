@@ -7,7 +7,6 @@ import * as Layer from "effect/Layer"
 import * as GatewayWindows from "../../domain/routing/GatewayWindows.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import * as Presets from "../../domain/Presets.ts"
-import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 
 const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
@@ -22,11 +21,7 @@ export const layer: Layer.Layer<GatewayMetrics> = Layer.effect(
   Effect.sync(() => {
     const windows = GatewayWindows.make()
     return GatewayMetrics.of({
-      record: (sample) => {
-        if (sample.verdict === "ignored") return Effect.void
-        const counted = atNow((now) => GatewayWindows.record(windows, sample, now))
-        return sample.cost === undefined ? counted : Effect.andThen(counted, Metrics.gatewayCost(sample))
-      },
+      record: (sample) => (sample.verdict === "ignored" ? Effect.void : atNow((now) => GatewayWindows.record(windows, sample, now))),
       health: (gateway) => atNow((now) => GatewayWindows.healthOf(windows, gateway, now)),
       stats: (gateway, segment) => {
         const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }

@@ -26,7 +26,6 @@ import * as GatewayWindow from "../../domain/routing/GatewayWindow.ts"
 import * as GatewayWindows from "../../domain/routing/GatewayWindows.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import * as Slot from "../../domain/routing/Slot.ts"
-import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics, type GatewaySample, type PastSample } from "../../services/routing/GatewayMetrics.ts"
 import * as MetricsTable from "./routing/MetricsTable.ts"
 
@@ -168,11 +167,7 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
   yield* Effect.forkScoped(Effect.delay(Effect.repeat(round, Schedule.spaced(options.roundEveryMillis)), options.roundEveryMillis))
 
   return GatewayMetrics.of({
-    record: (sample) => {
-      if (sample.verdict === "ignored") return Effect.void
-      const counted = atNow((now) => state.record(sample, now))
-      return sample.cost === undefined ? counted : Effect.andThen(counted, Metrics.gatewayCost(sample))
-    },
+    record: (sample) => (sample.verdict === "ignored" ? Effect.void : atNow((now) => state.record(sample, now))),
     health: (gateway) => atNow((now) => GatewayWindows.healthOf(windows, gateway, now)),
     stats: (gateway, segment) => {
       const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
