@@ -13,8 +13,11 @@ import * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
+import { type AddressInfo, connect } from "node:net"
+import { createServer } from "node:tls"
 import * as Commands from "../../../src/layers/redis/Commands.ts"
 import { Reconnect, type RedisSettings, RedisUnreachable } from "../../../src/layers/redis/Connection.ts"
+import { selfSigned } from "../../support/selfSigned.ts"
 import * as TestRedis from "../../support/TestRedis.ts"
 
 const increment = Commands.script<number>("increment", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -26,6 +29,21 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(eff
 
 /** What a command met, for a test that ends servers. */
 const ping = Effect.flatMap(Commands.Commands, (commands) => commands.send<string>("PING"))
+
+/** The URL of a server that speaks TLS, in front of one that does not. */
+const behindTls = (port: number, options: { readonly cert: string; readonly key: string }) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const server = createServer(options, (socket) => {
+        const upstream = connect({ host: "127.0.0.1", port })
+        for (const each of [socket, upstream]) each.on("error", () => {}).on("close", () => (socket.destroy(), upstream.destroy()))
+        socket.pipe(upstream).pipe(socket)
+      }).on("tlsClientError", () => {})
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+      return server
+    }),
+    (server) => Effect.sync(() => server.close())
+  ).pipe(Effect.map((server) => Redacted.make(`rediss://127.0.0.1:${(server.address() as AddressInfo).port}`)))
 
 const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
 
@@ -131,6 +149,19 @@ TestRedis.suites(
           assert.strictEqual(failed.problem, "refused")
           assert.match(failed.message, /check user, password/)
           assert.notInclude(failed.message, "wrong ")
+        }
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("rediss is TLS, and trusts only the authority that is named", () =>
+      Effect.gen(function* () {
+        const redis = yield* TestRedis.start()
+        const { cert, key } = selfSigned()
+        const url = yield* behindTls(redis.port, { cert, key })
+        assert.strictEqual(yield* Effect.provide(ping, connected({ url, certificateAuthority: cert })), "PONG")
+        for (const other of [{}, { certificateAuthority: selfSigned().cert }]) {
+          const failed = yield* Effect.flip(Effect.scoped(Layer.build(connected({ url, connectTimeoutMillis: 300, ...other }))))
+          assert.match(failed.message, /certificate/)
         }
       }).pipe(Effect.scoped)
     )
