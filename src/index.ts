@@ -26,6 +26,7 @@ export * as Status from "./domain/payment/Status.ts"
 export * as View from "./domain/payment/View.ts"
 
 export * as Decision from "./domain/routing/Decision.ts"
+export * as Segment from "./domain/routing/Segment.ts"
 
 export * as EventStore from "./services/EventStore.ts"
 export * as Gateway from "./services/Gateway.ts"
@@ -62,3 +63,5 @@ export * as WithLock from "./orchestration/resilience/WithLock.ts"
 export * as Degradation from "./orchestration/resilience/dependency/Degradation.ts"
 export * as Dependencies from "./orchestration/resilience/dependency/Dependencies.ts"
 export * as OptimisticUpdate from "./orchestration/resilience/OptimisticUpdate.ts"
+export * as GatewaySeries from "./orchestration/routing/GatewaySeries.ts"
+export * as WarmStart from "./orchestration/routing/WarmStart.ts"
