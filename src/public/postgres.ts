@@ -7,7 +7,7 @@
  */
 export * as EmbeddedPostgres from "../layers/postgres/EmbeddedPostgres.ts"
 export * as EventStore from "../layers/postgres/payment/EventStore.ts"
-export * as GatewayMetrics from "../layers/postgres/GatewayMetrics.ts"
+export * as GatewayMetrics from "../layers/postgres/routing/GatewayMetrics.ts"
 export * as HealthProbe from "../layers/postgres/resilience/HealthProbe.ts"
 export * as HostTransaction from "../layers/postgres/HostTransaction.ts"
 export * as Ids from "../layers/memory/Ids.ts"
