@@ -11,6 +11,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import * as HealthProbe from "../../../layers/postgres/resilience/HealthProbe.ts"
+import * as Dependencies from "../../../orchestration/resilience/dependency/Dependencies.ts"
 import type { HttpConfig } from "../../config/Config.ts"
 import * as HttpServer from "../../http/HttpServer.ts"
 import { cannotRun, endsByInterruption } from "../Failure.ts"
@@ -50,18 +52,26 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     serverUrl = url
     yield* Scope.provide(NotifyLoops.start, loops)
     yield* RecoveryLoop.start(config)
+    yield* watchDatabase
     yield* announce(target, url)
     yield* endsByInterruption
     return yield* Effect.never
   }).pipe(
     Effect.scoped,
     Effect.provide(
-      Layer.merge(
+      Layer.mergeAll(
         Engine.layer(target, "serve", () => serverUrl),
-        Notifications.layer(target)
+        Notifications.layer(target),
+        Dependencies.layer
       )
     )
   )
+})
+
+/** Its level is logged and exported as a metric; connections that broke or fell silent are replaced. */
+const watchDatabase = Effect.gen(function* () {
+  const dependencies = yield* Dependencies.Dependencies
+  yield* Effect.orDie(dependencies.register(yield* HealthProbe.make()))
 })
 
 const listening = (http: HttpConfig) =>

@@ -193,10 +193,9 @@ const make = Effect.gen(function* () {
       const to = condition.level
       yield* Metrics.dependencyLevel({ dependency: name, level: to })
       yield* PubSub.publish(hub, { dependency: name, from, to, at: yield* Clock.currentTimeMillis })
-      const isBad = to !== "healthy"
-      yield* isBad
-        ? Effect.logWarning(`dependency ${name} is ${to}${lastFailure === undefined ? "" : ` (${lastFailure})`}`)
-        : Effect.logInfo(`dependency ${name} is healthy`)
+      if (to !== "healthy") yield* Effect.logWarning(`dependency ${name} is ${to}${lastFailure === undefined ? "" : ` (${lastFailure})`}`)
+      // That it works from the start is nothing to tell.
+      else yield* from === "unknown" ? Effect.logDebug(`dependency ${name} is healthy`) : Effect.logInfo(`dependency ${name} is healthy`)
     })
 
   const checkNow = (entry: Entry) => Semaphore.withPermits(entry.turn, 1)(Effect.andThen(check(entry, told), recoverIfDue(entry, told)))
