@@ -102,6 +102,22 @@ export const suite = <E>(name: string, storeLayer: Layer.Layer<BreakerStore, E>)
       })
     )
 
+    it.effect("an entry knows the version of the newest order", () =>
+      Effect.gen(function* () {
+        const name = freshName()
+        assert.strictEqual((yield* tell(news(name))).orderVersion, 0)
+        const order = yield* tell(news(name, forced))
+        assert.strictEqual(order.orderVersion, order.version)
+        const reset = yield* tell(news(name, { ...closed, byPerson: true }))
+        assert.strictEqual(reset.orderVersion, reset.version)
+        assert.strictEqual((yield* tell(news(name))).orderVersion, reset.version)
+        assert.strictEqual((yield* tell(news(name, closed))).orderVersion, reset.version)
+        assert.strictEqual((yield* entryOf(name))[0]?.orderVersion, reset.version)
+        const first = yield* tell(news(freshName(), forced))
+        assert.strictEqual(first.orderVersion, first.version)
+      })
+    )
+
     it.effect("of many that tell at once the one with the greatest version is in force", () =>
       Effect.gen(function* () {
         const name = freshName()

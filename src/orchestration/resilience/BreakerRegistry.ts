@@ -17,8 +17,9 @@ export interface Entry {
   untold: boolean
   /** Was the last change a person's? */
   byPerson: boolean
-  /** Version of the newest entry of the store that was followed or made; 0: none. */
+  /** Version of the newest entry of the store that was followed or made, and of the newest order that is known; 0: none. */
   version: number
+  orderVersion: number
   removeSeries: () => void
 }
 
@@ -49,6 +50,7 @@ export const add = (registry: Registry, name: BreakerName, now: number): Entry =
     untold: false,
     byPerson: false,
     version: 0,
+    orderVersion: 0,
     removeSeries: () => {}
   }
   registry.byName.set(name, entry)

@@ -14,7 +14,8 @@
  *   it for all.
  * - A forced state that the store has lost is told again.
  *
- * **Gotchas**: between two rounds instances may differ; each of them probes with up to `halfOpenMaxAttempts` calls at once.
+ * **Gotchas**: between two rounds instances may differ; each of them probes with up to `halfOpenMaxAttempts` calls at once. An instance
+ * whose own network is broken opens the breakers of all, for one open time after the other.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -36,7 +37,7 @@ export const start = Effect.fnUntraced(function* ({ changed, entryFor, registry 
     Effect.flatMap(now, (now) => {
       const { breaker } = entry
       const { changes, state } = breaker
-      entry.version = told.version
+      know(entry, told)
       Breaker.follow(breaker, { state: told.state, forMillis: told.openForMillis }, now)
       return breaker.changes === changes ? Effect.void : changed(entry, state)
     })
@@ -50,26 +51,25 @@ export const start = Effect.fnUntraced(function* ({ changed, entryFor, registry 
     // What has changed meanwhile is told with the next round.
     if (breaker.changes !== changes) return
     entry.untold = false
-    entry.byPerson = false
-    if (inForce.instance === instance) entry.version = inForce.version
+    if (inForce.instance === instance) know(entry, inForce)
     else yield* followNow(entry, inForce)
   })
 
   const follow = Effect.fnUntraced(function* (told: BreakerEntry) {
     const entry = registry.byName.get(told.name) ?? (told.state === "closed" ? undefined : entryFor(told.name, yield* now))
     if (entry === undefined || entry.untold || told.version <= entry.version) return
-    if (isForced(entry.breaker) && !told.byPerson) return
-    if (told.instance === instance) entry.version = told.version
-    else yield* followNow(entry, told)
+    // What a breaker found out ends an order only where a newer order has ended it before, which this instance has missed.
+    if (isForced(entry.breaker) && told.orderVersion <= entry.orderVersion) return
+    yield* followNow(entry, told)
   })
 
   const round = Effect.gen(function* () {
     for (const entry of [...registry.byName.values()]) if (entry.untold) yield* tell(entry)
     const all = yield* store.all
     for (const told of all) yield* follow(told)
-    const known = new Set<string>(all.map(({ name }) => name))
+    const orders = new Map<string, number>(all.map(({ name, orderVersion }) => [name, orderVersion]))
     for (const entry of registry.byName.values()) {
-      if (!isForced(entry.breaker) || known.has(entry.name)) continue
+      if (!isForced(entry.breaker) || (orders.get(entry.name) ?? 0) >= entry.orderVersion) continue
       entry.untold = true
       entry.byPerson = true
     }
@@ -86,6 +86,11 @@ const newInstance = Effect.map(Effect.all(Array.from({ length: 3 }, () => Random
 )
 
 const now = Effect.map(Clock.Clock, monotonicMillis)
+
+const know = (entry: Entry, { orderVersion, version }: BreakerEntry): void => {
+  entry.version = version
+  entry.orderVersion = orderVersion
+}
 
 const isForced = ({ state }: Breaker.Breaker): boolean => state === "forced-open" || state === "forced-closed"
 

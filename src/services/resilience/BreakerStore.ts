@@ -27,8 +27,13 @@ export interface BreakerNews {
 
 /** What is in force. `openForMillis`: from now, by the store's clock; 0 or less when it is over. */
 export interface BreakerEntry extends BreakerNews {
-  /** Greater than that of every earlier entry of that breaker, also of one that was forgotten. */
+  /**
+   * Greater than that of every earlier entry of that breaker: at least the store's time in microseconds, so it grows over entries that were
+   * forgotten and over a store that has lost everything.
+   */
   readonly version: number
+  /** Version of that breaker's newest entry by a person: its own, or an earlier one's; 0: there was none. */
+  readonly orderVersion: number
 }
 
 /** The store did not answer. Breakers go on by themselves. */

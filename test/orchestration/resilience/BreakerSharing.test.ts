@@ -17,25 +17,27 @@ import { BreakerStore, BreakerStoreUnavailable } from "../../../src/services/res
 
 const name = BreakerName.make("a.sale")
 
-/** A store over one in memory that can be taken away, made to hang, and emptied. */
+/** A store over one in memory that can be taken away, made to hang, to lose everything, and to be interrupted by something else. */
 const troubled = Effect.gen(function* () {
-  const trouble = { down: false, hangs: false, empty: false, asked: 0 }
-  const context = yield* Layer.build(Layer.fresh(MemoryBreakerStore.layer))
-  const store = Context.get(context, BreakerStore)
-  const asked = <A>(answer: Effect.Effect<A, BreakerStoreUnavailable>) =>
+  const make = Effect.map(Layer.build(Layer.fresh(MemoryBreakerStore.layer)), (context) => Context.get(context, BreakerStore))
+  const trouble = { down: false, hangs: false, asked: 0, meanwhile: Effect.void }
+  let store = yield* make
+  const asked = <A>(answer: () => Effect.Effect<A, BreakerStoreUnavailable>) =>
     Effect.suspend(() => {
       trouble.asked++
       if (trouble.hangs) return Effect.never
-      return trouble.down ? Effect.fail(new BreakerStoreUnavailable({ operation: "test", cause: "down" })) : answer
+      if (trouble.down) return Effect.fail(new BreakerStoreUnavailable({ operation: "test", cause: "down" }))
+      const { meanwhile } = trouble
+      trouble.meanwhile = Effect.void
+      return Effect.tap(answer(), meanwhile)
     })
-  const layer = Layer.succeed(
-    BreakerStore,
-    BreakerStore.of({
-      tell: (news) => asked(store.tell(news)),
-      all: asked(Effect.map(store.all, (all) => (trouble.empty ? [] : all)))
-    })
-  )
-  return { trouble, store, layer }
+  const layer = Layer.succeed(BreakerStore, BreakerStore.of({ tell: (news) => asked(() => store.tell(news)), all: asked(() => store.all) }))
+  return {
+    trouble,
+    layer,
+    entries: Effect.suspend(() => store.all),
+    lose: Effect.flatMap(make, (another) => Effect.sync(() => void (store = another)))
+  }
 })
 
 /** One more instance on the store. */
@@ -90,7 +92,7 @@ describe("sharing", () => {
 
   it.effect("what is told is not told again, and is told with its reason to those who listen", () =>
     Effect.gen(function* () {
-      const { layer, store } = yield* troubled
+      const { entries, layer } = yield* troubled
       const all = [yield* instance(layer), yield* instance(layer)] as const
       const heard: Array<string> = []
       yield* Effect.forkChild(
@@ -100,8 +102,9 @@ describe("sharing", () => {
       yield* all[0].fail(5)
       yield* TestClock.adjust("30 seconds")
       assert.deepStrictEqual(heard, ["open: told"])
-      const [entry] = yield* store.all
-      assert.strictEqual(entry?.version, 1)
+      const [told] = yield* entries
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* entries)[0]?.version, told?.version)
     })
   )
 
@@ -156,6 +159,7 @@ describe("sharing", () => {
       yield* all[1].breakers.reset(name)
       yield* all[1].fail(5)
       yield* TestClock.adjust("2 minutes")
+      yield* all[1].succeed(1)
       trouble.down = false
       yield* settled
       assert.deepStrictEqual(yield* states(all), ["closed", "half-open"])
@@ -174,18 +178,92 @@ describe("sharing", () => {
     })
   )
 
-  it.effect("a forced state that the store has lost is told again", () =>
+  it.effect("a forced state that the store has lost is told again, and holds meanwhile", () =>
     Effect.gen(function* () {
-      const { layer, store, trouble } = yield* troubled
+      const { entries, layer, lose } = yield* troubled
+      const all = [yield* instance(layer), yield* instance(layer)] as const
+      yield* all[0].breakers.forceOpen(name)
+      yield* settled
+      yield* lose
+      const late = yield* instance(layer)
+      yield* late.fail(5)
+      yield* settled
+      assert.deepStrictEqual(yield* states([...all, late]), ["forced-open", "forced-open", "forced-open"])
+      assert.deepInclude((yield* entries)[0], { state: "forced-open", byPerson: true })
+    })
+  )
+
+  it.effect("an instance that missed how an order ended does not bring it back", () =>
+    Effect.gen(function* () {
+      const { entries, layer } = yield* troubled
+      const cut = { down: false }
       const one = yield* instance(layer)
+      const other = yield* instance(
+        Layer.effect(
+          BreakerStore,
+          Effect.map(BreakerStore, (store) => {
+            const asked = <A>(answer: Effect.Effect<A, BreakerStoreUnavailable>) =>
+              Effect.suspend(() => (cut.down ? Effect.fail(new BreakerStoreUnavailable({ operation: "test", cause: "cut" })) : answer))
+            return BreakerStore.of({ tell: (news) => asked(store.tell(news)), all: asked(store.all) })
+          })
+        ).pipe(Layer.provide(layer))
+      )
       yield* one.breakers.forceOpen(name)
       yield* settled
-      const [before] = yield* store.all
-      trouble.empty = true
+      cut.down = true
+      yield* one.breakers.reset(name)
       yield* settled
-      trouble.empty = false
-      assert.isAbove((yield* store.all)[0]?.version ?? 0, before?.version ?? Number.NaN)
-      assert.strictEqual(yield* one.state, "forced-open")
+      yield* one.fail(5)
+      yield* settled
+      assert.deepStrictEqual(yield* states([one, other]), ["open", "forced-open"])
+      cut.down = false
+      yield* settled
+      assert.deepStrictEqual(yield* states([one, other]), ["open", "open"])
+      assert.deepInclude((yield* entries)[0], { state: "open", byPerson: false })
+    })
+  )
+
+  it.effect("after the store has lost everything what is told anew is followed", () =>
+    Effect.gen(function* () {
+      const { layer, lose } = yield* troubled
+      const all = [yield* instance(layer), yield* instance(layer)] as const
+      for (let times = 0; times < 3; times++) {
+        yield* all[0].breakers.forceClosed(name)
+        yield* settled
+        yield* all[0].breakers.reset(name)
+        yield* settled
+      }
+      yield* lose
+      yield* all[0].fail(5)
+      yield* settled
+      assert.deepStrictEqual(yield* states(all), ["open", "open"])
+    })
+  )
+})
+
+describe("what changes during an exchange", () => {
+  it.effect("is told with the next one", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* troubled
+      const all = [yield* instance(layer), yield* instance(layer)] as const
+      yield* all[0].fail(5)
+      trouble.meanwhile = Effect.asVoid(Effect.orDie(all[0].breakers.forceClosed(name)))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* states(all), ["forced-closed", "forced-closed"])
+    })
+  )
+
+  it.effect("is not undone by what was told before", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* troubled
+      const one = yield* instance(layer)
+      const other = yield* instance(layer)
+      yield* one.breakers.forceOpen(name)
+      yield* TestClock.adjust("1 second")
+      // The first to ask now is the other one's reading, or the telling of nothing: the order comes between its question and its end.
+      trouble.meanwhile = Effect.asVoid(Effect.orDie(Effect.andThen(one.breakers.reset(name), other.breakers.reset(name))))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* states([one, other]), ["closed", "closed"])
     })
   )
 })
@@ -208,17 +286,22 @@ describe("a store in trouble", () => {
     })
   )
 
-  it.effect("what is over when it is back is not told", () =>
+  it.effect("what is over when it is back is not told, is not undone by older news, and newer ones are followed", () =>
     Effect.gen(function* () {
-      const { layer, store, trouble } = yield* troubled
+      const { entries, layer, trouble } = yield* troubled
       const all = [yield* instance(layer), yield* instance(layer)] as const
+      yield* all[1].breakers.reset(name)
+      yield* settled
       trouble.down = true
       yield* all[0].fail(5)
       yield* TestClock.adjust("5 minutes")
       trouble.down = false
       yield* settled
       assert.deepStrictEqual(yield* states(all), ["half-open", "closed"])
-      assert.deepStrictEqual(yield* store.all, [])
+      assert.deepInclude((yield* entries)[0], { state: "closed", byPerson: true })
+      yield* all[1].fail(5)
+      yield* settled
+      assert.deepStrictEqual(yield* states(all), ["open", "open"])
     })
   )
 

@@ -21,7 +21,7 @@ const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(n
 /** Entries in the order in which they were told. */
 export const layer: Layer.Layer<BreakerStore> = Layer.sync(BreakerStore, () => {
   const entries = new Map<BreakerName, Kept>()
-  let version = 0
+  let lastVersion = 0
 
   const asOf = (now: number, { openUntil, ...entry }: Kept): BreakerEntry => ({
     ...entry,
@@ -34,11 +34,14 @@ export const layer: Layer.Layer<BreakerStore> = Layer.sync(BreakerStore, () => {
 
   return BreakerStore.of({
     tell: ({ openForMillis, ...news }) =>
-      Effect.map(monotonicMillis, (now) => {
+      Effect.map(Effect.all([monotonicMillis, Clock.currentTimeMillis]), ([now, wall]) => {
         const held = entries.get(news.name)
         if (held !== undefined && isForced(held) && !news.byPerson) return asOf(now, held)
         if (held === undefined && entries.size >= maxEntries) forgetOldest()
-        const entry: Kept = { ...news, version: ++version, openUntil: now + openForMillis }
+        const version = Math.max(lastVersion + 1, Math.floor(wall * 1_000))
+        lastVersion = version
+        const orderVersion = news.byPerson ? version : (held?.orderVersion ?? 0)
+        const entry: Kept = { ...news, version, orderVersion, openUntil: now + openForMillis }
         entries.delete(news.name)
         entries.set(news.name, entry)
         return asOf(now, entry)

@@ -15,10 +15,11 @@ const statements = [
     by_person boolean not null,
     instance text not null check (length(instance) between 1 and 64),
     version bigint not null,
+    order_version bigint not null,
     told_at timestamptz not null default clock_timestamp()
   ) with (fillfactor = 50)`,
-  // One sequence for all breakers: the row of one can be deleted, and its next version is still greater.
-  `create sequence aegispay.breaker_versions as bigint cache 1`
+  `comment on column aegispay.breakers.version is 'at least microseconds since the epoch when it was told'`,
+  `comment on column aegispay.breakers.order_version is 'version of the newest row by a person, 0: none'`
 ]
 
 export const breakers: Effect.Effect<void, SqlError, SqlClient> = Effect.gen(function* () {

@@ -1,8 +1,8 @@
 /**
  * What circuit breakers of several instances tell each other, in one table, by the database's clock.
  *
- * Telling is one upsert that leaves a forced row to a person. Versions come from a sequence and exceed the row's last one, so they grow
- * over clean-up too. Automatic rows older than a day are deleted every hour by each instance.
+ * Telling is one upsert that leaves a forced row to a person. Versions are the time in microseconds, and exceed the row's last one.
+ * Automatic rows older than a day are deleted every hour by each instance.
  *
  * Every statement runs on its own, never in the caller's transaction.
  */
@@ -32,6 +32,7 @@ interface Row {
   readonly by_person: boolean
   readonly instance: string
   readonly version: bigint
+  readonly order_version: bigint
 }
 
 const toEntry = (row: Row): BreakerEntry => ({
@@ -40,12 +41,15 @@ const toEntry = (row: Row): BreakerEntry => ({
   openForMillis: row.state === "open" ? row.open_for : 0,
   byPerson: row.by_person,
   instance: row.instance,
-  version: Number(row.version)
+  version: Number(row.version),
+  orderVersion: Number(row.order_version)
 })
 
 const make = Effect.gen(function* () {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-  const columns = sql`name, state, by_person, instance, version, (extract(epoch from open_until - clock_timestamp()) * 1000)::float8 as open_for`
+  const micros = sql`trunc(extract(epoch from statement_timestamp()) * 1000000)::bigint`
+  const columns = sql`name, state, by_person, instance, version, order_version,
+    (extract(epoch from open_until - clock_timestamp()) * 1000)::float8 as open_for`
 
   /** Runs a statement outside of any transaction of the caller. */
   const ask = <A>(operation: string, statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, BreakerStoreUnavailable> =>
@@ -55,16 +59,17 @@ const make = Effect.gen(function* () {
     )
 
   const upsert = ({ byPerson, instance, name, openForMillis, state }: BreakerNews) => sql<Row>`
-    insert into aegispay.breakers as held (name, state, open_until, by_person, instance, version)
-    values (
-      ${name}, ${state}, clock_timestamp() + ${openForMillis}::float8 * interval '1 millisecond', ${byPerson}, ${instance},
-      nextval('aegispay.breaker_versions'))
+    insert into aegispay.breakers as held (name, state, open_until, by_person, instance, version, order_version)
+    select ${name}, ${state}, clock_timestamp() + ${openForMillis}::float8 * interval '1 millisecond', ${byPerson}::boolean, ${instance},
+      micros, case when ${byPerson}::boolean then micros else 0 end
+    from (select ${micros} as micros) as clock
     on conflict (name) do update set
       state = excluded.state,
       open_until = excluded.open_until,
       by_person = excluded.by_person,
       instance = excluded.instance,
-      version = greatest(nextval('aegispay.breaker_versions'), held.version + 1),
+      version = greatest(${micros}, held.version + 1),
+      order_version = case when excluded.by_person then greatest(${micros}, held.version + 1) else held.order_version end,
       told_at = clock_timestamp()
     where excluded.by_person or held.state not in ('forced-open', 'forced-closed')
     returning ${columns}`
