@@ -24,8 +24,14 @@ const Categories = Schema.Array(DeclineCategory.annotate({ message: `expected on
   Schema.isMaxLength(DeclineCategory.literals.length)
 )
 
+/** The beginning of a day in UTC. */
+const dayOf = (text: string): Option.Option<DateTime.Utc> => Option.map(DateTime.make(`${text}T00:00:00Z`), DateTime.toUtc)
+
+/** Only days that there are: others would be read as some day of the next month. */
 const day = Schema.String.annotate({ message: "expected a day such as 2025-05-19" }).check(
-  Schema.isPattern(/^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/, { message: "expected a day such as 2025-05-19" })
+  Schema.makeFilter<string>((text) =>
+    Option.exists(dayOf(text), (utc) => DateTime.formatIsoDateUtc(utc) === text) ? undefined : "expected a day such as 2025-05-19"
+  )
 )
 
 /** At most `max` declined attempts within a rolling window. */
@@ -105,6 +111,6 @@ export const rememberMillis = (caps: NetworkCaps, category: DeclineCategory): nu
 
 const spanOf = (hours: number): string => (hours % 24 === 0 && hours > 24 ? `${hours / 24} days` : `${hours} h`)
 
-/** The beginning of a day in UTC; a day that no month has never begins. */
+/** What is no day never begins. */
 const firstMilliOf = (from: string): number =>
-  Option.match(DateTime.make(`${from}T00:00:00Z`), { onNone: () => Number.POSITIVE_INFINITY, onSome: DateTime.toEpochMillis })
+  Option.match(dayOf(from), { onNone: () => Number.POSITIVE_INFINITY, onSome: DateTime.toEpochMillis })

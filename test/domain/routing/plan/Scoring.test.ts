@@ -1,0 +1,93 @@
+/**
+ * Scores: their formulas by example, their bounds, and what they may and may not depend on.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { GatewaySignals } from "../../../../src/domain/routing/Decision.ts"
+import * as Scoring from "../../../../src/domain/routing/plan/Scoring.ts"
+import * as Policy from "../../../../src/domain/routing/policy/Policy.ts"
+import { Weights } from "../../../../src/domain/routing/policy/Rules.ts"
+import { details, eur } from "../../../support/payments.ts"
+import { signalsOf, unknownSignals } from "../../../support/routing.ts"
+
+const { scoring: settings, weights } = Policy.make()
+const payment = details({ amount: eur(10_000n) })
+
+describe("Scoring", () => {
+  it("success is the mean of a Beta distribution: the prior without calls, neither 0 nor 1 with one, the rate with many", () => {
+    assert.strictEqual(Scoring.success(unknownSignals, settings), 0.95)
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1, successRate: 0 }), settings), 0.9048)
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1, successRate: 1 }), settings), 0.9524)
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1_000_000, successRate: 0.42 }), settings), 0.42)
+  })
+
+  it("issuers' declines do not lower it while most charges are approved; below the floor they do", () => {
+    assert.strictEqual(Scoring.success(signalsOf({ approved: 600, declined: 400 }), settings), Scoring.success(signalsOf(), settings))
+    const nobody = Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), settings)
+    assert.isBelow(nobody, 0.05)
+    const all = Policy.make({ scoring: { approvalFloor: 1 } }).scoring
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1e6, successRate: 1, approved: 600_000, declined: 400_000 }), all), 0.6)
+    const none = Policy.make({ scoring: { approvalFloor: 0 } }).scoring
+    assert.strictEqual(Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), none), Scoring.success(signalsOf(), none))
+  })
+
+  it("latency is 1 up to the target, 0 from the limit on, and falls with the logarithm in between", () => {
+    const many = { samples: 1e6 }
+    assert.strictEqual(Scoring.latency(signalsOf({ ...many, p95Millis: 1 }), settings), 1)
+    assert.strictEqual(Scoring.latency(signalsOf({ ...many, p95Millis: 1_000 }), settings), 1)
+    assert.strictEqual(Scoring.latency(signalsOf({ ...many, p95Millis: 15_000 }), settings), 0)
+    assert.strictEqual(Scoring.latency(signalsOf({ ...many, p95Millis: 60_000 }), settings), 0)
+    // Half way between the logarithms of 1,000 and 15,000.
+    assert.closeTo(Scoring.latency(signalsOf({ ...many, p95Millis: Math.sqrt(1_000 * 15_000) }), settings), 0.5, 0.0002)
+  })
+
+  it("a latency of few calls is drawn to the middle, one of no calls is the middle", () => {
+    assert.strictEqual(Scoring.latency(unknownSignals, settings), 0.5)
+    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 10 }), settings), 0.75)
+    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 60_000 }), settings), 0.25)
+  })
+
+  it("cost falls with the fee's share of the amount, fixed part included; an unknown fee is the middle", () => {
+    assert.strictEqual(Scoring.cost(undefined, payment, settings), 0.5)
+    assert.strictEqual(Scoring.cost({}, payment, settings), 1)
+    assert.strictEqual(Scoring.cost({ basisPoints: 100 }, payment, settings), 0.8)
+    // 50 of 10,000 are another 50 basis points.
+    assert.strictEqual(Scoring.cost({ basisPoints: 100, fixedMinor: 50 }, payment, settings), 0.7)
+    assert.strictEqual(Scoring.cost({ basisPoints: 900 }, payment, settings), 0)
+  })
+
+  it("the presets weigh success 0.5, latency 0.3, cost 0.2", () => {
+    assert.deepStrictEqual(weights, { success: 0.5, latency: 0.3, cost: 0.2 })
+    assert.strictEqual(Scoring.total({ success: 1, latency: 0, cost: 0 }, weights), 0.5)
+    assert.strictEqual(Scoring.total({ success: 0, latency: 1, cost: 0 }, weights), 0.3)
+    assert.strictEqual(Scoring.total({ success: 0, latency: 0, cost: 1 }, weights), 0.2)
+  })
+
+  it.prop(
+    "parts and score are in [0, 1], whatever is known and however it is weighed",
+    { signals: GatewaySignals, weights: Weights, basisPoints: Schema.Int },
+    (given) => {
+      const { signals } = given
+      const parts = {
+        success: Scoring.success(signals, settings),
+        latency: Scoring.latency(signals, settings),
+        cost: Scoring.cost({ basisPoints: Math.abs(given.basisPoints) }, payment, settings)
+      }
+      for (const value of [...Object.values(parts), Scoring.total(parts, Policy.weightsOf(given.weights))]) {
+        assert.isAtLeast(value, 0)
+        assert.isAtMost(value, 1)
+      }
+    }
+  )
+
+  it.prop(
+    "a higher success rate or a lower latency never lowers the score",
+    { signals: GatewaySignals, better: GatewaySignals },
+    ({ better, signals }) => {
+      const rate = Math.max(signals.successRate, better.successRate)
+      assert.isAtLeast(Scoring.success({ ...signals, successRate: rate }, settings), Scoring.success(signals, settings))
+      const p95Millis = Math.min(signals.p95Millis, better.p95Millis)
+      assert.isAtLeast(Scoring.latency({ ...signals, p95Millis }, settings), Scoring.latency(signals, settings))
+    }
+  )
+})

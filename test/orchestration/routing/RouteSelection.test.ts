@@ -1,0 +1,229 @@
+/**
+ * Routing in the engine: what the gateways' state makes of a plan, what is stored of it, and where a payment goes on.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { TestClock } from "effect/testing"
+import type { Intent } from "../../../src/domain/operation/Operation.ts"
+import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
+import { GatewayName, type PaymentId } from "../../../src/domain/payment/Ids.ts"
+import * as BreakerName from "../../../src/domain/resilience/BreakerName.ts"
+import { make, type PolicyData } from "../../../src/domain/routing/policy/Policy.ts"
+import { CircuitBreakers } from "../../../src/orchestration/resilience/CircuitBreakers.ts"
+import { Payments } from "../../../src/orchestration/payment/Payments.ts"
+import { EventStore } from "../../../src/services/EventStore.ts"
+import type { Gateway } from "../../../src/services/Gateway.ts"
+import { type CustomRule, RoutingPolicy } from "../../../src/services/routing/RoutingPolicy.ts"
+import { eur } from "../../support/payments.ts"
+import { namesOf } from "../../support/routing.ts"
+import { chargeRequest, declined, engine, success, testGateway } from "../../support/TestEngine.ts"
+
+const a = GatewayName.make("a")
+const b = GatewayName.make("b")
+
+const engineWith = (gateways: ReadonlyArray<Gateway>, data: PolicyData = {}, customRules: ReadonlyArray<CustomRule> = []) =>
+  Layer.provide(engine(gateways, { retries: 0 }), Layer.succeed(RoutingPolicy, { policy: make(data), customRules }))
+
+let keys = 0
+/** Charges 49.90 EUR, which is not explored; answers the payment and the decision of each of its charges. */
+const charge = Effect.fnUntraced(function* (overrides: Parameters<typeof chargeRequest>[1] = {}) {
+  const payments = yield* Payments
+  const { payment } = yield* payments.charge(chargeRequest(`k${++keys}`, overrides))
+  return { payment, decisions: (yield* intentsOf(payment.id)).map(({ decision }) => decision) }
+})
+
+const intentsOf = Effect.fnUntraced(function* (id: PaymentId) {
+  const store = yield* EventStore
+  return (yield* store.read(id)).flatMap(({ event }): ReadonlyArray<Intent> => (event._tag === "OperationIntended" ? [event.intent] : []))
+})
+
+/** Opens the breaker of sales at a gateway, as five failures in a row do. */
+const trip = (gateway: GatewayName) =>
+  CircuitBreakers.use((breakers) =>
+    Effect.replicateEffect(Effect.exit(breakers.protect(BreakerName.of(gateway, "sale"), Effect.fail("down"))), 5, { discard: true })
+  )
+
+/** A gateway that answers what is set. */
+const switchable = (name: string) => {
+  const current: { outcome: Outcome | "success" } = { outcome: "success" }
+  const gateway = testGateway(name, {
+    send: (intent) => Effect.sync(() => (current.outcome === "success" ? success(intent) : current.outcome))
+  })
+  return { gateway, answer: (outcome: Outcome | "success") => Effect.sync(() => (current.outcome = outcome)) }
+}
+
+describe("RouteSelection", () => {
+  it.effect("what was decided from is stored: policy, version, weights, scores, signals, fees and probability", () => {
+    const fees = new Map([[b, [{ basisPoints: 100 }]]])
+    const routing = Layer.succeed(RoutingPolicy, { policy: make({}, fees), customRules: [] })
+    return Effect.gen(function* () {
+      yield* charge()
+      yield* TestClock.setTime(1_700_000_000_000)
+      const { decisions } = yield* charge()
+      const [decision] = decisions
+      assert.strictEqual(decision?.policy, "weighted")
+      assert.strictEqual(decision?.version, make({}, fees).version)
+      assert.deepStrictEqual(decision?.weights, { success: 0.5, latency: 0.3, cost: 0.2 })
+      assert.strictEqual(decision?.propensity, 1)
+      assert.strictEqual(decision?.decidedAt, 1_700_000_000_000)
+      assert.deepStrictEqual(namesOf(decision?.ranked ?? []), ["b", "a"])
+      assert.strictEqual(decision?.ranked[0]?.feeMinor, 50)
+      assert.isUndefined(decision?.ranked[1]?.feeMinor)
+      assert.deepStrictEqual(decision?.ranked[0]?.parts, { success: 0.95, latency: 0.5, cost: 0.8 })
+    }).pipe(Effect.provide(Layer.provide(engine([testGateway("a"), testGateway("b")]), routing)))
+  })
+
+  it.effect("a gateway that fails is left out while its breaker is open, with the time; the others take its payments", () => {
+    const first = switchable("a")
+    const second = testGateway("b")
+    return Effect.gen(function* () {
+      yield* first.answer(declined("gateway_error"))
+      yield* charge()
+      yield* trip(a)
+      const sent = first.gateway.sent.length
+      yield* TestClock.adjust("20 seconds")
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.status, "succeeded")
+      assert.lengthOf(first.gateway.sent, sent)
+      assert.deepStrictEqual(
+        decisions[0]?.excluded.map(({ gateway, message, reason }) => [gateway, reason, message]),
+        [[a, "breaker_open", "its circuit breaker is open for another 40000 ms"]]
+      )
+      assert.strictEqual(decisions[0]?.excluded[0]?.signals?.breaker, "open")
+      assert.isAbove(decisions[0]?.excluded[0]?.signals?.samples ?? 0, 0)
+    }).pipe(Effect.provide(engineWith([first.gateway, second])))
+  })
+
+  it.effect("it gets the explored payments once its breaker is half-open, and its place again once it has closed", () => {
+    const first = switchable("a")
+    const second = testGateway("b")
+    const small = { amount: eur(2_000n) }
+    return Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers
+      const stateOf = Effect.map(breakers.list, (all) => all.find(({ name }) => name === BreakerName.of(a, "sale"))?.state)
+      yield* first.answer(declined("gateway_error"))
+      yield* charge()
+      yield* trip(a)
+      assert.strictEqual(yield* stateOf, "open")
+      yield* first.answer("success")
+      yield* TestClock.adjust("60 seconds")
+      const large = yield* charge()
+      assert.deepStrictEqual(namesOf(large.decisions[0]?.ranked ?? []), ["b", "a"])
+      for (let probe = 0; probe < 3; probe++) {
+        const { decisions, payment } = yield* charge(small)
+        assert.strictEqual(payment.gateway, a)
+        assert.isTrue(decisions[0]?.explored)
+      }
+      assert.strictEqual(yield* stateOf, "closed")
+      yield* TestClock.adjust("2 hours")
+      const { payment } = yield* charge()
+      assert.strictEqual(payment.gateway, a, "its failures have left the window")
+    }).pipe(Effect.provide(engineWith([first.gateway, second], { exploration: { share: 1 } })))
+  })
+
+  it.effect("where every gateway is failing the payment is tried all the same, as a last resort", () => {
+    return Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers
+      for (const name of [a, b]) {
+        yield* trip(name)
+        yield* breakers.forceOpen(BreakerName.of(name, "sale"))
+      }
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.failure?.code, "not_sent_breaker_open")
+      assert.lengthOf(decisions, 2)
+      assert.include(decisions[0]?.reason, "last resort: its circuit breaker is held open")
+      assert.lengthOf(decisions[0]?.excluded ?? [], 0)
+    }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")])))
+  })
+
+  it.effect("a failover stores what was left of the plan, why, and after which charge", () => {
+    const first = testGateway("a", { send: () => Effect.succeed(declined("soft")) })
+    return Effect.gen(function* () {
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.gateway, b)
+      const [planned, failover] = decisions
+      assert.deepStrictEqual(namesOf(planned?.ranked ?? []), ["a", "b", "c"])
+      assert.deepStrictEqual(namesOf(failover?.ranked ?? []), ["b", "c"])
+      assert.strictEqual(failover?.reason, "b: next of the plan after a soft decline at a")
+      assert.strictEqual(failover?.after, 1)
+      assert.strictEqual(failover?.version, planned?.version)
+      assert.strictEqual(failover?.propensity, 1)
+      assert.isUndefined(failover?.explored)
+    }).pipe(Effect.provide(engineWith([first, testGateway("b"), testGateway("c")], { exploration: { share: 1 } })))
+  })
+
+  it.effect("a gateway that was left out for failing is tried when nothing else is left", () => {
+    const first = testGateway("a", { send: () => Effect.succeed(declined("gateway_error")) })
+    return Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers
+      yield* trip(b)
+      yield* breakers.forceOpen(BreakerName.of(b, "sale"))
+      const { decisions } = yield* charge()
+      assert.deepStrictEqual(namesOf(decisions[0]?.excluded ?? []), ["b"])
+      assert.deepStrictEqual(
+        decisions[1]?.ranked.map(({ gateway, reason }) => [gateway, reason]),
+        [[b, "last resort: its circuit breaker is held open"]]
+      )
+    }).pipe(Effect.provide(engineWith([first, testGateway("b")])))
+  })
+
+  it.effect("an authentication step-up stores why it goes to the same gateway", () => {
+    const first = testGateway("a", {
+      send: (intent) => Effect.succeed(intent.details.stepUp === true ? success(intent) : declined("authentication_required"))
+    })
+    return Effect.gen(function* () {
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.gateway, a)
+      assert.strictEqual(decisions[1]?.after, 1)
+      assert.deepStrictEqual(namesOf(decisions[1]?.ranked ?? []), ["a"])
+    }).pipe(Effect.provide(engineWith([first, testGateway("b")])))
+  })
+
+  it.effect("a host's own rule decides; one that throws is passed over", () => {
+    const throwing: CustomRule = {
+      name: "broken",
+      priority: 1,
+      decide: () => {
+        throw new Error("no such table")
+      }
+    }
+    const own: CustomRule = {
+      name: "orders to b",
+      decide: ({ details }) => (details.metadata["shop"] === "2" ? { prefer: [b] } : undefined)
+    }
+    return Effect.gen(function* () {
+      const other = yield* charge({ metadata: { shop: "1" } })
+      assert.strictEqual(other.payment.gateway, a)
+      assert.isUndefined(other.decisions[0]?.rule)
+      const matched = yield* charge({ metadata: { shop: "2" } })
+      assert.strictEqual(matched.payment.gateway, b)
+      assert.strictEqual(matched.decisions[0]?.rule, "orders to b")
+    }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")], {}, [own, throwing])))
+  })
+
+  it.effect("a split follows the payment's id, which its events have", () => {
+    const split = [
+      { gateway: a, share: 50 },
+      { gateway: b, share: 50 }
+    ]
+    return Effect.gen(function* () {
+      const gateways = yield* Effect.replicateEffect(
+        Effect.map(charge(), ({ payment }) => payment.gateway),
+        40
+      )
+      assert.lengthOf(new Set(gateways), 2)
+    }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")], { rules: [{ name: "half", then: { split } }] })))
+  })
+
+  it.effect("decisions are counted by gateway, with their duration", () =>
+    Effect.gen(function* () {
+      yield* charge()
+      const series = (yield* Metric.snapshot).filter(({ id }) => id.startsWith("aegispay_routing_decision"))
+      const labels = series.map(({ attributes, id }) => `${id} ${JSON.stringify(attributes ?? {})}`)
+      assert.include(labels, 'aegispay_routing_decisions_total {"gateway":"a","explored":"false"}')
+      assert.isTrue(series.some(({ id }) => id === "aegispay_routing_decision_duration_microseconds"))
+    }).pipe(Effect.provide(engineWith([testGateway("a")])))
+  )
+})
