@@ -20,6 +20,7 @@ import { locksAndMetrics } from "./migrations/0002_locks_and_metrics.ts"
 import { webhooks } from "./migrations/0003_webhooks.ts"
 import { routingMetrics } from "./migrations/0004_routing_metrics.ts"
 import { breakers } from "./migrations/0005_breakers.ts"
+import { rateLimits } from "./migrations/0006_rate_limits.ts"
 import { cardAttempts } from "./migrations/0007_card_attempts.ts"
 import { entities } from "./migrations/0008_entities.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
@@ -31,6 +32,7 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0003_webhooks": webhooks,
   "0004_routing_metrics": routingMetrics,
   "0005_breakers": breakers,
+  "0006_rate_limits": rateLimits,
   "0007_card_attempts": cardAttempts,
   "0008_entities": entities
 }
