@@ -19,13 +19,14 @@
  * **Gotchas**: there is no hedging, on purpose. Two requests in flight for one operation make every refusal inconclusive: attempts follow
  * each other, and the next one starts when the one before has ended.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type { Operation, Purpose } from "../../domain/operation/Operation.ts"
-import { type NotSent, type NotSentReason, Outcome } from "../../domain/operation/Outcome.ts"
+import { type NotSent, Outcome } from "../../domain/operation/Outcome.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
@@ -45,7 +46,7 @@ import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import { GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as Retry from "../resilience/Retry.ts"
-import { elapsed, type HeldPermission } from "./Permission.ts"
+import { databaseTime, elapsed, type HeldPermission } from "./Permission.ts"
 
 export { databaseTime, type HeldPermission } from "./Permission.ts"
 
@@ -63,33 +64,43 @@ export interface CallOptions {
   readonly segment?: Segment | undefined
 }
 
+/** What the way of a call needs, looked up once. */
+interface Way {
+  readonly settings: EngineSettings
+  readonly breakers: CircuitBreakers["Service"]
+  readonly metrics: GatewayMetrics["Service"]
+}
+
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
 export const call = Effect.fnUntraced(function* (options: CallOptions) {
-  const transaction = yield* HostTransaction
-  if (yield* transaction.isOpen) return yield* Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" }))
-  const settings = yield* Settings
-  const { gateway, operation } = options
-  const guard = (yield* GatewayGuards).of(gateway.name)
+  const context = yield* Effect.context<CircuitBreakers | GatewayGuards | GatewayMetrics | HostTransaction>()
+  if (yield* Context.get(context, HostTransaction).isOpen) {
+    return yield* Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" }))
+  }
+  const { gateway, operation, payment } = options
+  const settings = Context.get(context, Settings)
+  const way: Way = { settings, breakers: Context.get(context, CircuitBreakers), metrics: Context.get(context, GatewayMetrics) }
+  const { budget, bulkhead } = Context.get(context, GatewayGuards).of(gateway.name)
+  const urgent = mustNotBeRefused(options)
   const attempts: Array<Attempt> = []
   const left = timeLeft(options, attempts)
-  const tried = Retry.run(attemptOnce(options, attempts, settings.attemptTimeoutMillis), {
+  const tried = Retry.run(attemptOnce(options, attempts, way), {
     name: gateway.name,
     strategy: strategyOf(settings),
     classify: ({ outcome }) => classOf(outcome, options),
-    budget: guard.budget,
+    budget,
     deadline: left
   })
-  const urgent = mustNotBeRefused(options)
   const inside = Bulkhead.within(
-    guard.bulkhead,
+    bulkhead,
     {
       urgent,
-      maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, guard.bulkhead.limits.maxWaitMillis)),
+      maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, bulkhead.limits.maxWaitMillis)),
       orElse: (refused) => refuse(options, attempts, refused)
     },
     Effect.ignore(tried)
   )
-  yield* traced({ payment: options.payment, gateway: gateway.name, kind: operation.intent.kind }, inside)
+  yield* traced(inside, () => ({ payment, gateway: gateway.name, kind: operation.intent.kind }))
   return attempts
 })
 
@@ -109,15 +120,7 @@ const refuse = Effect.fnUntraced(function* (options: CallOptions, attempts: Arra
     reason === "full"
       ? `as many calls to ${name} are under way and waiting as this process allows`
       : `a call of this process to ${name} did not come to its turn in time`
-  attempts.push(notSent("bulkhead_full", message, yield* writeTime(options)))
-})
-
-const writeTime = ({ permission }: CallOptions) =>
-  Effect.map(elapsed(permission), ({ atLeastMillis }) => Math.floor(permission.recordedAt + atLeastMillis))
-
-const notSent = (reason: NotSentReason, message: string, writtenAt: number): Attempt => ({
-  outcome: { _tag: "NotSent", reason, message },
-  writtenAt
+  attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt: yield* databaseTime(options.permission) })
 })
 
 const permanent: ErrorClass = { _tag: "Permanent" }
@@ -162,46 +165,49 @@ const classOf = (outcome: Outcome, options: CallOptions): ErrorClass => {
 }
 
 /** One attempt, kept among the others. Fails with it where the gateway has not answered, so that it may be tried again. */
-const attemptOnce = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, attemptTimeoutMillis: number) {
+const attemptOnce = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, way: Way) {
   if (attempts.length > 0) yield* CrashPoint.reach("call/between-attempts")
   const { atLeastMillis, atMostMillis } = yield* elapsed(options.permission)
   const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
-  const attempt: Attempt =
-    atMostMillis >= startsWithin(options, attempts)
-      ? notSent("permission_lapsed", "the permission to send was over before a byte was written", writtenAt)
-      : { outcome: yield* send(options, attemptTimeoutMillis), writtenAt }
+  const lapsed = atMostMillis >= startsWithin(options, attempts)
+  const answered = lapsed ? permissionLapsed : yield* send(options, way)
+  const outcome = "_tag" in answered ? answered : answered[1]
+  const attempt: Attempt = { outcome, writtenAt }
   attempts.push(attempt)
-  const { _tag } = attempt.outcome
-  return _tag === "NotSent" || _tag === "Unknown" ? yield* Effect.fail(attempt) : attempt
+  if (!("_tag" in answered)) yield* measured(options, answered, way)
+  return outcome._tag === "NotSent" || outcome._tag === "Unknown" ? yield* Effect.fail(attempt) : attempt
 })
 
-const send = Effect.fnUntraced(function* (options: CallOptions, attemptTimeoutMillis: number) {
-  const breakers = yield* CircuitBreakers
-  const metrics = yield* GatewayMetrics
-  const { gateway, operation, segment } = options
+const permissionLapsed: NotSent = {
+  _tag: "NotSent",
+  reason: "permission_lapsed",
+  message: "the permission to send was over before a byte was written"
+}
+
+/** Through the breaker. What must not be refused is sent past an open one. */
+const send = (options: CallOptions, { breakers, settings }: Way): Effect.Effect<Answered | NotSent> => {
+  const sent = Effect.timed(sendOnce(options, settings.attemptTimeoutMillis))
+  return Effect.catch(
+    breakers.protect(BreakerName.of(options.gateway.name, options.operation.intent.kind), sent, verdictOf),
+    (open): Effect.Effect<Answered | NotSent> => (mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open)))
+  )
+}
+
+const measured = ({ gateway, operation, segment }: CallOptions, [duration, outcome]: Answered, { metrics }: Way): Effect.Effect<void> => {
   const { kind } = operation.intent
-  const sent = Effect.timed(sendOnce(options, attemptTimeoutMillis))
-  const answered = yield* breakers
-    .protect(BreakerName.of(gateway.name, kind), sent, verdictOf)
-    .pipe(
-      Effect.catchTag("BreakerOpen", (open): Effect.Effect<Answered | NotSent> =>
-        mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open))
-      )
-    )
-  if ("_tag" in answered) return answered
-  const [duration, outcome] = answered
   const durationMillis = Duration.toMillis(duration)
-  yield* metrics.record({
-    gateway: gateway.name,
-    kind,
-    verdict: Attribution.verdictOf(outcome),
-    durationMillis,
-    segment,
-    approval: Attribution.approvalOf(kind, outcome)
-  })
-  yield* Metrics.gatewayCall({ gateway: gateway.name, kind, outcome: outcome._tag, durationMillis })
-  return outcome
-})
+  return Effect.andThen(
+    metrics.record({
+      gateway: gateway.name,
+      kind,
+      verdict: Attribution.verdictOf(outcome),
+      durationMillis,
+      segment,
+      approval: Attribution.approvalOf(kind, outcome)
+    }),
+    Metrics.gatewayCall({ gateway: gateway.name, kind, outcome: outcome._tag, durationMillis })
+  )
+}
 
 /** What a gateway answered, and how long that took. */
 type Answered = readonly [duration: Duration.Duration, outcome: Outcome]
@@ -237,9 +243,9 @@ const isOutcome = Schema.is(Outcome)
 const nameOf = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 
 /** A span around a call where somebody collects spans. Without a tracer a span would cost more than everything else here. */
-const traced = <A, E, R>(attributes: Readonly<Record<string, string>>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const traced = <A, E, R>(effect: Effect.Effect<A, E, R>, attributes: () => Readonly<Record<string, string>>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) =>
     fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
       ? effect
-      : (Effect.withSpan(effect, "GatewayCall.call", { kind: "client", attributes }) as Effect.Effect<A, E, R>)
+      : Effect.withSpan(effect, "GatewayCall.call", { kind: "client", attributes: attributes() })
   )

@@ -98,6 +98,16 @@ describe("an open breaker", () => {
     }).pipe(alone, Effect.provide(engine([a], { retryJitter: 0, breakers: breakers({ failureThreshold: 2 }) })))
   })
 
+  it.effect("after a lost answer leaves the operation unknown: no other gateway (rule 1)", () => {
+    const a = testGateway("a", { send: () => Effect.succeed(timeout) })
+    const b = testGateway("b")
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* charge("k1")).status, "in_doubt")
+      assert.lengthOf(a.sent, 1)
+      assert.lengthOf(b.sent, 0)
+    }).pipe(Effect.provide(engine([a, b], { breakers: nervous })))
+  })
+
   it.effect("is opened by the gateway's failures alone: not by declines, nor by what was not sent by our own doing", () => {
     const limit: Outcome = { _tag: "NotSent", reason: "local_limit", message: "cannot be sent" }
     const outcomes = [declined("soft"), declined("hard"), declined("rate_limited"), declined("configuration"), limit]
