@@ -17,27 +17,44 @@ import { BreakerStore, BreakerStoreUnavailable } from "../../../src/services/res
 
 const name = BreakerName.make("a.sale")
 
-/** A store over one in memory that can be taken away, made to hang, to lose everything, and to be interrupted by something else. */
-const troubled = Effect.gen(function* () {
+/** A store in memory that can lose everything. */
+const losing = Effect.gen(function* () {
   const make = Effect.map(Layer.build(Layer.fresh(MemoryBreakerStore.layer)), (context) => Context.get(context, BreakerStore))
-  const trouble = { down: false, hangs: false, asked: 0, meanwhile: Effect.void }
   let store = yield* make
-  const asked = <A>(answer: () => Effect.Effect<A, BreakerStoreUnavailable>) =>
+  const layer = Layer.succeed(
+    BreakerStore,
+    BreakerStore.of({ tell: (news) => Effect.suspend(() => store.tell(news)), all: Effect.suspend(() => store.all) })
+  )
+  return {
+    layer,
+    entries: Effect.suspend(() => store.all),
+    lose: Effect.flatMap(make, (another) => Effect.sync(() => void (store = another)))
+  }
+})
+
+/** A connection to a store that can break or hang; `meanwhile` happens once, between the next question and its answer. */
+const connection = Effect.fnUntraced(function* (layer: Layer.Layer<BreakerStore>) {
+  const trouble = { down: false, hangs: false, asked: 0, meanwhile: Effect.void }
+  const store = Context.get(yield* Layer.build(layer), BreakerStore)
+  const asked = <A>(answer: Effect.Effect<A, BreakerStoreUnavailable>) =>
     Effect.suspend(() => {
       trouble.asked++
       if (trouble.hangs) return Effect.never
       if (trouble.down) return Effect.fail(new BreakerStoreUnavailable({ operation: "test", cause: "down" }))
       const { meanwhile } = trouble
       trouble.meanwhile = Effect.void
-      return Effect.tap(answer(), meanwhile)
+      return Effect.tap(answer, meanwhile)
     })
-  const layer = Layer.succeed(BreakerStore, BreakerStore.of({ tell: (news) => asked(() => store.tell(news)), all: asked(() => store.all) }))
   return {
     trouble,
-    layer,
-    entries: Effect.suspend(() => store.all),
-    lose: Effect.flatMap(make, (another) => Effect.sync(() => void (store = another)))
+    layer: Layer.succeed(BreakerStore, BreakerStore.of({ tell: (news) => asked(store.tell(news)), all: asked(store.all) }))
   }
+})
+
+/** One store, and one connection to it that all instances share. */
+const troubled = Effect.gen(function* () {
+  const store = yield* losing
+  return { ...store, ...(yield* connection(store.layer)), direct: store.layer }
 })
 
 /** One more instance on the store. */
@@ -178,15 +195,20 @@ describe("sharing", () => {
     })
   )
 
-  it.effect("a forced state that the store has lost is told again, and holds meanwhile", () =>
+  it.effect("a forced state that the store has lost is told again, and holds though others told what they found out", () =>
     Effect.gen(function* () {
-      const { entries, layer, lose } = yield* troubled
+      const { direct, entries, layer, lose, trouble } = yield* troubled
       const all = [yield* instance(layer), yield* instance(layer)] as const
       yield* all[0].breakers.forceOpen(name)
       yield* settled
+      trouble.down = true
       yield* lose
-      const late = yield* instance(layer)
+      const late = yield* instance(direct)
       yield* late.fail(5)
+      yield* settled
+      assert.deepInclude((yield* entries)[0], { state: "open" })
+      trouble.down = false
+      yield* settled
       yield* settled
       assert.deepStrictEqual(yield* states([...all, late]), ["forced-open", "forced-open", "forced-open"])
       assert.deepInclude((yield* entries)[0], { state: "forced-open", byPerson: true })
@@ -195,30 +217,19 @@ describe("sharing", () => {
 
   it.effect("an instance that missed how an order ended does not bring it back", () =>
     Effect.gen(function* () {
-      const { entries, layer } = yield* troubled
-      const cut = { down: false }
-      const one = yield* instance(layer)
-      const other = yield* instance(
-        Layer.effect(
-          BreakerStore,
-          Effect.map(BreakerStore, (store) => {
-            const asked = <A>(answer: Effect.Effect<A, BreakerStoreUnavailable>) =>
-              Effect.suspend(() => (cut.down ? Effect.fail(new BreakerStoreUnavailable({ operation: "test", cause: "cut" })) : answer))
-            return BreakerStore.of({ tell: (news) => asked(store.tell(news)), all: asked(store.all) })
-          })
-        ).pipe(Layer.provide(layer))
-      )
+      const { entries, layer, trouble, direct } = yield* troubled
+      const [one, missing] = [yield* instance(direct), yield* instance(layer)]
       yield* one.breakers.forceOpen(name)
       yield* settled
-      cut.down = true
+      trouble.down = true
       yield* one.breakers.reset(name)
       yield* settled
       yield* one.fail(5)
       yield* settled
-      assert.deepStrictEqual(yield* states([one, other]), ["open", "forced-open"])
-      cut.down = false
+      assert.deepStrictEqual(yield* states([one, missing]), ["open", "forced-open"])
+      trouble.down = false
       yield* settled
-      assert.deepStrictEqual(yield* states([one, other]), ["open", "open"])
+      assert.deepStrictEqual(yield* states([one, missing]), ["open", "open"])
       assert.deepInclude((yield* entries)[0], { state: "open", byPerson: false })
     })
   )
@@ -255,13 +266,13 @@ describe("what changes during an exchange", () => {
 
   it.effect("is not undone by what was told before", () =>
     Effect.gen(function* () {
-      const { layer, trouble } = yield* troubled
-      const one = yield* instance(layer)
-      const other = yield* instance(layer)
-      yield* one.breakers.forceOpen(name)
-      yield* TestClock.adjust("1 second")
-      // The first to ask now is the other one's reading, or the telling of nothing: the order comes between its question and its end.
-      trouble.meanwhile = Effect.asVoid(Effect.orDie(Effect.andThen(one.breakers.reset(name), other.breakers.reset(name))))
+      const { direct, layer, trouble } = yield* troubled
+      const [one, other] = [yield* instance(layer), yield* instance(direct)]
+      trouble.down = true
+      yield* other.fail(5)
+      yield* settled
+      trouble.down = false
+      trouble.meanwhile = Effect.asVoid(Effect.orDie(one.breakers.reset(name)))
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* states([one, other]), ["closed", "closed"])
     })
