@@ -102,7 +102,7 @@ const launch = Effect.fnUntraced(function* ({
   })
   // Somebody else's server may be listening there.
   const listening = Effect.suspend(() =>
-    said.includes("Ready to accept connections") ? accepts(port) : Effect.fail(new Error(`${program} does not listen: ${said}`))
+    said.includes("Ready to accept connections") ? accepts(port) : Effect.fail(`${program} does not listen: ${said}`)
   )
   yield* listening.pipe(
     Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1_000, while: () => !hasExited }),
@@ -127,10 +127,10 @@ const freePort = Effect.callback<number>((resume) => {
 })
 
 const accepts = (port: number) =>
-  Effect.callback<void, Error>((resume) => {
+  Effect.callback<void, string>((resume) => {
     const socket = connect({ host: "127.0.0.1", port })
     const close = Effect.sync(() => void socket.destroy())
-    socket.once("connect", () => resume(close)).once("error", (error) => resume(Effect.fail(error)))
+    socket.once("connect", () => resume(close)).once("error", (error) => resume(Effect.fail(error.message)))
     return close
   })
 

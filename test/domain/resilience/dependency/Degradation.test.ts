@@ -14,7 +14,7 @@ type Step = keyof typeof results
 const history = (steps: string, { recovers = false } = {}): ReadonlyArray<Degradation.Condition> => {
   let condition = Degradation.initial(0)
   const conditions = [condition]
-  for (const [index, step] of [...steps].entries()) {
+  for (const [index, step] of steps.split("").entries()) {
     const at = (index + 1) * interval
     condition = Degradation.afterCheck(condition, { result: results[step as Step], at }, settings)
     if (recovers && Degradation.isRecoveryDue(condition, at)) condition = Degradation.afterRecovery(condition, at, settings)

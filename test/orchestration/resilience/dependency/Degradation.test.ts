@@ -74,7 +74,9 @@ describe("Degradation.run", () => {
         ]
       )
       assert.include(failed.message, "no answer without rates either (primary: primary failed; degraded: degraded failed")
-      const alone = yield* Effect.flip(Degradation.run({ dependency: "rates", primary: Effect.fail(new Error("no")) }))
+      const alone = yield* Effect.flip(
+        Degradation.run({ dependency: "rates", primary: Effect.fail(new Cause.UnknownError(undefined, "no")) })
+      )
       assert.include(alone.message, "(primary: no)")
     }).pipe(provided)
   )

@@ -2,6 +2,7 @@
  * Watching dependencies, on virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -32,7 +33,7 @@ const scripted = (probe: Partial<HealthProbe> = {}) => {
   }
 }
 
-const down = Effect.fail(new Error("connection refused"))
+const down = Effect.fail(new Cause.UnknownError(undefined, "connection refused"))
 
 const provided = <A, E>(effect: Effect.Effect<A, E, Dependencies | Scope.Scope>) =>
   effect.pipe(
