@@ -23,6 +23,7 @@ export const intended = (
     (operation) => operation.intent.number === intent.target && (!isOpen(operation) || options.recordedAt > settledAfter(operation))
   ),
   cancelled: false,
+  chargedAfterCancel: false,
   progress: { _tag: "Intended" }
 })
 
@@ -86,7 +87,7 @@ export const withFact = (operation: Operation, fact: Fact): Operation => {
         _tag: "Succeeded",
         chargedAt: success.chargedAt,
         failedLater: operation.failureReported,
-        voided: operation.cancelled
+        voided: operation.cancelled && !operation.chargedAfterCancel
       }
     }
   }

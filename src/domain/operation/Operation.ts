@@ -112,6 +112,8 @@ export interface Operation {
   readonly targetSettled: boolean
   /** A cancel of it took effect, whatever else is told of it, and in whatever order. */
   readonly cancelled: boolean
+  /** Told as succeeded although a cancel of it took effect, when its payment had ended or gone on: it counts as charged (rule 12). */
+  readonly chargedAfterCancel: boolean
   readonly progress: Progress
 }
 

@@ -76,14 +76,18 @@ const wasCancelled = (payment: Payment): boolean => {
   return cancels.length >= maxCancels || cancels.some(({ progress }) => progress._tag !== "NotSent" && progress._tag !== "Absent")
 }
 
+/** A late charge that holds money, unless the host has captured it since: then it was kept. */
 const unreversed = (payment: Payment): Operation | undefined =>
   payment.late
     .map((number) => operationOf(payment, number))
     .find((operation) => {
-      if (operation === undefined || operation.progress._tag !== "Succeeded") return false
+      if (operation === undefined || operation.progress._tag !== "Succeeded" || isCaptured(payment, operation)) return false
       const total = amountsOf(payment, operation)
       return total.captured > 0n ? total.refunded + total.reservedForRefund < total.captured : total.authorized > 0n
     })
+
+const isCaptured = (payment: Payment, { intent: { number } }: Operation): boolean =>
+  payment.operations.some(({ intent, progress }) => intent.kind === "capture" && intent.target === number && progress._tag === "Succeeded")
 
 const afterSuccess = (payment: Payment, charge: Operation): NextStep => {
   const total = amountsOf(payment, charge)

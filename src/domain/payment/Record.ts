@@ -90,8 +90,8 @@ export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): 
   const told = word._tag === "Succeeded" ? answering(after, number) : operationOf(after, number)
   const holds = told !== undefined && (word._tag === "Succeeded" ? told.progress._tag === "Succeeded" : isNotCharged(told))
   if (!holds) return []
-  const endsTarget = operation.intent.kind === "void" && word._tag === "Succeeded"
-  const settled = [number, endsTarget ? operation.intent.target : undefined]
+  const undoesTarget = (operation.intent.kind === "void" || operation.intent.purpose === "reverse") && word._tag === "Succeeded"
+  const settled = [number, undoesTarget ? operation.intent.target : undefined]
   const closed = payment.reviews
     .filter((review) => settled.includes(review.operation))
     .map(({ operation: of, reason }): PaymentEvent => ({

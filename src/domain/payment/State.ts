@@ -209,7 +209,12 @@ const change = (payment: Payment, number: OperationNumber, f: (operation: Operat
 const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "OperationSucceeded" }>): Payment => {
   const { endsTarget, operation: number, source: _source, ...outcome } = event
   const next = endContinued(
-    change(payment, number, (operation) => withFact(operation, { ...outcome, _tag: "Succeeded" })),
+    change(payment, number, (operation) =>
+      withFact(
+        { ...operation, chargedAfterCancel: operation.chargedAfterCancel || isChargedAfterCancel(payment, operation) },
+        { ...outcome, _tag: "Succeeded" }
+      )
+    ),
     number
   )
   const operation = operationOf(next, number)
@@ -219,10 +224,21 @@ const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "Opera
   const after = change(next, target, (voided) => ({
     ...decided(voided, { _tag: "Cancelled", by: number }),
     cancelled: true,
-    ...(voided.progress._tag === "Succeeded" ? { progress: { ...voided.progress, voided: true } } : {})
+    ...(voided.progress._tag === "Succeeded" ? { progress: { ...voided.progress, voided: !voided.chargedAfterCancel } } : {})
   }))
   return endContinued(after, target)
 }
+
+/**
+ * The host was told that nothing is charged, or another charge was made, because a cancel of this sale was confirmed; and now it is told as
+ * succeeded. One of the two answers is wrong, and which one cannot be told from here. So it counts as charged: a refund of nothing
+ * is refused by the gateway, money that nobody knows of is lost. A hold takes nothing and ends by itself: an authorization stays released.
+ */
+const isChargedAfterCancel = (payment: Payment, operation: Operation): boolean =>
+  operation.cancelled &&
+  !operation.facts.some(({ _tag }) => _tag === "Succeeded") &&
+  !isAuthorization(payment, operation.intent.number) &&
+  (payment.ended !== undefined || lastCharge(payment)?.intent.number !== operation.intent.number)
 
 /**
  * What a close releases where the customer authorized the open object before it. A sale that the customer completed cannot be

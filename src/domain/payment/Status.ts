@@ -7,7 +7,7 @@
 import * as Schema from "effect/Schema"
 import { isCharge, isOpen, tookEffect, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber } from "./Ids.ts"
-import type { Payment, PaymentState } from "./State.ts"
+import { lastCharge, type Payment, type PaymentState } from "./State.ts"
 
 /** The statuses of a payment; the last three are views of the amounts of a charged one. */
 export const PaymentStatus = Schema.Literals([
@@ -86,6 +86,29 @@ export const charges = (payment: Payment): ReadonlyArray<Operation> =>
 export const refundable = (payment: Payment): Operation | undefined => {
   const captured = charges(payment).filter((charge) => amountsOf(payment, charge).captured > 0n)
   return captured.find((charge) => !payment.late.includes(charge.intent.number)) ?? captured[0]
+}
+
+/**
+ * The charge a capture is taken from. A late authorization that was kept is captured only where nothing else stands: beside a good charge
+ * it would charge twice.
+ */
+export const capturable = (payment: Payment): Operation | undefined => {
+  const standing = charges(payment).filter((charge) => amountsOf(payment, charge).authorized > 0n)
+  return standing.find((charge) => !payment.late.includes(charge.intent.number)) ?? standing[0] ?? charges(payment)[0]
+}
+
+/** The charge a cancel is about: the one that decides while it can be cancelled, then a late authorization that was kept. */
+export const cancellable = (payment: Payment): Operation | undefined => {
+  const decides = payment.ended === undefined ? lastCharge(payment) : undefined
+  if (decides !== undefined && (isOpen(decides) || isReleasable(payment, decides))) return decides
+  return charges(payment).find((charge) => payment.late.includes(charge.intent.number) && isReleasable(payment, charge)) ?? decides
+}
+
+/** Something of it is authorized and not captured. */
+export const isReleasable = (payment: Payment, charge: Operation): boolean => {
+  if (charge.progress._tag !== "Succeeded") return false
+  const { authorized, captured } = amountsOf(payment, charge)
+  return authorized > captured
 }
 
 /** The amounts of a payment. */

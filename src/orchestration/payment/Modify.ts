@@ -5,12 +5,13 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Money } from "../../domain/Money.ts"
+import type { Operation } from "../../domain/operation/Operation.ts"
 import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { NewEvent } from "../../domain/payment/Event.ts"
 import { GatewayName, type IdempotencyKey, type OperationNumber, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
 import { lastCharge, type Payment } from "../../domain/payment/State.ts"
-import { charges, refundable } from "../../domain/payment/Status.ts"
+import { cancellable, capturable, charges, refundable } from "../../domain/payment/Status.ts"
 import * as View from "../../domain/payment/View.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { type Claim, type CommandName, EventStore } from "../../services/EventStore.ts"
@@ -117,11 +118,24 @@ const operationOf = (events: ReadonlyArray<NewEvent>): OperationNumber | undefin
   return intended?._tag === "OperationIntended" ? intended.intent.number : undefined
 }
 
-/** The terms of the gateway that has the charge. */
+/** The terms of the gateway that has the charge which the command is about. */
 const termsFor = Effect.fnUntraced(function* (payment: Payment, command: CommandName) {
   const gateways = yield* Gateways
   const settings = yield* Settings
-  const refunded = command === "refund" ? refundable(payment) : undefined
-  const name = (refunded ?? charges(payment)[0] ?? lastCharge(payment))?.intent.gateway ?? GatewayName.make("none")
+  const name = (chargeOf(payment, command) ?? charges(payment)[0] ?? lastCharge(payment))?.intent.gateway ?? GatewayName.make("none")
   return termsOf(yield* gateways.get(name), settings.sendWindowMillis)
 })
+
+const chargeOf = (payment: Payment, command: CommandName): Operation | undefined => {
+  switch (command) {
+    case "capture":
+      return capturable(payment)
+    case "cancel":
+      return cancellable(payment)
+    case "refund":
+      return refundable(payment)
+    case "charge":
+    case "confirm":
+      return undefined
+  }
+}

@@ -5,13 +5,14 @@
  * "succeeded" is a fact and needs the gateway's id of the object, unless an answer gave it already. "failed" is a decision: it holds only
  * once nothing that was permitted can arrive any more (rules 10 and 13), and never against a success that the gateway named.
  *
- * **Gotchas**: a declined object that could not be closed is resolved as failed when it has been closed at the gateway by hand: the
- * word is then recorded as the success of its last cancel.
+ * **Gotchas**: a declined object that could not be closed is resolved as failed when it has been closed at the gateway by hand, and a late
+ * charge that could not be reversed when it has been given back by hand, or holds nothing there: the word is then recorded as the success
+ * of its last cancel or reversal.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isOpen, type Operation, settledAfter } from "../../domain/operation/Operation.ts"
+import { isOpen, type Operation, settledAfter, tookEffect } from "../../domain/operation/Operation.ts"
 import type { Command } from "../../domain/payment/Command.ts"
 import { isLeftOpen } from "../../domain/payment/decisions/Cancelling.ts"
 import { decide } from "../../domain/payment/Decide.ts"
@@ -94,7 +95,7 @@ const wordOf = (
   if (!candidates.includes(chosen) && !isOpen(named) && named.intent.kind !== "void") {
     return Result.fail(refused(payment, "nothing_to_resolve", `it is ${View.statusOfOperation(named)} already`, chosen))
   }
-  const closing = resolution.as === "failed" && isLeftOpen(payment, named) ? lastClose(payment, chosen) : undefined
+  const closing = resolution.as === "failed" ? lastUndoing(payment, named) : undefined
   const operation = closing ?? named
   const base = { _tag: "ResolveByPerson", operation: operation.intent.number, note: resolution.reason, saidAt } as const
   if (resolution.as === "failed" && closing === undefined) return Result.succeed({ ...base, word: { _tag: "Absent" } })
@@ -109,8 +110,13 @@ const wordOf = (
 const referenceOf = ({ facts, gatewayReference }: Operation): GatewayReference | undefined =>
   gatewayReference ?? facts.find((fact) => fact._tag === "Succeeded")?.gatewayReference
 
-const lastClose = (payment: Payment, target: OperationNumber): Operation | undefined =>
-  payment.operations.findLast((operation) => operation.intent.purpose === "close" && operation.intent.target === target)
+/** The last cancel of what a decline left open, or the last reversal of a late charge, where it did not take effect. */
+const lastUndoing = (payment: Payment, charge: Operation): Operation | undefined => {
+  const { number } = charge.intent
+  const purpose = isLeftOpen(payment, charge) ? "close" : payment.late.includes(number) ? "reverse" : undefined
+  const last = payment.operations.findLast(({ intent }) => intent.purpose === purpose && intent.target === number)
+  return last !== undefined && !tookEffect(last) ? last : undefined
+}
 
 /** Why the reducer took nothing of it. */
 const notTaken = (payment: Payment, command: Extract<Command, { _tag: "ResolveByPerson" }>, saidAt: number): NotResolvable => {

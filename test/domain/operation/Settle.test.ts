@@ -27,6 +27,7 @@ const operationWith = (options: {
   failureReported: false,
   targetSettled: false,
   cancelled: false,
+  chargedAfterCancel: false,
   progress: { _tag: "Intended" }
 })
 

@@ -35,7 +35,6 @@ const confirm: Command = { _tag: "ConfirmPayment", terms: terms(), now: 0 }
 const cancel: Command = { _tag: "CancelPayment", purpose: "cancel", terms: terms() }
 const expire: Command = { _tag: "CancelPayment", purpose: "expire", terms: terms() }
 const close = (number = 1): Command => ({ _tag: "CloseDeclined", operation: operationNumber(number), terms: terms(open) })
-const reverse = (number = 1): Command => ({ _tag: "ReverseLate", operation: operationNumber(number), terms: terms() })
 const failOver =
   (number = 1, over: Partial<Extract<Command, { _tag: "FailOver" }>> = {}) =>
   (state: PaymentState, now: number): Command => ({
@@ -368,66 +367,6 @@ describe("cancel and expiry", () => {
     given(...cancelling, told(1, succeeded()))
       .when({ _tag: "RefundPayment", amount: undefined, terms: terms() })
       .refused("OperationInProgress")
-  })
-})
-
-describe("late success", () => {
-  const failed = [starts(), at(100_000, told(1, absent)), does(end("failed"))] as const
-  it("a charge that shows up after the host was told `failed` is told by name and reversed", () => {
-    given(...failed)
-      .when(told(1, succeeded()))
-      .then("OperationSucceeded 1", "LateSuccess 1")
-    const late = given(...failed, told(1, succeeded()))
-    assert.strictEqual(step(late.state), "Reverse")
-    late.when(reverse()).then("intend 2: refund to reverse 4990 at a of 1").hasStatus("processing")
-    late.when(reverse(2)).refused("IllegalInStatus")
-    const reversed = given(...failed, told(1, succeeded()), does(reverse()), answered(2, succeeded()))
-    reversed.hasStatus("failed")
-    reversed.when(reverse()).refused("IllegalInStatus")
-    assert.strictEqual(step(reversed.state), "Rest")
-    late.when(cancel).refused("IllegalInStatus")
-  })
-  it("an authorization is reversed by a void", () => {
-    const late = given(startsManual(), at(100_000, told(1, absent)), does(end("failed")), told(1, succeeded()))
-    late.when({ _tag: "CapturePayment", amount: undefined, final: false, terms: terms() }).refused("IllegalInStatus")
-    late.when(reverse()).then("intend 2: void to reverse 4990 at a of 1").hasStatus("processing")
-  })
-  it("the charge of a gateway that was failed over from is late; the good one can still be refunded", () => {
-    const both = given(
-      starts(),
-      at(100_000, told(1, absent)),
-      does(failOver()),
-      answered(2, succeeded()),
-      told(1, succeeded()),
-      does(reverse()),
-      answered(3, succeeded())
-    )
-    assert.deepStrictEqual(begun(both.state).late, [operationNumber(1)])
-    both.when({ _tag: "RefundPayment", amount: undefined, terms: b }).then("intend 4: refund 4990 at b of 2")
-  })
-  it("rule 12: late by the PSP's own time; made in time and learned late is kept", () => {
-    const done = (chargedAt: number) =>
-      given(starts(), answered(1, unknown)).when((state) => {
-        const now = t0 + 3_600_000
-        return told(1, succeeded({ chargedAt }))(state, now)
-      })
-    done(t0 + 900_001).then("OperationSucceeded 1", "LateSuccess 1")
-    done(t0 + 900_000)
-      .then("OperationSucceeded 1")
-      .hasStatus("succeeded")
-  })
-  it("rule 12: learned late from a PSP without a time: kept, and a person looks; a later time clears it", () => {
-    const kept = [starts(), answered(1, unknown), at(3_600_000, told(1, succeeded()))] as const
-    given(...kept).hasStatus("needs_review")
-    assert.strictEqual(step(given(...kept).state), "Rest")
-    given(...kept)
-      .when(told(1, succeeded({ chargedAt: t0 + 5 })))
-      .then("OperationSucceeded 1", "ReviewClosed 1 late_without_time")
-      .hasStatus("succeeded")
-    given(...kept)
-      .when(told(1, succeeded({ chargedAt: t0 + 900_001 })))
-      .then("OperationSucceeded 1", "LateSuccess 1", "ReviewClosed 1 late_without_time")
-    given(starts(), answered(1, succeeded())).hasStatus("succeeded")
   })
 })
 

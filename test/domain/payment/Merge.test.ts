@@ -177,6 +177,17 @@ describe("rule 17: order and repetition do not matter", () => {
     )
     commute(ended.state, [...inDoubt(1), ...outcomes(1)], 3, 2)
   })
+  it("for a payment that was ended by a cancel", () => {
+    const cancelled = given(
+      starts(),
+      answered(1, requiresAction),
+      does(cancel),
+      answered(2, succeeded({ id: "void_1" })),
+      does((state) => ({ _tag: "EndPayment", after: proofOf(state, 1), as: "cancelled" }))
+    )
+    const ofCancel = [truth(2, succeeded({ id: "void_1" }), "poll"), truth(2, succeeded({ id: "void_2" })), truth(2, declined("soft"))]
+    commute(cancelled.state, [...ofCancel, ...outcomes(1)], 3, 10)
+  })
   it("for two charges, after a failover", () => {
     const two = given(
       starts(),

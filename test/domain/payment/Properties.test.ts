@@ -10,7 +10,7 @@ import { decide } from "../../../src/domain/payment/Decide.ts"
 import * as Event from "../../../src/domain/payment/Event.ts"
 import { replay } from "../../../src/domain/payment/Replay.ts"
 import { operationOf, type Payment } from "../../../src/domain/payment/State.ts"
-import { amounts, PaymentStatus, status } from "../../../src/domain/payment/Status.ts"
+import { amounts, amountsOf, charges, PaymentStatus, status } from "../../../src/domain/payment/Status.ts"
 import * as View from "../../../src/domain/payment/View.ts"
 import { begun, paymentId, sentence } from "../../support/paymentSpec.ts"
 import { randomPayment, type RandomPayment, type RandomStep } from "../../support/randomPayments.ts"
@@ -110,7 +110,7 @@ describe("random lives", () => {
       return !ends || (begun(step.before).ended === undefined && !begun(step.before).operations.some(isOpen))
     })
   })
-  it("after the end nothing starts but closing, and reversing or refunding a late charge", () => {
+  it("after the end nothing starts but closing, and what a late charge needs: reversing, refunding, capturing, cancelling it", () => {
     holds(all, (step) => {
       if (step.before._tag === "New" || step.before.ended === undefined) return true
       const { late } = step.before
@@ -118,7 +118,32 @@ describe("random lives", () => {
         (intent) =>
           intent.purpose === "close" ||
           intent.purpose === "reverse" ||
-          (intent.purpose === "refund" && intent.target !== undefined && late.includes(intent.target))
+          (["refund", "capture", "cancel"].includes(intent.purpose) && intent.target !== undefined && late.includes(intent.target))
+      )
+    })
+  })
+  it("rule 12: a sale that is late holds money until it is refunded, whatever cancel of it was told before", () => {
+    holds(all, (step) => {
+      if (step.before._tag === "New" || !step.events.some(({ _tag }) => _tag === "LateSuccess")) return true
+      const { before } = step
+      const payment = begun(step.after)
+      return payment.late
+        .filter((number) => !before.late.includes(number) && payment.details.captureMethod === "automatic")
+        .every((number) => {
+          const wasKnown = operationOf(before, number)?.facts.some(({ _tag }) => _tag === "Succeeded") === true
+          const charge = operationOf(payment, number)
+          return wasKnown || (charge !== undefined && amountsOf(payment, charge).captured > 0n)
+        })
+    })
+  })
+  it("a late authorization is captured only where no other charge stands", () => {
+    holds(all, (step) => {
+      if (step.before._tag === "New") return true
+      const { before } = step
+      const standing = charges(before).filter((charge) => amountsOf(before, charge).authorized > 0n)
+      const good = standing.filter((charge) => !before.late.includes(charge.intent.number))
+      return intents(step).every(
+        ({ kind, target }) => kind !== "capture" || good.length === 0 || (target !== undefined && !before.late.includes(target))
       )
     })
   })

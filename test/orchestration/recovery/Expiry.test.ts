@@ -12,9 +12,8 @@ import * as Expiry from "../../../src/orchestration/recovery/Expiry.ts"
 import type { LookupAnswer } from "../../../src/services/Gateway.ts"
 import { defaults, type EngineSettings, Settings } from "../../../src/services/Settings.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
-import { conclude } from "../../../src/orchestration/operation/Conclude.ts"
 import * as Journal from "../../../src/orchestration/operation/Journal.ts"
-import { once } from "../../../src/orchestration/recovery/Truths.ts"
+import { handIn } from "../../../src/orchestration/recovery/Truths.ts"
 import {
   chargeRequest,
   declined,
@@ -136,7 +135,7 @@ describe("a payment that waits for its customer", () => {
     }).pipe(withSettings, Effect.provide(engine([a], settings)))
   })
 
-  it.effect("whose success is told after its cancel took effect: recorded as late, and it stays expired", () => {
+  it.effect("whose success is told after its cancel took effect: recorded as late, reversed, and it stays expired", () => {
     const a = waiting()
     return Effect.gen(function* () {
       const id = yield* charge("k")
@@ -145,7 +144,7 @@ describe("a payment that waits for its customer", () => {
       const payment = yield* Journal.load({ id })
       const sale = payment.operations[0]!
       const now = yield* (yield* EventStore).now
-      const concluded = yield* conclude({
+      const told = yield* handIn({
         payment,
         truth: {
           operation: sale.intent.number,
@@ -153,9 +152,13 @@ describe("a payment that waits for its customer", () => {
           source: "reconciliation",
           observedAt: now
         },
-        persist: once
+        source: "reconciliation"
       })
-      assert.deepStrictEqual(concluded.payment.late, [sale.intent.number])
+      assert.deepStrictEqual(told.late, [sale.intent.number])
+      assert.deepStrictEqual(
+        a.sent.map(({ kind, purpose }) => `${kind} to ${purpose}`),
+        ["sale to charge", "void to expire", "refund to reverse"]
+      )
       assert.include(
         (yield* (yield* EventStore).read(id)).map(({ event }) => event._tag),
         "LateSuccess"

@@ -4,12 +4,12 @@
 import type { Money } from "../../Money.ts"
 import type { RefusalReason } from "../Command.ts"
 import type { Payment } from "../State.ts"
-import { amountsOf, charges, refundable } from "../Status.ts"
+import { amountsOf, capturable, refundable } from "../Status.ts"
 import { type Case, type Decision, excluding, illegal, refuse, sameAccount, start } from "./Intent.ts"
 
 export const capture = (command: Case<"CapturePayment">, payment: Payment): Decision => {
-  const charge = charges(payment)[0]
-  if (charge === undefined || payment.reviews.length > 0 || payment.late.length > 0) return refuse(payment, command._tag, illegal)
+  const charge = capturable(payment)
+  if (charge === undefined || payment.reviews.length > 0) return refuse(payment, command._tag, illegal)
   if (!sameAccount(charge, command.terms)) return refuse(payment, command._tag, { _tag: "OtherAccount" })
   const voiding = excluding(payment, charge, ["void"])
   if (voiding !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: voiding.intent.number })

@@ -5,8 +5,8 @@ import * as Result from "effect/Result"
 import { isOpen, type Operation } from "../../operation/Operation.ts"
 import type { Declined } from "../../operation/Outcome.ts"
 import type { PaymentEvent } from "../Event.ts"
-import { lastCharge, operationOf, type Payment } from "../State.ts"
-import { amountsOf, openOperations } from "../Status.ts"
+import { operationOf, type Payment } from "../State.ts"
+import { amountsOf, cancellable, isReleasable, openOperations } from "../Status.ts"
 import { type Case, type Decision, excluding, illegal, refuse, sameAccount, start } from "./Intent.ts"
 
 /**
@@ -14,14 +14,13 @@ import { type Case, type Decision, excluding, illegal, refuse, sameAccount, star
  * the wish is recorded and carried out on the outcome.
  */
 export const cancel = (command: Case<"CancelPayment">, payment: Payment): Decision => {
-  const charge = lastCharge(payment)
-  if (charge === undefined || payment.ended !== undefined || payment.late.length > 0) return refuse(payment, command._tag, illegal)
+  const charge = cancellable(payment)
+  const expiresLate = command.purpose === "expire" && charge !== undefined && payment.late.includes(charge.intent.number)
+  if (charge === undefined || expiresLate) return refuse(payment, command._tag, illegal)
   const busy = openOperations(payment).find((open) => open.intent.kind === "capture" || open.intent.kind === "void")
   if (busy !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: busy.intent.number })
   const awaiting = charge.progress._tag === "AwaitingCustomer" || charge.progress._tag === "AwaitingGateway"
-  const total = amountsOf(payment, charge)
-  const authorized = charge.progress._tag === "Succeeded" && total.authorized > total.captured
-  if (awaiting || authorized) {
+  if (awaiting || isReleasable(payment, charge)) {
     if (!sameAccount(charge, command.terms)) return refuse(payment, command._tag, { _tag: "OtherAccount" })
     const target = charge
     const wish: ReadonlyArray<PaymentEvent> =

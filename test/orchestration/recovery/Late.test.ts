@@ -1,0 +1,159 @@
+/**
+ * Charges that show up after their payment had ended: reversed by default, the host's to capture or cancel where policy keeps them, and for
+ * a person where the gateway does not take them back (rule 12).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import type { Intent } from "../../../src/domain/operation/Operation.ts"
+import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
+import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import * as Journal from "../../../src/orchestration/operation/Journal.ts"
+import * as Payments from "../../../src/orchestration/payment/Payments.ts"
+import { handIn } from "../../../src/orchestration/recovery/Truths.ts"
+import { EventStore } from "../../../src/services/EventStore.ts"
+import { defaults, Settings } from "../../../src/services/Settings.ts"
+import { chargeRequest, declined, engine, key, requiresAction, success, tenant, testGateway, unknown } from "../../support/TestEngine.ts"
+
+const keep = { retries: 0, policy: { ...defaults.policy, lateSuccess: "keep" } } as const
+const withSettings = (settings: Partial<typeof defaults>) => Effect.provideService(Settings, { ...defaults, ...settings })
+
+const view = (id: PaymentId) => Payments.Payments.use((payments) => payments.get({ id, tenant }))
+const on = (id: PaymentId, under: string) => ({ tenant, id, key: key(under) })
+
+/** The gateway tells that the first operation succeeded. */
+const tellSuccess = Effect.fnUntraced(function* (id: PaymentId) {
+  const store = yield* EventStore
+  const payment = yield* Journal.load({ id })
+  const { intent } = payment.operations[0]!
+  const observedAt = yield* store.now
+  yield* handIn({
+    payment,
+    truth: {
+      operation: intent.number,
+      evidence: { _tag: "Asked", askedAt: observedAt, answer: success(intent) },
+      source: "webhook",
+      observedAt
+    },
+    source: "webhook"
+  })
+  return yield* view(id)
+})
+
+describe("a sale told as succeeded after its cancel was confirmed", () => {
+  /** Charges wait for the customer; cancels are confirmed; refunds are answered as said. */
+  const waiting = (refund: (intent: Intent) => Outcome) =>
+    testGateway("a", {
+      send: (intent) =>
+        Effect.succeed(intent.kind === "sale" ? requiresAction : intent.kind === "refund" ? refund(intent) : success(intent))
+    })
+  const cancelled = Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k1"))
+    const { payment: after } = yield* payments.cancel(on(payment.id, "c1"))
+    assert.deepInclude<object>(after, { status: "cancelled", amountCaptured: 0 })
+    return payment.id
+  })
+
+  it.effect("is reversed at once, and the payment stays cancelled", () => {
+    const a = waiting(success)
+    return Effect.gen(function* () {
+      const id = yield* cancelled
+      assert.deepInclude<object>(yield* tellSuccess(id), { status: "cancelled", amountCaptured: 4990, amountRefunded: 4990 })
+      assert.deepStrictEqual(
+        a.sent.map(({ kind, purpose }) => `${kind} to ${purpose}`),
+        ["sale to charge", "void to cancel", "refund to reverse"]
+      )
+      const { version } = yield* view(id)
+      assert.strictEqual((yield* tellSuccess(id)).version, version)
+    }).pipe(Effect.provide(engine([a])))
+  })
+
+  it.effect("that the gateway refuses to give back is for a person, who may say that nothing is held there", () => {
+    const a = waiting(() => declined("invalid_data"))
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const id = yield* cancelled
+      const before = yield* tellSuccess(id)
+      assert.deepInclude<object>(before, { status: "needs_review", amountCaptured: 4990, amountRefunded: 0 })
+      assert.match(before.reviews[0]?.evidence ?? "", /reversing the late charge failed 3 times/)
+      yield* TestClock.adjust("10 minutes")
+      const after = yield* payments.resolve({ id, as: "failed", reason: "the dashboard shows it as cancelled" })
+      assert.deepInclude<object>(after, { status: "cancelled", reviews: [], amountCaptured: 4990, amountRefunded: 4990 })
+      assert.lengthOf(
+        a.sent.filter(({ purpose }) => purpose === "reverse"),
+        3
+      )
+      const again = yield* Effect.flip(payments.resolve({ id, as: "failed", reason: "once more" }))
+      assert.deepInclude<object>(again, { why: "nothing_to_resolve" })
+    }).pipe(Effect.provide(engine([a])))
+  })
+})
+
+describe("a late authorization that policy keeps", () => {
+  /** Its answer is lost, it is not found, so it fails; then it shows up. */
+  const late = Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k1", { captureMethod: "manual" }))
+    yield* TestClock.adjust("20 minutes")
+    yield* payments.recover()
+    assert.strictEqual((yield* view(payment.id)).status, "failed")
+    assert.deepInclude<object>(yield* tellSuccess(payment.id), { status: "authorized", amountAuthorized: 4990 })
+    return payment.id
+  })
+  const lostOnce = () => testGateway("a", { send: (intent) => Effect.succeed(intent.kind === "authorize" ? unknown : success(intent)) })
+
+  it.effect("can be captured by the host, refunded, and is never reversed, whatever is told again", () => {
+    const a = lostOnce()
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const id = yield* late
+      const { payment } = yield* payments.capture(on(id, "capture"))
+      assert.deepInclude<object>(payment, { status: "succeeded", amountCaptured: 4990 })
+      // Not even by a policy that has changed since.
+      assert.deepInclude<object>(yield* tellSuccess(id).pipe(withSettings({ retries: 0 })), { status: "succeeded", amountRefunded: 0 })
+      const refunded = yield* payments.refund(on(id, "refund"))
+      assert.deepInclude<object>(refunded.payment, { amountRefunded: 4990 })
+      assert.deepStrictEqual(
+        a.sent.map(({ purpose }) => purpose),
+        ["charge", "capture", "refund"]
+      )
+    }).pipe(withSettings(keep), Effect.provide(engine([a], keep)))
+  })
+
+  it.effect("can be cancelled by the host: nothing is held, and the payment has failed as before", () => {
+    const a = lostOnce()
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const id = yield* late
+      const { payment } = yield* payments.cancel(on(id, "cancel"))
+      assert.deepInclude<object>(payment, { status: "failed", amountAuthorized: 0 })
+      const again = yield* Effect.flip(payments.cancel(on(id, "again")))
+      assert.strictEqual(again._tag, "CommandRefused")
+    }).pipe(withSettings(keep), Effect.provide(engine([a], keep)))
+  })
+
+  it.effect("beside the one of another gateway: the capture goes to the good one, a cancel to the one that is left", () => {
+    const charges = { replay: "none" } as const
+    const a = testGateway("a", { charges, send: (intent) => Effect.succeed(intent.kind === "authorize" ? unknown : success(intent)) })
+    const b = testGateway("b")
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1", { captureMethod: "manual" }))
+      yield* TestClock.adjust("1 minute")
+      yield* payments.recover()
+      assert.deepInclude<object>(yield* view(payment.id), { status: "authorized", gateway: "b" })
+      assert.deepInclude<object>(yield* tellSuccess(payment.id), { amountAuthorized: 9980 })
+      yield* payments.capture(on(payment.id, "capture"))
+      const { payment: after } = yield* payments.cancel(on(payment.id, "cancel"))
+      assert.deepInclude<object>(after, { status: "succeeded", amountAuthorized: 4990, amountCaptured: 4990 })
+      assert.deepStrictEqual(
+        [a.sent.map(({ kind }) => kind), b.sent.map(({ kind }) => kind)],
+        [
+          ["authorize", "void"],
+          ["authorize", "capture"]
+        ]
+      )
+    }).pipe(withSettings(keep), Effect.provide(engine([a, b], keep)))
+  })
+})
