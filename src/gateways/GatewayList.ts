@@ -2,7 +2,7 @@
  * The gateways of a program, from a list of them.
  *
  * ```ts
- * const gateways = GatewayList.layer([cheap, reliable])   // routing prefers them in this order
+ * const gateways = GatewayList.layer([cheap, reliable])   // routing decides which is tried first
  * ```
  */
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ export const make = (all: ReadonlyArray<Gateway>): Gateways["Service"] =>
     }
   })
 
-/** `Gateways` over a list, in the order of preference. */
+/** `Gateways` over a list. Its order counts only for the policy `fixed`. */
 export const layer = (all: ReadonlyArray<Gateway>): Layer.Layer<Gateways> =>
   Layer.effect(
     Gateways,

@@ -31,7 +31,7 @@ describe("TestEngine", () => {
       answer: () => ScriptedGateway.lost,
       lookup: (intent) => ScriptedGateway.succeeded(intent)
     })
-    const other = ScriptedGateway.make("other")
+    const other = ScriptedGateway.make("reserve")
     return Effect.gen(function* () {
       const payments = yield* Payments.Payments
       const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k")), { startImmediately: true })
