@@ -22,6 +22,7 @@ import * as Machine from "./Machine.ts"
 const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options: Options) => Effect.Effect<Report> }>>> = {
   engine: () => import("./EngineWorkload.ts"),
   "cold-start": () => import("./ColdStartWorkload.ts"),
+  breaker: () => import("./BreakerWorkload.ts"),
   memory: () => import("./MemoryWorkload.ts"),
   recovery: () => import("./RecoveryWorkload.ts"),
   sketch: () => import("./SketchWorkload.ts")

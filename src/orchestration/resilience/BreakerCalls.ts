@@ -28,7 +28,7 @@ export class BreakerOpen extends Schema.TaggedError<BreakerOpen>()("BreakerOpen"
 /** What calls work on. `entryFor` makes a breaker that is not there; `changed` tells of a transition that has just been made. */
 export interface Live {
   readonly registry: Registry.Registry
-  readonly entryFor: (name: BreakerName, now: number) => Registry.Entry
+  readonly entryFor: (name: BreakerName, clock: Clock.Clock) => Registry.Entry
   readonly changed: (entry: Registry.Entry, from: Breaker.BreakerState, byPerson?: boolean) => Effect.Effect<void>
 }
 
@@ -36,18 +36,20 @@ export interface Live {
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 export const make = ({ changed, entryFor, registry }: Live) => {
-  const acquire = (name: BreakerName, now: number) => {
-    const entry = entryFor(name, now)
-    entry.usedAt = now
+  const breakerFor = (name: BreakerName, clock: Clock.Clock) => {
+    const entry = entryFor(name, clock)
+    entry.lastUse = ++registry.uses
     return entry.breaker
   }
 
   const tryAcquire = (name: BreakerName) =>
     Effect.withFiber<Breaker.Permit | Breaker.Rejected>((fiber) => {
-      const now = monotonicMillis(fiber.getRef(Clock.Clock))
-      const breaker = acquire(name, now)
+      const clock = fiber.getRef(Clock.Clock)
+      const breaker = breakerFor(name, clock)
+      const permit = Breaker.closedPermit(breaker)
+      if (permit !== undefined) return Effect.succeed(permit)
       const { changes, state } = breaker
-      const admission = Breaker.tryAcquire(breaker, now)
+      const admission = Breaker.tryAcquire(breaker, monotonicMillis(clock))
       return changes === breaker.changes ? Effect.succeed(admission) : Effect.as(tellOf(breaker, state), admission)
     })
 
@@ -57,15 +59,16 @@ export const make = ({ changed, entryFor, registry }: Live) => {
     return entry === undefined ? Effect.void : changed(entry, from)
   }
 
-  const reportAt = (permit: Breaker.Permit, call: Breaker.CallReport, now: number): Effect.Effect<void> => {
+  /** `undefined`: nothing more is to be done, as after most calls. */
+  const reportAt = (permit: Breaker.Permit, call: Breaker.CallReport, now: number): Effect.Effect<void> | undefined => {
     const { breaker } = permit
     const { changes, state } = breaker
     Breaker.report(permit, call, now)
-    return changes === breaker.changes ? Effect.void : tellOf(breaker, state)
+    return changes === breaker.changes ? undefined : tellOf(breaker, state)
   }
 
   const report = (permit: Breaker.Permit, call: Breaker.CallReport) =>
-    Effect.withFiber<void>((fiber) => reportAt(permit, call, monotonicMillis(fiber.getRef(Clock.Clock))))
+    Effect.withFiber<void>((fiber) => reportAt(permit, call, monotonicMillis(fiber.getRef(Clock.Clock))) ?? Effect.void)
 
   const protect = <A, E, R>(
     name: BreakerName,
@@ -79,7 +82,7 @@ export const make = ({ changed, entryFor, registry }: Live) => {
       // Asked for inside what is guarded: there is no moment between the permit and its report at which an interruption could lose it.
       const permitted = Effect.suspend((): Effect.Effect<A, E | BreakerOpen, R> => {
         startedAt = monotonicMillis(clock)
-        const breaker = acquire(name, startedAt)
+        const breaker = breakerFor(name, clock)
         const { changes, state } = breaker
         const admission = Breaker.tryAcquire(breaker, startedAt)
         if (admission._tag === "Rejected")
@@ -87,8 +90,8 @@ export const make = ({ changed, entryFor, registry }: Live) => {
         permit = admission
         return changes === breaker.changes ? effect : Effect.andThen(tellOf(breaker, state), effect)
       })
-      return Effect.onExit(permitted, (exit) => {
-        if (permit === undefined) return Effect.void
+      return Effect.onExitPrimitive(permitted, (exit) => {
+        if (permit === undefined) return undefined
         const now = monotonicMillis(clock)
         return reportAt(permit, { verdict: verdictOf(exit as Exit.Exit<A, E>, classify), durationMillis: now - startedAt }, now)
       })

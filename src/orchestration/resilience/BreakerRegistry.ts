@@ -8,11 +8,12 @@ import * as Breaker from "../../domain/resilience/Breaker.ts"
 import { type BreakerName, partsOf } from "../../domain/resilience/BreakerName.ts"
 import type { BreakerSettings } from "../../domain/resilience/BreakerSettings.ts"
 
-/** One breaker. Times are of the monotonic clock, in milliseconds. */
+/** One breaker. */
 export interface Entry {
   readonly name: BreakerName
   readonly breaker: Breaker.Breaker
-  usedAt: number
+  /** The greater, the later it was used. */
+  lastUse: number
   /** Changed here, and not told to other instances yet. */
   untold: boolean
   /** Was the last change a person's? */
@@ -31,22 +32,24 @@ export interface Registry {
   readonly byGateway: Map<GatewayName, { [Kind in OperationKind]?: Entry }>
   readonly settingsOf: (name: BreakerName) => BreakerSettings
   readonly maxBreakers: number
+  uses: number
 }
 
 export const make = (options: Pick<Registry, "settingsOf" | "maxBreakers">): Registry => ({
   byName: new Map(),
   byBreaker: new WeakMap(),
   byGateway: new Map(),
+  uses: 0,
   ...options
 })
 
-/** Adds a breaker that is not there yet. One that has to go for it is the closed one used longest ago; if none is closed, any such. */
+/** Adds a breaker that is not there yet, at `now` of its clock. One that has to go for it is the closed one used longest ago; if none is closed, any such. */
 export const add = (registry: Registry, name: BreakerName, now: number): Entry => {
   if (registry.byName.size >= registry.maxBreakers) removeIdlest(registry)
   const entry: Entry = {
     name,
     breaker: Breaker.make(registry.settingsOf(name), now),
-    usedAt: now,
+    lastUse: ++registry.uses,
     untold: false,
     byPerson: false,
     version: 0,
@@ -83,5 +86,5 @@ const removeIdlest = (registry: Registry): void => {
 
 const isBefore = (one: Entry, other: Entry): boolean => {
   const [oneCloses, otherCloses] = [one.breaker.state === "closed", other.breaker.state === "closed"]
-  return oneCloses === otherCloses ? one.usedAt < other.usedAt : oneCloses
+  return oneCloses === otherCloses ? one.lastUse < other.lastUse : oneCloses
 }

@@ -56,7 +56,7 @@ export const start = Effect.fnUntraced(function* ({ changed, entryFor, registry 
   })
 
   const follow = Effect.fnUntraced(function* (told: BreakerEntry) {
-    const entry = registry.byName.get(told.name) ?? (told.state === "closed" ? undefined : entryFor(told.name, yield* now))
+    const entry = registry.byName.get(told.name) ?? (told.state === "closed" ? undefined : entryFor(told.name, yield* Clock.Clock))
     if (entry === undefined || entry.untold || told.version <= entry.version) return
     // What a breaker found out ends an order only where a newer order has ended it before, which this instance has missed.
     if (isForced(entry.breaker) && told.orderVersion <= entry.orderVersion) return

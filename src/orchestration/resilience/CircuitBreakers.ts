@@ -134,10 +134,10 @@ const make = Effect.fnUntraced(function* (options: BreakersOptions) {
   const context = yield* Effect.context()
   const hub = yield* PubSub.sliding<Transition>(Presets.breakers.transitionsKept.value)
 
-  const entryFor = (name: BreakerName, now: number): Registry.Entry => {
+  const entryFor = (name: BreakerName, clock: Clock.Clock): Registry.Entry => {
     const known = registry.byName.get(name)
     if (known !== undefined) return known
-    const entry = Registry.add(registry, name, now)
+    const entry = Registry.add(registry, name, monotonicMillis(clock))
     const { breaker } = entry
     entry.removeSeries = Metrics.breakerSeries(context, name, {
       totals: breaker.totals,
@@ -163,8 +163,8 @@ const make = Effect.fnUntraced(function* (options: BreakersOptions) {
       })
     )
 
-  const startedAt = monotonicMillis(yield* Clock.Clock)
-  for (const name of options.names ?? []) entryFor(name, startedAt)
+  const clock = yield* Clock.Clock
+  for (const name of options.names ?? []) entryFor(name, clock)
   yield* Effect.addFinalizer(() =>
     Effect.andThen(
       Effect.sync(() => {
