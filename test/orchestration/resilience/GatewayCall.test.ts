@@ -13,18 +13,7 @@ import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitBreakers.ts"
 import { defaults, type EngineSettings } from "../../../src/services/Settings.ts"
 import { alone, countsOf } from "../../support/metrics.ts"
-import {
-  chargeRequest,
-  declined,
-  engine,
-  engineOver,
-  key,
-  memory,
-  notSent,
-  success,
-  tenant,
-  testGateway
-} from "../../support/TestEngine.ts"
+import { chargeRequest, declined, engine, engineOver, memory, notSent, success, tenant, testGateway } from "../../support/TestEngine.ts"
 import { eventsOf } from "../../support/TestProcess.ts"
 
 const timeout: Outcome = { _tag: "Unknown", reason: "timeout", message: "no answer" }
