@@ -113,6 +113,24 @@ export const suite = <E>(name: string, storeLayer: Layer.Layer<RateLimitStore, E
       )
     }
 
+    it.effect("sliding_window: counts for a whole window, and for a sixtieth more at most", () =>
+      Effect.gen(function* () {
+        const limit = limitOf({ algorithm: "sliding_window", limit: 1, burst: 0, windowMillis: 600 })
+        // The last millisecond of a step, and the first.
+        for (const [key, takenAt, freeAt] of [
+          ["last", start + 9, start + 610],
+          ["first", start + 10, start + 620]
+        ] as const) {
+          yield* TestClock.setTime(takenAt)
+          assert.isTrue((yield* take([limit], [key])).allowed)
+          yield* TestClock.setTime(freeAt - 1)
+          assert.isFalse((yield* take([limit], [key])).allowed)
+          yield* TestClock.setTime(freeAt)
+          assert.isTrue((yield* take([limit], [key])).allowed)
+        }
+      })
+    )
+
     it.effect("a refusal by one limit takes nothing from the others, and names the limit and its scope", () =>
       Effect.gen(function* () {
         yield* TestClock.setTime(start)

@@ -25,7 +25,6 @@ import * as State from "../../../domain/resilience/RateLimitState.ts"
 import { type Question, RateLimitStore, RateLimitStoreError } from "../../../services/resilience/RateLimitStore.ts"
 import { effectsOf } from "../SqlErrors.ts"
 
-const timeoutMillis = Presets.rateLimits.storeTimeoutMillis.value
 const cleanUpEveryMillis = Presets.rateLimits.cleanUpIntervalMillis.value
 const cleanUpPage = Presets.rateLimits.cleanUpPage.value
 /** Pages of one walk at the most; the next one goes on where it stopped. */
@@ -86,12 +85,16 @@ const decisionOf = ({ cost, limits }: Question, answers: ReadonlyArray<Answer>):
   })
 })
 
-/** `now`: counts by this time instead of the database's, in epoch milliseconds; for tests. */
+/**
+ * `timeoutMillis`: of one statement, the wait for a connection included; default the preset (250). `now`: counts by this time instead of the
+ * database's, in epoch milliseconds; for tests.
+ */
 export interface Options {
+  readonly timeoutMillis?: number
   readonly now?: Effect.Effect<number>
 }
 
-const make = Effect.fnUntraced(function* ({ now }: Options) {
+const make = Effect.fnUntraced(function* ({ now, timeoutMillis = Presets.rateLimits.storeTimeoutMillis.value }: Options) {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const at: Effect.Effect<number | null> = now ?? Effect.succeed(null)
   const nowMillis = sql`floor(extract(epoch from clock_timestamp()) * 1000)`
@@ -152,7 +155,7 @@ const make = Effect.fnUntraced(function* ({ now }: Options) {
     )
   ).pipe(Effect.map(([row]) => row?.count ?? 0))
 
-  yield* Effect.forkScoped(Effect.delay(Effect.repeat(makeCleanUp(sql), Schedule.spaced(cleanUpEveryMillis)), cleanUpEveryMillis))
+  yield* Effect.forkScoped(Effect.delay(Effect.repeat(makeCleanUp(sql, at), Schedule.spaced(cleanUpEveryMillis)), cleanUpEveryMillis))
 
   return RateLimitStore.of({
     take: (question) => Effect.map(run("take", question), (answers) => decisionOf(question, answers)),
@@ -165,15 +168,16 @@ const make = Effect.fnUntraced(function* ({ now }: Options) {
 })
 
 /** Walks the table in the order of its keys, a page after the other; the next walk goes on where this one stopped. */
-const makeCleanUp = (sql: SqlClient.SqlClient): Effect.Effect<void> => {
+const makeCleanUp = (sql: SqlClient.SqlClient, at: Effect.Effect<number | null>): Effect.Effect<void> => {
   let after = ""
-  const page = Effect.suspend(
-    () => sql<{ readonly looked: number; readonly last: string | null }>`
+  const page = Effect.flatMap(
+    at,
+    (atMillis) => sql<{ readonly looked: number; readonly last: string | null }>`
       with page as materialized (
         select key from aegispay.rate_limits where key > decode(${after}, 'hex') order by key limit ${cleanUpPage}),
       idle as materialized (
         select r.key from aegispay.rate_limits r join page on page.key = r.key
-        where r.fresh_at < extract(epoch from clock_timestamp()) * 1000 - ${keepMillis}::int
+        where r.fresh_at < coalesce(${atMillis}::float8, extract(epoch from clock_timestamp()) * 1000) - ${keepMillis}::int
         for update of r skip locked),
       gone as (delete from aegispay.rate_limits r using idle where r.key = idle.key)
       select count(*)::int as looked, (select encode(key, 'hex') from page order by key desc limit 1) as last from page`
@@ -191,7 +195,7 @@ const makeCleanUp = (sql: SqlClient.SqlClient): Effect.Effect<void> => {
   )
 }
 
-/** As `layer`, with another clock. */
+/** As `layer`, with other settings. */
 export const layerWith = (options: Options): Layer.Layer<RateLimitStore, never, SqlClient.SqlClient> =>
   Layer.effect(RateLimitStore, make(options))
 
