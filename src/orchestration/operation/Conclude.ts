@@ -3,6 +3,9 @@
  *
  * Every truth about an operation comes through here, whatever its source. It is judged against the payment as it is; after a
  * version conflict it is judged again (rule 10), so a fact is merged and a decision that no longer holds is not taken.
+ *
+ * **Gotchas**: whoever lost its lease hands in facts all the same, and starts nothing. What follows from the fact is durable with it, so
+ * that it cannot be forgotten: an intent that is written so stays open until recovery sends it.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -68,13 +71,13 @@ export const conclude = Effect.fnUntraced(function* (options: {
     const events = yield* eventsOf(payment, truth)
     if (events.length === 0) return { payment, started: undefined } satisfies Conclusion
     const stamped = yield* Journal.stamp(payment, events)
-    const fence = options.lease === undefined || isFact(events) ? {} : { lease: options.lease }
-    const { result, times } = yield* options.persist(Journal.commit({ payment, events: stamped, ...fence }))
-    yield* Metrics.committed(result._tag)
+    const fenced = yield* commit(options, payment, stamped, options.lease)
+    const isStale = fenced.result._tag === "LeaseLost"
+    const { result, times } = isStale && isFact(events) ? yield* commit(options, payment, stamped, undefined) : fenced
     if (result._tag === "Committed") {
       yield* Metrics.recorded({ before: payment, after: result.payment, events })
       yield* CardCaps.remember(result.payment, events, truth.observedAt)
-      return { payment: result.payment, started: startedBy({ result, times }, stamped) } satisfies Conclusion
+      return { payment: result.payment, started: isStale ? undefined : startedBy({ result, times }, stamped) } satisfies Conclusion
     }
     if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
     payment = yield* options.persist(
@@ -86,7 +89,18 @@ export const conclude = Effect.fnUntraced(function* (options: {
   }
 })
 
-/** Facts pass every fence: charged and refunded by name (rule 10). */
+const commit = Effect.fnUntraced(function* (
+  options: { readonly persist: Persist },
+  payment: Payment,
+  events: ReadonlyArray<NewEvent>,
+  lease: Fence | undefined
+) {
+  const journaled = yield* options.persist(Journal.commit({ payment, events, ...(lease === undefined ? {} : { lease }) }))
+  yield* Metrics.committed(journaled.result._tag)
+  return journaled
+})
+
+/** Facts pass every fence: charged, refunded and cancelled by name (rule 10). */
 const isFact = (events: ReadonlyArray<PaymentEvent>): boolean => events.some((event) => event._tag === "OperationSucceeded")
 
 const eventsOf = Effect.fnUntraced(function* (payment: Payment, truth: Truth | Report) {

@@ -5,11 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import { GatewayReference, PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { underLease } from "../../../src/orchestration/recovery/PaymentLease.ts"
 import { Lock, LockUnavailable } from "../../../src/services/Lock.ts"
 import { defaults, Settings } from "../../../src/services/Settings.ts"
-import { chargeRequest, memory, success, testGateway, unknown } from "../../support/TestEngine.ts"
+import { chargeRequest, declined, memory, success, testGateway, unknown } from "../../support/TestEngine.ts"
 import { start, typesOf } from "../../support/TestProcess.ts"
 
 const leaseMillis = 5_000
@@ -75,6 +75,68 @@ describe("recovery of one payment that takes longer than the lease", () => {
       assert.deepStrictEqual((yield* Fiber.join(recovering)).results, { succeeded: 1 })
     }).pipe(Effect.provide(Layer.provideMerge(suspended, memory)))
   })
+})
+
+describe("whoever lost the lease of a payment", () => {
+  for (const isSuspended of [false, true]) {
+    it.effect(
+      isSuspended
+        ? "hands in the fact it learned, and starts nothing: what follows is left to recovery"
+        : "or did not: starts what follows",
+      () => {
+        const suspended = Layer.effect(
+          Lock,
+          Effect.map(Lock, (lock) => Lock.of({ ...lock, extend: (...args) => (isSuspended ? Effect.never : lock.extend(...args)) }))
+        )
+        // The charge is declined and left open; the answer to its cancel is lost.
+        const charges = { leavesOpenAfterDecline: true } as const
+        const p = testGateway("a", {
+          charges,
+          send: (intent) =>
+            Effect.succeed(intent.kind === "void" ? unknown : { ...declined("soft"), gatewayReference: GatewayReference.make("open") })
+        })
+        const slow = testGateway("a", { charges, lookup: (intent) => Effect.delay(Effect.succeed(success(intent)), "9 seconds") })
+        const b = testGateway("b")
+        return Effect.gen(function* () {
+          const { payment } = yield* (yield* start([p, b])).payments.charge(chargeRequest("k1"))
+          assert.strictEqual(payment.status, "processing")
+          yield* TestClock.adjust("1 minute")
+          const recovering = yield* Effect.forkChild((yield* start([slow, b], settings)).payments.recover())
+          yield* TestClock.adjust("10 seconds")
+          assert.deepStrictEqual((yield* Fiber.join(recovering)).results, { succeeded: 1 })
+          const types = yield* typesOf(payment.id)
+          const follows = ["OperationSucceeded", "OperationIntended", ...(isSuspended ? [] : ["OperationSucceeded"])]
+          assert.deepStrictEqual(types.slice(-follows.length), follows)
+          assert.lengthOf(b.sent, isSuspended ? 0 : 1)
+          yield* TestClock.adjust("1 minute")
+          yield* (yield* start([slow, b], settings)).payments.recover()
+          assert.lengthOf(b.sent, 1)
+          assert.strictEqual((yield* typesOf(payment.id)).at(-1), "OperationSucceeded")
+        }).pipe(Effect.provide(Layer.provideMerge(suspended, memory)))
+      }
+    )
+  }
+})
+
+it.effect("a decision of whoever lost the lease is not taken: no event is written (rule 10)", () => {
+  const suspended = Layer.effect(
+    Lock,
+    Effect.map(Lock, (lock) => Lock.of({ ...lock, extend: () => Effect.never }))
+  )
+  const charges = { replay: "none" } as const
+  const p = testGateway("a", { charges, send: () => Effect.succeed(unknown) })
+  const slow = testGateway("a", { charges, lookup: () => Effect.as(Effect.sleep("9 seconds"), { _tag: "Absent" } as const) })
+  const b = testGateway("b")
+  return Effect.gen(function* () {
+    const { payment } = yield* (yield* start([p, b])).payments.charge(chargeRequest("k1"))
+    yield* TestClock.adjust("1 minute")
+    const before = yield* typesOf(payment.id)
+    const recovering = yield* Effect.forkChild((yield* start([slow, b], settings)).payments.recover())
+    yield* TestClock.adjust("10 seconds")
+    yield* Fiber.join(recovering)
+    assert.deepStrictEqual(yield* typesOf(payment.id), before)
+    assert.lengthOf(b.sent, 0)
+  }).pipe(Effect.provide(Layer.provideMerge(suspended, memory)))
 })
 
 describe("the lease of a payment", () => {
