@@ -20,19 +20,22 @@ const stores = [
   "WebhookInbox",
   "Projection",
   "VersionedStores",
-  "CardAttempts"
+  "CardAttempts",
+  "BreakerStore"
 ]
 
 const maxLines = 400
 const maxFilesInFolder = 12
 
-/** Paths from the root with `/`, sorted; everything below a folder that is there. */
+/** Paths from the root with `/`, sorted; everything below a folder that is there, but for installed packages. */
 const filesBelow = (folder: string): Array<string> => {
   if (!existsSync(join(root, folder))) return []
   const entries = readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return files.map((file) => file.slice(root.length).replaceAll(sep, "/")).sort()
+  return files.filter(isOurs).map((file) => file.slice(root.length).replaceAll(sep, "/")).sort()
 }
+
+const isOurs = (file: string): boolean => !file.includes(`${sep}node_modules${sep}`)
 
 const texts = new Map<string, string>()
 const read = (file: string): string => {

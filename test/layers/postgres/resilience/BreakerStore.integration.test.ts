@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
+import { TestClock } from "effect/testing"
 import { BreakerName } from "../../../../src/domain/resilience/BreakerName.ts"
 import * as Migrations from "../../../../src/layers/postgres/Migrations.ts"
 import * as PostgresBreakerStore from "../../../../src/layers/postgres/resilience/BreakerStore.ts"
@@ -47,5 +48,23 @@ it.live("without its table it says that it is not available", () =>
       const error = yield* Effect.flip(asked)
       assert.include(error.message, "until it does, every instance decides by itself")
     }
+  }).pipe(withStore)
+)
+
+it.effect("automatic rows told more than a day ago are deleted, young ones and orders are kept", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const store = yield* BreakerStore
+    const name = (text: string) => BreakerName.make(text)
+    for (const text of ["old", "young"]) yield* store.tell({ ...news, name: name(text) })
+    yield* store.tell({ ...news, name: name("forced"), state: "forced-open", byPerson: true })
+    yield* sql`update aegispay.breakers set told_at = clock_timestamp() - interval '25 hours' where name in ('old', 'forced')`
+    yield* sql`update aegispay.breakers set told_at = clock_timestamp() - interval '23 hours' where name = 'young'`
+    yield* TestClock.adjust("1 hour")
+    const left = yield* Effect.repeat(store.all, { until: (entries) => entries.length < 3, times: 1_000 })
+    assert.deepStrictEqual(
+      left.map((entry) => entry.name),
+      [name("forced"), name("young")]
+    )
   }).pipe(withStore)
 )
