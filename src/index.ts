@@ -25,6 +25,8 @@ export * as State from "./domain/payment/State.ts"
 export * as Status from "./domain/payment/Status.ts"
 export * as View from "./domain/payment/View.ts"
 
+export * as RetryStrategy from "./domain/resilience/RetryStrategy.ts"
+
 export * as Decision from "./domain/routing/Decision.ts"
 export * as Segment from "./domain/routing/Segment.ts"
 
@@ -59,6 +61,9 @@ export * as Rebuild from "./orchestration/recovery/Rebuild.ts"
 export * as Reconciliation from "./orchestration/recovery/Reconciliation.ts"
 export * as Recovery from "./orchestration/recovery/Recovery.ts"
 export * as Review from "./orchestration/recovery/Review.ts"
+export * as Bulkhead from "./orchestration/resilience/Bulkhead.ts"
+export * as Retry from "./orchestration/resilience/Retry.ts"
+export * as RetryBudget from "./orchestration/resilience/RetryBudget.ts"
 export * as WithLock from "./orchestration/resilience/WithLock.ts"
 export * as Degradation from "./orchestration/resilience/dependency/Degradation.ts"
 export * as Dependencies from "./orchestration/resilience/dependency/Dependencies.ts"
