@@ -357,6 +357,23 @@ const simulate = Command.make(
   ])
 )
 
+const routing = Command.make("routing").pipe(
+  Command.withDescription("Routing decisions"),
+  Command.withSubcommands([
+    Command.make(
+      "explain",
+      one,
+      lazily(
+        () => import("./commands/routing.ts"),
+        (module) => module.explain
+      )
+    ).pipe(
+      Command.withDescription("Show why each charge of a payment went where it went: scores, signals, rules, and who was left out"),
+      Command.withExamples([{ command: "aegispay routing explain pay_...", description: "Every charge, failovers included" }])
+    )
+  ])
+)
+
 const migrate = Command.make(
   "migrate",
   {},
@@ -369,6 +386,6 @@ const migrate = Command.make(
 /** The whole command line. */
 export const aegispay = Command.make("aegispay").pipe(
   Command.withDescription("Payment orchestration: charges a customer at most once, through several gateways"),
-  Command.withSubcommands([serve, pay, payment, recover, rebuild, reconcile, outbox, webhooks, sandbox, simulate, migrate]),
+  Command.withSubcommands([serve, pay, payment, routing, recover, rebuild, reconcile, outbox, webhooks, sandbox, simulate, migrate]),
   Command.withGlobalFlags(GlobalFlags.all)
 )

@@ -17,12 +17,16 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Presets from "../../domain/Presets.ts"
 import type { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
+import type { MethodType } from "../../domain/payment/PaymentMethod.ts"
+import type { Fees } from "../../domain/routing/policy/Cost.ts"
 import type { AccountOptions } from "../../sandbox/Options.ts"
+import type { Routing as RoutingInForce } from "../../services/routing/RoutingPolicy.ts"
 import { defaults, type EngineSettings } from "../../services/Settings.ts"
 import { ConfigFile, type Environment, Scope } from "./ConfigSchema.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
 import * as Resilience from "./Resilience.ts"
+import * as Routing from "./Routing.ts"
 
 export type { Environment, Scope } from "./ConfigSchema.ts"
 
@@ -37,6 +41,9 @@ export interface GatewayConfig {
   readonly leavesOpenAfterDecline?: boolean
   readonly lookupLagMillis?: number
   readonly settleTimeMillis?: number
+  /** Default: every kind. */
+  readonly methods?: ReadonlyArray<MethodType>
+  readonly fees?: Fees
 }
 
 /** A key of the HTTP interface: whose it is and what it may do. */
@@ -87,6 +94,7 @@ export interface Config {
   readonly gateways: ReadonlyArray<GatewayConfig>
   readonly sandbox: SandboxConfig | undefined
   readonly engine: EngineSettings
+  readonly routing: RoutingInForce
   /** How long the connection to a gateway may take, in milliseconds. */
   readonly connectLimitMillis: number
   readonly recovery: {
@@ -232,6 +240,7 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
     if (!notifications.allowLoopback && new URL(url).protocol === "http:")
       refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
   })
+  problems.push(...Routing.problemsOf(file))
   problems.push(...Resilience.problemsOf(file, { connectLimitMillis, gateways: gateways.map(({ name }) => name) }))
   const keys = (file.http?.apiKeys ?? []).map(({ key }) => Redacted.value(key))
   keys.forEach((key, index) => {
@@ -249,6 +258,7 @@ const withDefaults = (file: ConfigFile): Config => ({
   gateways: (file.gateways ?? []).map((gateway) => ({ ...gateway, secretKey: gateway.secretKey ?? sandboxKey(gateway.baseUrl) })),
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
   engine: engineOf(file),
+  routing: Routing.settingsOf(file),
   connectLimitMillis: file.retries?.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value,
   recovery: {
     onStart: file.recovery?.onStart ?? true,

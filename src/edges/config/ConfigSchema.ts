@@ -17,6 +17,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
 import { between, boolean, integer } from "./Fields.ts"
 import * as Resilience from "./Resilience.ts"
+import * as Routing from "./Routing.ts"
 
 /** The variables secrets are looked up in. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -125,7 +126,8 @@ const gateway = (environment: Environment) =>
     captures: Schema.optionalKey(Schema.Literals(["single", "multiple"])),
     leavesOpenAfterDecline: Schema.optionalKey(boolean),
     lookupLagMillis: Schema.optionalKey(integer(0, 3_600_000)),
-    settleTimeMillis: Schema.optionalKey(integer(1_000, 3_600_000))
+    settleTimeMillis: Schema.optionalKey(integer(1_000, 3_600_000)),
+    ...Routing.gatewayFields
   })
 
 const sandboxAccount = Schema.Struct({
@@ -188,6 +190,7 @@ export const ConfigFile = (environment: Environment) =>
     ),
     retries: Schema.optionalKey(Resilience.Retries),
     breakers: Schema.optionalKey(Resilience.Breakers),
+    routing: Schema.optionalKey(Routing.Section),
     bulkheads: Schema.optionalKey(Resilience.Bulkheads),
     payments: Schema.optionalKey(
       Schema.Struct({

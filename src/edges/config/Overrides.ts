@@ -29,6 +29,7 @@ const settings: ReadonlyArray<readonly [path: string, kind: Kind]> = [
   ["bulkheads.concurrency", "integer"],
   ["bulkheads.queue", "integer"],
   ["bulkheads.maxWaitMillis", "integer"],
+  ["routing.policy", "text"],
   ["payments.maxCharges", "integer"],
   ["payments.failoverOnSoftDecline", "boolean"],
   ["payments.lateSuccess", "text"],

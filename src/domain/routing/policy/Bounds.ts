@@ -26,7 +26,7 @@ export const range = {
 
 /** A list of 1 to `maximum` values. */
 export const someOf = <S extends Schema.Constraint>(item: S, maximum: number) => {
-  const message = `expected a list of 1 to ${maximum}`
+  const message = `needs 1 to ${maximum} entries`
   return Schema.Array(item).check(Schema.isMinLength(1, { message }), Schema.isMaxLength(maximum, { message }))
 }
 

@@ -17,6 +17,7 @@ import * as Ids from "../../../layers/memory/Ids.ts"
 import * as RequestFingerprint from "../../../layers/node/RequestFingerprint.ts"
 import * as Background from "../../../orchestration/operation/Background.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
+import { RoutingPolicy } from "../../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../../services/Settings.ts"
 import * as FingerprintKey from "../../config/FingerprintKey.ts"
 import { cannotRun, orCannotRun } from "../Failure.ts"
@@ -34,6 +35,7 @@ export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox
     Layer.provideMerge(Background.layer),
     Layer.provideMerge(Layer.mergeAll(gateways(target, serverUrl), fingerprints(target), Ids.layer)),
     Layer.provideMerge(Storage.layer(target, use)),
+    Layer.provideMerge(Layer.succeed(RoutingPolicy, target.config.routing)),
     Layer.provideMerge(Layer.succeed(Settings, target.config.engine))
   )
 

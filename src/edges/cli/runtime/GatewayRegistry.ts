@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { isRecoverable, type OperationCapabilities } from "../../../domain/operation/Capabilities.ts"
+import * as Presets from "../../../domain/Presets.ts"
 import * as GatewayList from "../../../gateways/GatewayList.ts"
 import * as SandboxGateway from "../../../gateways/sandbox/SandboxGateway.ts"
 import * as GatewayHttpClient from "../../../layers/node/GatewayHttpClient.ts"
-import * as Presets from "../../../domain/Presets.ts"
 import { type Gateway, Gateways } from "../../../services/Gateway.ts"
 import { PaymentRepository } from "../../../services/PaymentRepository.ts"
 import type { EngineSettings } from "../../../services/Settings.ts"
@@ -20,7 +20,12 @@ const makers = {
   sandbox: SandboxGateway.make
 }
 
-const make = (config: GatewayConfig, connectLimitMillis: number) => makers[config.kind]({ connectLimitMillis, ...config })
+const make = (config: GatewayConfig, connectLimitMillis: number) =>
+  Effect.map(makers[config.kind]({ connectLimitMillis, ...config }), (gateway) => taking(gateway, config.methods))
+
+/** An account may take fewer kinds of payment method than its adapter. */
+const taking = (gateway: Gateway, methods: GatewayConfig["methods"]): Gateway =>
+  methods === undefined ? gateway : { ...gateway, capabilities: { ...gateway.capabilities, methods: new Set(methods) } }
 
 /** The gateways of a configuration. Their HTTP client neither retries nor follows redirects (rule 2). */
 export const layer = (target: Target): Layer.Layer<Gateways, Failure> => {

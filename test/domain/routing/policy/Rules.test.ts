@@ -127,7 +127,7 @@ describe("Rules: data", () => {
     for (const [rule, message] of [
       [{ name: "", then: {} }, /a name of 1 to 64/],
       [{ name: "x", when: { country: ["DE"] }, then: {} }, /no excess property/],
-      [{ name: "x", when: { countries: [] }, then: {} }, /a list of 1 to 250/],
+      [{ name: "x", when: { countries: [] }, then: {} }, /needs 1 to 250 entries/],
       [{ name: "x", when: { time: { from: "24:00" } }, then: {} }, /a time of day/],
       [{ name: "x", when: { amount: { currency: "EUR", min: -1 } }, then: {} }, /an integer from 0/],
       [{ name: "x", then: { strategy: "cheapest" } }, /most_reliable, low_latency or lowest_cost/],
