@@ -25,24 +25,27 @@ export interface Fleet {
   readonly any: (draw: Chance.Draw) => Instance | undefined
   /** Lets instances crash and pause as the seed wants. */
   readonly disturb: () => void
-  /** Told after each step of a process: some steps are the last one. */
+  /** Told of each operation of an instance: some are not carried out any more. */
+  readonly onOperation: (process: Process) => boolean
+  /** Told after each step of a process. */
   readonly afterStep: (process: Process) => void
   /** No more crashes and pauses; everything is up. */
   readonly calm: () => void
   /** How many runs of recovery every instance has ended. */
   readonly recoveryRuns: () => number
-  readonly counts: () => { readonly crashes: number; readonly pauses: number; readonly instanceSteps: number }
+  readonly counts: () => { readonly crashes: number; readonly pauses: number; readonly operations: number }
 }
 
 const clockErrors = [0, 0, 0, -20_000, 15_000, 90_000] as const
-/** How long the process is down that is crashed at a certain step. */
+/** How long the process is down that is crashed at a certain operation. */
 const exhaustiveDownMillis = 5_000
 
 export const make = ({ chronicle, kernel, onCrash, options, setup, start }: FleetOptions): Fleet => {
   const draw = Chance.stream(options.seed, "instances")
   const slots: Array<Instance | undefined> = Array.from({ length: setup.instances }, () => undefined)
-  const crashIn = new Map<Process, { readonly steps: number; readonly downMillis: number }>()
-  const counts = { crashes: 0, pauses: 0, instanceSteps: 0 }
+  const crashIn = new Map<Process, { operations: number; readonly downMillis: number }>()
+  let doomed: { readonly process: Process; readonly downMillis: number } | undefined
+  const counts = { crashes: 0, pauses: 0, operations: 0 }
   let generations = 0
   let calm = false
 
@@ -53,7 +56,7 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
     slots[slot] = start(process)
   }
 
-  /** The process is gone between two steps; another one takes its place after a while. */
+  /** The process is gone between two operations; another one takes its place after a while. */
   const crash = (process: Process, downMillis: number): void => {
     const slot = slots.findIndex((instance) => instance?.process === process)
     const instance = slots[slot]
@@ -82,9 +85,9 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
       return first === undefined ? undefined : Chance.pick(by, [first, ...others])
     },
     disturb: () => {
-      const crashes = options.crashAtStep === undefined ? setup.crashes.slice(0, options.crashes) : []
-      for (const { at, downMillis, steps, which } of crashes) {
-        whenDue(at, which, (instance) => void crashIn.set(instance.process, { steps, downMillis }))
+      const crashes = options.crashAt === undefined ? setup.crashes.slice(0, options.crashes) : []
+      for (const { at, downMillis, operations, which } of crashes) {
+        whenDue(at, which, (instance) => void crashIn.set(instance.process, { operations, downMillis }))
       }
       for (const { at, millis, which } of setup.pauses.slice(0, options.pauses)) {
         whenDue(at, which, (instance) => {
@@ -94,15 +97,19 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
         })
       }
     },
-    afterStep: (process) => {
-      if (calm || !process.mayCrash) return
-      const steps = ++counts.instanceSteps
-      if (steps === options.crashAtStep) return crash(process, exhaustiveDownMillis)
-      const left = crashIn.get(process)
-      if (left === undefined) return
-      if (left.steps > 0) return void crashIn.set(process, { ...left, steps: left.steps - 1 })
+    onOperation: (process) => {
+      if (calm || doomed !== undefined) return false
+      if (++counts.operations === options.crashAt) doomed = { process, downMillis: exhaustiveDownMillis }
+      const due = crashIn.size === 0 ? undefined : crashIn.get(process)
+      if (due !== undefined && --due.operations < 0) doomed = { process, downMillis: due.downMillis }
+      return doomed !== undefined
+    },
+    afterStep: () => {
+      if (doomed === undefined) return
+      const { downMillis, process } = doomed
+      doomed = undefined
       crashIn.delete(process)
-      crash(process, left.downMillis)
+      crash(process, downMillis)
     },
     calm: () => {
       calm = true

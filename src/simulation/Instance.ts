@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as GatewayList from "../gateways/GatewayList.ts"
 import * as MemoryGatewayMetrics from "../layers/memory/GatewayMetrics.ts"
 import * as MemoryIds from "../layers/memory/Ids.ts"
@@ -129,8 +130,10 @@ export const start = (options: InstanceOptions): Instance => {
       yield* loop("the processing of webhooks", Effect.provideContext(processing, running))
     }
     for (const run of queued.splice(0)) run()
+    let previousRunAt: number | undefined
     for (;;) {
-      yield* Effect.exit(payments.recover({}))
+      const report = yield* Effect.option(payments.recover(previousRunAt === undefined ? {} : { previousRunAt }))
+      if (Option.isSome(report)) previousRunAt = report.value.startedAt
       runs++
       yield* Effect.sleep(options.recoveryIntervalMillis())
     }

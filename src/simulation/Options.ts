@@ -19,8 +19,8 @@ export interface Options {
   readonly outages?: number
   /** How likely a fiber gives way at an operation; default by the seed. */
   readonly preempt?: number
-  /** Crashes an instance after this many steps of instances, and no other time. */
-  readonly crashAtStep?: number
+  /** Crashes an instance before this operation of the instances, counted from 1, and no other time. */
+  readonly crashAt?: number
   readonly bug?: Bug
   /** Keeps the schedule as text; default false. */
   readonly trace?: boolean
@@ -29,7 +29,8 @@ export interface Options {
 /** What happened, in numbers. `fingerprint`: two runs with the same one were the same. */
 export interface Stats {
   readonly steps: number
-  readonly instanceSteps: number
+  /** Of the instances, until the hosts were done: so many places for a crash. */
+  readonly operations: number
   readonly virtualMillis: number
   readonly payments: number
   readonly requests: number

@@ -120,12 +120,12 @@ const plan = (seed: number, index: number, accounts: ReadonlyArray<Account>): Pa
 /** What becomes of a charge. A capture that is to fail is not refunded. */
 const laterOf = (seed: number, index: number, refunds: ReadonlyArray<number>) => {
   const draw = Chance.stream(seed, `later of payment ${index}`)
-  const afterMillis = Chance.between(draw, 5_000, 150_000)
+  const afterMillis = Chance.between(draw, 5_000, 90_000)
   const ends = Chance.pick(draw, ["open", "won", "lost"] as const)
   return {
     refunds,
     dispute: Chance.happens(draw, 0.15) ? { afterMillis, ends, decidedAfterMillis: Chance.between(draw, 0, 30_000) } : undefined,
-    captureFailsAfter: refunds.length === 0 && Chance.happens(draw, 0.3) ? Chance.between(draw, 5_000, 150_000) : undefined
+    captureFailsAfter: refunds.length === 0 && Chance.happens(draw, 0.3) ? Chance.between(draw, 5_000, 90_000) : undefined
   }
 }
 

@@ -24,8 +24,8 @@ export interface Setup {
   readonly recoveryIntervalMillis: number
   /** How often an instance looks whether webhooks are to be processed. */
   readonly webhookPollMillis: number
-  /** So many steps of the process after its time; it is down for a while. */
-  readonly crashes: ReadonlyArray<Target & { readonly steps: number; readonly downMillis: number }>
+  /** So many operations of the process after its time; it is down for a while. */
+  readonly crashes: ReadonlyArray<Target & { readonly operations: number; readonly downMillis: number }>
   readonly pauses: ReadonlyArray<Target & { readonly millis: number }>
   readonly outages: ReadonlyArray<Target & { readonly millis: number; readonly kind: string }>
 }
@@ -52,17 +52,17 @@ export const of = (seed: number): Setup => {
     .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
     .map((account) => ({ ...account, ...habitsOf(draw) }))
   return {
-    preempt: Chance.pick(draw, [0, 0.01, 0.05, 0.2]),
+    preempt: Chance.pick(draw, [0, 0.01, 0.03, 0.1]),
     accounts,
     replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
     plans: Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts),
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
-    recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 5_000]),
-    webhookPollMillis: Chance.pick(draw, [2_000, 10_000, 30_000]),
+    recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 8_000]),
+    webhookPollMillis: Chance.pick(draw, [5_000, 20_000, 30_000]),
     crashes: list(Chance.pick(draw, [0, 1, 2, 4, 8]), () => ({
       ...target(),
-      steps: Chance.between(draw, 0, 150),
+      operations: Chance.between(draw, 0, Chance.pick(draw, [50, 300, 1_000])),
       downMillis: Chance.between(draw, 100, 60_000)
     })),
     pauses: list(Chance.pick(draw, [0, 0, 1, 3]), () => ({ ...target(), millis: Chance.pick(draw, [2_000, 20_000, 50_000, 100_000]) })),

@@ -72,12 +72,13 @@ interface Served extends Parts {
 export const make = (options: Options, storage: MakeStorage): World => {
   const { seed } = options
   const setup = Setup.of(seed)
-  let afterStep: (process: Kernel.Process) => void = () => undefined
+  let fleet: Fleet.Fleet | undefined
   const kernel = Kernel.make({
     seed,
     preempt: options.preempt ?? setup.preempt,
     maxSteps,
-    onStep: (process) => afterStep(process)
+    onOperation: (process) => fleet?.onOperation(process) === true,
+    onStep: (process) => fleet?.afterStep(process)
   })
   const chronicle = Chronicle.make({ kernel, trace: options.trace === true })
   const parts: Parts = {
@@ -98,8 +99,7 @@ export const make = (options: Options, storage: MakeStorage): World => {
     calm: false,
     requests: 0
   }
-  const onFleet = (fleet: Fleet.Fleet) => (afterStep = fleet.afterStep)
-  return { kernel, life: live(parts, storage, onFleet) }
+  return { kernel, life: live(parts, storage, (started) => (fleet = started)) }
 }
 
 function* live(parts: Parts, storage: MakeStorage, onFleet: (fleet: Fleet.Fleet) => void): Life<Outcome> {

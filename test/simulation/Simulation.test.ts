@@ -91,11 +91,11 @@ describe("a failure", () => {
 describe("a crash at every operation", () => {
   for (const seed of [32, 25]) {
     it(`of the scenario of seed ${seed} loses nothing and doubles nothing`, { timeout: 60_000 }, () => {
-      const steps = Campaign.stepsOf(seed)
-      assert.isAbove(steps, 200)
-      const report = Campaign.exhaustive({ seed, steps, offset: 0, stride: 3 })
+      const operations = Campaign.operationsOf(seed)
+      assert.isAbove(operations, 200)
+      const report = Campaign.exhaustive({ seed, operations, offset: 0, stride: 3 })
       assert.deepStrictEqual(report.failures, [])
-      assert.isAbove(report.crashes, steps / 4)
+      assert.isAbove(report.crashes, operations / 4)
     })
   }
 })

@@ -87,22 +87,22 @@ export const seeds = (range: {
   return report
 }
 
-/** The scenario that is crashed at every step: the first payment of the seed, without other crashes, pauses and outages. */
-export const scenario = (seed: number): Simulation.Options => ({ seed, payments: [0], crashes: 0, pauses: 0, outages: 0, preempt: 1 })
+/** The scenario that is crashed at every operation: the first payment of the seed, without other crashes, pauses and outages. */
+export const scenario = (seed: number): Simulation.Options => ({ seed, payments: [0], crashes: 0, pauses: 0, outages: 0 })
 
-/** How many steps of instances the scenario of a seed has until its hosts are done: so many places for a crash. */
-export const stepsOf = (seed: number): number => Simulation.run(scenario(seed)).stats.instanceSteps
+/** How many operations the instances make in the scenario of a seed until its hosts are done: so many places for a crash. */
+export const operationsOf = (seed: number): number => Simulation.run(scenario(seed)).stats.operations
 
-/** Crashes the scenario of a seed at every `stride`-th step, from an offset; each fiber gives way at every operation it can. */
+/** Crashes the scenario of a seed at every `stride`-th operation, from an offset. */
 export const exhaustive = (range: {
   readonly seed: number
-  readonly steps: number
+  readonly operations: number
   readonly offset: number
   readonly stride: number
 }): Report => {
   let report = empty
-  for (let step = range.offset + 1; step <= range.steps; step += range.stride)
-    report = add(report, { ...scenario(range.seed), crashAtStep: step })
+  for (let operation = range.offset + 1; operation <= range.operations; operation += range.stride)
+    report = add(report, { ...scenario(range.seed), crashAt: operation })
   return report
 }
 
@@ -117,7 +117,7 @@ export const replayOf = (options: Simulation.Options): string => {
     ["--pauses", options.pauses],
     ["--outages", options.outages],
     ["--preempt", options.preempt],
-    ["--crash-at", options.crashAtStep]
+    ["--crash-at", options.crashAt]
   ] as const
   const words = flags.flatMap(([flag, value]) => (value === undefined || value === "" ? [] : [`${flag} ${value}`]))
   return `aegispay simulate ${words.join(" ")} --trace`
@@ -151,7 +151,7 @@ export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Vi
   }
   fewest("pauses", 3)
   fewest("outages", 3)
-  if (failing.crashAtStep === undefined) fewest("crashes", stats.crashes)
+  if (failing.crashAt === undefined) fewest("crashes", stats.crashes)
   fewest("faults", stats.faults)
   if (failing.preempt === undefined) attempt({ ...smallest, preempt: 0 })
   return smallest

@@ -44,6 +44,6 @@ export const seeds = (range: { readonly from: number; readonly count: number; re
 /** Crashes the scenario of a seed at every operation of it. */
 export const exhaustive = (options: { readonly seed: number; readonly workers: number }) =>
   Effect.flatMap(
-    Effect.sync(() => Campaign.stepsOf(options.seed)),
-    (steps) => spread(options.workers, (part) => ({ _tag: "Exhaustive", seed: options.seed, steps, ...part }))
+    Effect.sync(() => Campaign.operationsOf(options.seed)),
+    (operations) => spread(options.workers, (part) => ({ _tag: "Exhaustive", seed: options.seed, operations, ...part }))
   )

@@ -48,8 +48,8 @@ export interface AftermathOptions {
 }
 
 /** Something may not have happened yet when its time has come: then it is waited for, so often and so long. */
-const tries = 8
-const waitMillis = 20_000
+const tries = 4
+const waitMillis = 15_000
 
 export const make = (options: AftermathOptions) => {
   const { accounts, handler, tell } = options

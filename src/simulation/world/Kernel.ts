@@ -68,11 +68,15 @@ export interface Kernel {
   readonly runUntil: (done: () => boolean) => boolean
 }
 
-/** `preempt`: how likely a fiber gives way at an operation, in [0, 1]. `onStep`: told after each step of a process. */
+/**
+ * `preempt`: how likely a fiber gives way at an operation, in [0, 1]. `onOperation`: told of each operation of a process that may crash,
+ * before it is carried out; true: the fiber gives way first. `onStep`: told after each step of a process.
+ */
 export interface KernelOptions {
   readonly seed: number
   readonly preempt: number
   readonly maxSteps: number
+  readonly onOperation?: (process: Process) => boolean
   readonly onStep?: (process: Process) => void
 }
 
@@ -118,7 +122,8 @@ export const make = (options: KernelOptions): Kernel => {
       now: () => now,
       after,
       schedule,
-      shouldYield
+      shouldYield,
+      onOperation: options.onOperation
     })
 
   const resume = (process: Process) => {
@@ -195,8 +200,9 @@ const makeProcess = (parts: {
   readonly after: Kernel["after"]
   readonly schedule: (task: Task) => void
   readonly shouldYield: Scheduler.Scheduler["shouldYield"]
+  readonly onOperation: KernelOptions["onOperation"]
 }): Process => {
-  const { after, mayCrash, name, now, schedule, seed, shouldYield, skewMillis } = parts
+  const { after, mayCrash, name, now, onOperation, schedule, seed, shouldYield, skewMillis } = parts
   const millis = () => epochMillis + now() + self.skewMillis
   const nanos = () => BigInt(millis()) * 1_000_000n
   const monotonic = () => BigInt(now()) * 1_000_000n
@@ -217,13 +223,15 @@ const makeProcess = (parts: {
       })
     }
   }
+  const givesWay: Scheduler.Scheduler["shouldYield"] =
+    mayCrash && onOperation !== undefined ? (fiber) => onOperation(self) || shouldYield(fiber) : shouldYield
   const dispatcher: Scheduler.SchedulerDispatcher = {
     scheduleTask: (run) => schedule({ process: self, run }),
     flush: () => undefined
   }
   const context = Context.empty().pipe(
     Context.add(Clock.Clock, clock),
-    Context.add(Scheduler.Scheduler, { executionMode: "sync", shouldYield, makeDispatcher: () => dispatcher }),
+    Context.add(Scheduler.Scheduler, { executionMode: "sync", shouldYield: givesWay, makeDispatcher: () => dispatcher }),
     Context.add(Random.Random, Chance.generator(Chance.stream(seed, `random of ${name}`))),
     Context.add(References.TracerEnabled, false),
     Context.add(References.MinimumLogLevel, "None")

@@ -68,7 +68,7 @@ const show = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.pauses) ? { pauses: input.pauses.value } : {}),
     ...(Option.isSome(input.outages) ? { outages: input.outages.value } : {}),
     ...(Option.isSome(input.preempt) ? { preempt: input.preempt.value } : {}),
-    ...(Option.isSome(input.crashAt) ? { crashAtStep: input.crashAt.value } : {})
+    ...(Option.isSome(input.crashAt) ? { crashAt: input.crashAt.value } : {})
   }
   const outcome = yield* Effect.sync(() => Simulation.run(options))
   const { stats, trace, violations } = outcome
