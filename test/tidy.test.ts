@@ -21,7 +21,8 @@ const stores = [
   "Projection",
   "VersionedStores",
   "CardAttempts",
-  "BreakerStore"
+  "BreakerStore",
+  "RateLimitStore"
 ]
 
 const maxLines = 400
@@ -32,7 +33,10 @@ const filesBelow = (folder: string): Array<string> => {
   if (!existsSync(join(root, folder))) return []
   const entries = readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return files.filter(isOurs).map((file) => file.slice(root.length).replaceAll(sep, "/")).sort()
+  return files
+    .filter(isOurs)
+    .map((file) => file.slice(root.length).replaceAll(sep, "/"))
+    .sort()
 }
 
 const isOurs = (file: string): boolean => !file.includes(`${sep}node_modules${sep}`)

@@ -240,16 +240,40 @@ export const suite = <E>(name: string, storeLayer: Layer.Layer<RateLimitStore, E
 
     it.effect("reset forgets what was counted, blocks included, of these keys alone", () =>
       Effect.gen(function* () {
-        yield* TestClock.setTime(start)
+        const later = start + 7_200_000
+        yield* TestClock.setTime(later)
+        const before = yield* blocked
         const limit = limitOf({ limit: 1, burst: 0, block: { refusals: 1, withinMillis: 1_000, durationMillis: 5_000 } })
         for (const key of ["a", "b"]) {
           yield* take([limit], [key])
           assert.isTrue((yield* take([limit], [key])).standings[0]?.blocked)
         }
+        assert.strictEqual(yield* blocked, before + 2)
         yield* reset([limit], ["a"])
         yield* reset([limit], ["never seen"])
+        assert.strictEqual(yield* blocked, before + 1)
         assert.isTrue((yield* take([limit], ["a"])).allowed)
         assert.isFalse((yield* take([limit], ["b"])).allowed)
+      })
+    )
+
+    it.effect("is exact with the largest figures", () =>
+      Effect.gen(function* () {
+        for (const algorithm of algorithms) {
+          yield* TestClock.setTime(start)
+          const limit = limitOf({ algorithm, limit: 1_000_000, burst: 1_000_000, windowMillis: 86_399_999 })
+          assert.deepStrictEqual(remaining(yield* take([limit], ["k"], 1_999_999)), [1])
+          assert.isTrue((yield* take([limit], ["k"])).allowed)
+          const refused = yield* take([limit], ["k"])
+          assert.isFalse(refused.allowed)
+          const wait = retryAfterMillis(refused)
+          // A unit of a token bucket takes 86.399999 ms.
+          if (algorithm === "token_bucket") assert.strictEqual(wait, 87)
+          yield* TestClock.setTime(start + wait - 1)
+          assert.isFalse((yield* peek([limit], ["k"])).allowed)
+          yield* TestClock.setTime(start + wait)
+          assert.isTrue((yield* peek([limit], ["k"])).allowed)
+        }
       })
     )
 
