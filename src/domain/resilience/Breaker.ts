@@ -187,6 +187,21 @@ export const report = (permit: Permit, call: CallReport, now: number): void => {
 export const stateAt = (breaker: Breaker, now: number): BreakerState =>
   breaker.state === "open" && now >= breaker.retryAt ? "half-open" : breaker.state
 
+/** Would a call be refused at `now`? Nothing is changed or counted. */
+export const refusesAt = (breaker: Breaker, now: number): boolean => {
+  switch (breaker.state) {
+    case "closed":
+    case "forced-closed":
+      return false
+    case "open":
+      return now < breaker.retryAt
+    case "half-open":
+      return breaker.probesOut >= breaker.settings.halfOpenMaxAttempts && now - breaker.heardAt < breaker.settings.halfOpenTimeoutMillis
+    case "forced-open":
+      return true
+  }
+}
+
 /** Closed as if new, from every state; what it has counted in total and its baseline stay. */
 export const reset = (breaker: Breaker, now: number): void => close(breaker, "reset", now)
 

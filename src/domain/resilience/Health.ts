@@ -64,10 +64,8 @@ export const score = (signs: Signs, thresholds: { readonly successThreshold: num
   0.1 * (1 - Math.min(signs.consecutiveFailures / thresholds.failureThreshold, 1))
 
 /** The score as of `now`, for routing: 0 where calls are refused. */
-export const scoreAt = (breaker: Breaker.Breaker, now: number): number => {
-  const state = Breaker.stateAt(breaker, now)
-  return refuses(state) ? 0 : score(signsOf(breaker, state, now), breaker.settings)
-}
+export const scoreAt = (breaker: Breaker.Breaker, now: number): number =>
+  Breaker.refusesAt(breaker, now) ? 0 : score(signsOf(breaker, Breaker.stateAt(breaker, now), now), breaker.settings)
 
 /** The score of a breaker that has seen nothing. */
 export const newScore = 0.9

@@ -143,8 +143,11 @@ describe("properties", () => {
     "open, nothing is admitted before its time, and a refusal's time is the shortest that helps",
     { settings: Settings, history: History },
     (given) => {
+      let refused = false
       run(given.settings, given.history, {
+        before: (script) => (refused = Breaker.refusesAt(script.breaker, script.now)),
         admitted: (script, admission, openUntil) => {
+          assert.strictEqual(admission._tag === "Rejected", refused, "what is told beforehand")
           if (script.now < openUntil) assert.strictEqual(admission._tag, "Rejected")
           if (admission._tag === "Permit" || admission.retryInMillis === undefined) return
           const wait = admission.retryInMillis

@@ -55,6 +55,21 @@ describe("score", () => {
     assert.isFalse(of("a", "sale", script).healthy)
     assert.strictEqual(Health.scoreAt(script.breaker, script.now), 0)
   })
+
+  it("for routing it is 0 while all permits of a half-open breaker are out", () => {
+    const script = new BreakerScript(defaults).failure(5).wait(defaults.openTimeoutMillis)
+    const scoreNow = () => Health.scoreAt(script.breaker, script.now).toFixed(2)
+    assert.strictEqual(scoreNow(), "0.65")
+    const permits = Array.from({ length: defaults.halfOpenMaxAttempts }, () => script.permit())
+    assert.strictEqual(scoreNow(), "0.00")
+    script.report(permits[0]!, "ignored")
+    assert.strictEqual(scoreNow(), "0.65")
+    script.permit()
+    script.wait(defaults.halfOpenTimeoutMillis - 1)
+    assert.strictEqual(scoreNow(), "0.00")
+    script.wait(1)
+    assert.strictEqual(scoreNow(), "0.65")
+  })
 })
 
 describe("a breaker's health", () => {
