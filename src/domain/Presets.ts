@@ -253,6 +253,32 @@ export const routing = {
   cardAttemptsCleanUpMillis: preset(600_000, "ms", "how often attempts that no cap counts any more are deleted")
 } as const
 
+/** What estimating another policy from recorded decisions needs. */
+export const routingReplay = {
+  minEffectiveSamples: preset(
+    100,
+    "observations after weighting",
+    "a success rate of 90 % is then known within 6 points; what is known less well is not worth deciding by"
+  ),
+  maxUnsupportedShare: preset(
+    0.05,
+    "share of the other policy's choices that were never or hardly tried",
+    "what they would have done is not known at all: the interval of the success rate gets wider by as much"
+  ),
+  maxLeftOutShare: preset(
+    0.05,
+    "share of the decisions that cannot be used",
+    "they are not like the others: left out, they may move the success rate by as much"
+  ),
+  minChoices: preset(10, "recorded choices of a gateway", "with fewer, a normal approximation says nothing of it (np of at least 10)"),
+  weightClip: preset(
+    100,
+    "weight, in plain weighting only",
+    "of a choice that was made once in a hundred: the default exploration of 5 % among up to five other gateways is not cut"
+  ),
+  maxFollowed: preset(10_000, "payments whose first charge is open", "some 50 MB; beyond it the oldest are read by themselves")
+} as const
+
 /** Defaults of locks. */
 export const lock = {
   ttlMillis: preset(30_000, "ms", "long enough to survive a garbage collection or a slow query, short enough to wait for")
