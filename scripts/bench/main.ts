@@ -25,6 +25,7 @@ const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options:
   breaker: () => import("./BreakerWorkload.ts"),
   memory: () => import("./MemoryWorkload.ts"),
   recovery: () => import("./RecoveryWorkload.ts"),
+  routing: () => import("./RoutingWorkload.ts"),
   sketch: () => import("./SketchWorkload.ts")
 }
 

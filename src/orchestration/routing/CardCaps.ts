@@ -12,7 +12,8 @@ import type { PaymentId } from "../../domain/payment/Ids.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import type { CapsApplied } from "../../domain/routing/Decision.ts"
 import * as RetryCaps from "../../domain/routing/policy/RetryCaps.ts"
-import { CardAttempts } from "../../services/routing/CardAttempts.ts"
+import type { Policy } from "../../domain/routing/policy/Policy.ts"
+import { type Card, CardAttempts } from "../../services/routing/CardAttempts.ts"
 import { RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 
 /** What the caps say of one more attempt. `refused`: why it may not be made. */
@@ -21,20 +22,29 @@ export interface Judged {
   readonly refused: string | undefined
 }
 
-/** Judges one more charge of a payment; `undefined`: no cap concerns it. `now`: epoch milliseconds. */
-export const judge = Effect.fnUntraced(function* (
-  payment: { readonly id: PaymentId; readonly details: PaymentDetails },
-  declined: ReadonlyArray<RetryCaps.DeclinedAttempt>,
-  now: number
-) {
-  const { policy } = yield* RoutingPolicy
-  const { method, tenant } = payment.details
-  const caps = RetryCaps.capsFor(policy.retryCaps, method, now)
-  if (caps === undefined) return undefined
-  const { fingerprint } = method
-  if (fingerprint === undefined) return judged(caps, declined, "payment", now)
+/** A payment whose next charge is judged, and the declined ones it has had. `now`: epoch milliseconds. */
+interface Judging {
+  readonly id: PaymentId
+  readonly details: PaymentDetails
+  readonly declined: ReadonlyArray<RetryCaps.DeclinedAttempt>
+  readonly now: number
+}
+
+/** Judges one more charge of a payment; `undefined`: no cap concerns it. */
+export const judge = (policy: Policy, payment: Judging): Effect.Effect<Judged | undefined, never, CardAttempts> => {
+  const { declined, details, now } = payment
+  const caps = RetryCaps.capsFor(policy.retryCaps, details.method, now)
+  if (caps === undefined) return Effect.undefined
+  const { fingerprint } = details.method
+  return fingerprint === undefined
+    ? Effect.succeed(judged(caps, declined, "payment", now))
+    : judgeCard(caps, payment, { tenant: details.tenant, fingerprint })
+}
+
+const judgeCard = Effect.fnUntraced(function* (caps: RetryCaps.NetworkCaps, payment: Judging, card: Card) {
+  const { declined, now } = payment
   const attempts = yield* CardAttempts
-  const known = yield* attempts.of({ tenant, fingerprint }).pipe(
+  const known = yield* attempts.of(card).pipe(
     Effect.tapError((error) => Effect.logWarning(`payment ${payment.id} is routed without the retry caps of its card: ${error.message}`)),
     Effect.option
   )

@@ -5,6 +5,7 @@
  * the customer's authentication. Both are kept to the retry caps, like the first charge.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { NotCharged } from "../../domain/operation/Settle.ts"
@@ -18,37 +19,43 @@ import * as Route from "../../domain/routing/plan/Route.ts"
 import { byPriority, defaultPriority, type MatchedRule, type RuleContext } from "../../domain/routing/policy/Rules.ts"
 import { type Gateway, Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
+import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
 import { NoUsableGateway } from "../payment/Errors.ts"
+import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import * as CardCaps from "./CardCaps.ts"
 import * as Signals from "./Signals.ts"
 
 /** Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. */
 export const select = Effect.fnUntraced(function* (payment: PaymentId, details: PaymentDetails) {
-  const gateways = yield* Gateways
-  const { customRules, policy } = yield* RoutingPolicy
-  const now = yield* Clock.currentTimeMillis
-  const caps = yield* CardCaps.judge({ id: payment, details }, [], now)
-  const startedAt = yield* Clock.monotonicTimeNanos
-  const names = gateways.all.map(({ name }) => name)
+  // One look for all of them: this runs with every payment.
+  const context = yield* Effect.context<Gateways | GatewayMetrics | CircuitBreakers>()
+  const candidates = Context.get(context, Gateways).all
+  const { customRules, policy } = Context.get(context, RoutingPolicy)
+  const clock = Context.get(context, Clock.Clock)
+  const now = clock.currentTimeMillisUnsafe()
+  const caps = yield* CardCaps.judge(policy, { id: payment, details, declined: [], now })
+  const startedAt = clock.monotonicTimeNanosUnsafe()
+  const sources = { metrics: Context.get(context, GatewayMetrics), breakers: Context.get(context, CircuitBreakers), clock }
+  const names = candidates.map(({ name }) => name)
   const decision = Route.route({
     payment,
     details,
-    candidates: gateways.all,
-    signals: yield* Signals.read(names, details, details.captureMethod === "manual" ? "authorize" : "sale"),
+    candidates,
+    signals: yield* Signals.read(sources, names, details, details.captureMethod === "manual" ? "authorize" : "sale"),
     policy,
     custom: customRules.length === 0 ? undefined : yield* firstCustom(customRules, { payment, details, now }),
     caps,
     now,
-    random: yield* Random.next
+    random: Context.get(context, Random.Random).nextDoubleUnsafe()
   })
   const [first] = decision.ranked
   if (first === undefined) return yield* new NoUsableGateway({ excluded: decision.excluded })
   yield* Metrics.routed({
     gateway: first.gateway,
     explored: decision.explored === true,
-    durationNanos: Number((yield* Clock.monotonicTimeNanos) - startedAt)
+    durationNanos: Number(clock.monotonicTimeNanosUnsafe() - startedAt)
   })
   return decision
 })
@@ -77,7 +84,8 @@ export const next = Effect.fnUntraced(function* (
   now: number
 ) {
   const gateways = yield* Gateways
-  const caps = yield* CardCaps.judge(payment, CardCaps.declinedOf(payment), now)
+  const { policy } = yield* RoutingPolicy
+  const caps = yield* CardCaps.judge(policy, { id: payment.id, details: payment.details, declined: CardCaps.declinedOf(payment), now })
   if (caps?.refused !== undefined) return yield* capped(payment, caps.refused)
   const decision = Failover.next({
     decision: payment.operations[0]?.intent.decision,
@@ -99,7 +107,8 @@ export const stepUp = Effect.fnUntraced(function* (
   step: { readonly after: NotCharged; readonly gateway: GatewayName },
   now: number
 ) {
-  const caps = yield* CardCaps.judge(payment, CardCaps.declinedOf(payment), now)
+  const { policy } = yield* RoutingPolicy
+  const caps = yield* CardCaps.judge(policy, { id: payment.id, details: payment.details, declined: CardCaps.declinedOf(payment), now })
   if (caps?.refused !== undefined) return yield* capped(payment, caps.refused)
   const terms = yield* termsFor(step.gateway)
   const decision = Failover.stepUp({

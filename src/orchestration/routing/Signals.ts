@@ -3,7 +3,7 @@
  *
  * All of it is in the memory of this process, so reading it waits for nothing.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
@@ -13,8 +13,8 @@ import * as BreakerName from "../../domain/resilience/BreakerName.ts"
 import type { BreakerHealth } from "../../domain/resilience/Health.ts"
 import type { BreakerPhase, GatewaySignals } from "../../domain/routing/Decision.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
-import { GatewayMetrics, type GatewayStats } from "../../services/routing/GatewayMetrics.ts"
-import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
+import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
+import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 
 /** From this score on a breaker is closed: half-open it has 0.25 + 0.3 + 0.1 + 0.1 at most. Only below it is its state asked for. */
 const surelyClosed = 0.75
@@ -30,32 +30,48 @@ const phases: Record<BreakerState, BreakerPhase> = {
 /** Digits enough to tell gateways apart, so that decisions stay small. */
 const rounded = (value: number): number => Math.round(value * 10_000) / 10_000
 
+/** Where the signals come from. */
+export interface Sources {
+  readonly metrics: GatewayMetrics["Service"]
+  readonly breakers: CircuitBreakers["Service"]
+  readonly clock: Clock.Clock
+}
+
 /** The signals of gateways for a kind of charge, in their order. */
-export const read = Effect.fnUntraced(function* (gateways: ReadonlyArray<GatewayName>, details: PaymentDetails, kind: OperationKind) {
-  const metrics = yield* GatewayMetrics
-  const breakers = yield* CircuitBreakers
+export const read = Effect.fnUntraced(function* (
+  { breakers, clock, metrics }: Sources,
+  gateways: ReadonlyArray<GatewayName>,
+  details: PaymentDetails,
+  kind: OperationKind
+) {
   const stats = yield* metrics.statsOfAll(gateways, Segment.ofPayment(details))
   const scoreOf = yield* breakers.scores
-  const scores = gateways.map((gateway) => scoreOf(gateway, kind))
-  const doubtful = scores.some((score) => score < surelyClosed)
-  const known = doubtful ? new Map((yield* breakers.list).map((health) => [health.name, health])) : undefined
-  const now = doubtful ? yield* Clock.currentTimeMillis : 0
-  return stats.map((one, index) => signalsOf(one, scores[index] ?? 1, known?.get(BreakerName.of(one.gateway, kind)), now))
+  const signals: Array<GatewaySignals> = []
+  let known: ReadonlyMap<BreakerName.BreakerName, BreakerHealth> | undefined
+  for (const one of stats) {
+    const score = scoreOf(one.gateway, kind)
+    if (score >= surelyClosed) {
+      signals.push(signalsOf(one, score, "closed"))
+      continue
+    }
+    known ??= new Map((yield* breakers.list).map((health) => [health.name, health]))
+    const breaker = known.get(BreakerName.of(one.gateway, kind))
+    const phase = breaker === undefined ? "closed" : phases[breaker.state]
+    const opensIn = phase === "open" && breaker?.retryAt !== undefined ? breaker.retryAt - clock.currentTimeMillisUnsafe() : undefined
+    const own = signalsOf(one, score, phase)
+    signals.push(opensIn === undefined ? own : { ...own, retryAfterMillis: Math.max(0, Math.round(opensIn)) })
+  }
+  return signals
 })
 
-const signalsOf = (stats: GatewayStats, score: number, breaker: BreakerHealth | undefined, now: number): GatewaySignals => {
-  const phase = breaker === undefined || score >= surelyClosed ? "closed" : phases[breaker.state]
-  const signals: { -readonly [Key in keyof GatewaySignals]: GatewaySignals[Key] } = {
-    samples: stats.samples,
-    successRate: rounded(stats.successRate),
-    approved: stats.approved,
-    declined: stats.declined,
-    p95Millis: Math.round(stats.p95Millis),
-    breaker: phase,
-    health: rounded(score),
-    failuresInRow: stats.consecutiveFailures,
-    level: stats.segmentUsed
-  }
-  if (phase === "open" && breaker?.retryAt !== undefined) signals.retryAfterMillis = Math.max(0, Math.round(breaker.retryAt - now))
-  return signals
-}
+const signalsOf = (stats: GatewayStats, score: number, breaker: BreakerPhase): GatewaySignals => ({
+  samples: stats.samples,
+  successRate: rounded(stats.successRate),
+  approved: stats.approved,
+  declined: stats.declined,
+  p95Millis: Math.round(stats.p95Millis),
+  breaker,
+  health: rounded(score),
+  failuresInRow: stats.consecutiveFailures,
+  level: stats.segmentUsed
+})
