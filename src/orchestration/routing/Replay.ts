@@ -87,7 +87,7 @@ export const replay = Effect.fn("Replay.replay")(function* (options: ReplayOptio
   const recorded = yield* eventsSince(options.from - slackMillis)
   yield* recorded.pipe(
     Stream.takeWhile(({ recordedAt }) => recordedAt < options.to + slackMillis),
-    Stream.runForEachArray((events) => Effect.andThen(readAll(run, events), told(run, events.at(-1))))
+    Stream.runForEachArray((events) => Effect.flatMap(readAll(run, events), () => told(run, events.at(-1))))
   )
   yield* readByThemselves(run, run.followed.size)
   const policies = [...run.policies.values()].sort((left, right) => right.decisions - left.decisions)
