@@ -4,10 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { Intent } from "../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
 import { Payments } from "../../src/orchestration/payment/Payments.ts"
+import type { Gateway } from "../../src/services/Gateway.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
-import { chargeRequest, engine, engineOver, memory, success, tenant, testGateway } from "../support/TestEngine.ts"
+import type { EngineSettings } from "../../src/services/Settings.ts"
+import { chargeRequest, declined, engine, engineOver, memory, success, tenant, testGateway } from "../support/TestEngine.ts"
 
 describe("an adapter that breaks its contract answers unknown, and the payment is found again", () => {
   const broken: { readonly [name: string]: () => Effect.Effect<Outcome> } = {
@@ -38,17 +41,18 @@ describe("an adapter that breaks its contract answers unknown, and the payment i
 })
 
 describe("the end of the service", () => {
-  const service = Effect.fnUntraced(function* (sendMillis: number) {
-    const a = testGateway("a", { send: (intent) => Effect.delay(Effect.succeed(success(intent)), sendMillis) })
+  const service = Effect.fnUntraced(function* (gateways: ReadonlyArray<Gateway>, settings: Partial<EngineSettings> = {}) {
     const scope = yield* Scope.make()
-    const layer = engineOver([a], { attemptTimeoutMillis: 3_600_000 })
-    const payments = Context.get(yield* Layer.buildWithScope(layer, scope), Payments)
-    return { a, payments, close: Scope.close(scope, Exit.void) }
+    const payments = Context.get(yield* Layer.buildWithScope(engineOver(gateways, settings), scope), Payments)
+    return { payments, close: Scope.close(scope, Exit.void) }
   })
+
+  const slow = (name: string, sendMillis: number, answer: (intent: Intent) => Outcome = success) =>
+    testGateway(name, { send: (intent) => Effect.delay(Effect.succeed(answer(intent)), sendMillis) })
 
   it.effect("waits for the work in hand", () =>
     Effect.gen(function* () {
-      const { close, payments } = yield* service(10_000)
+      const { close, payments } = yield* service([slow("a", 10_000)])
       const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
       yield* TestClock.adjust("1 second")
       const closing = yield* Effect.forkChild(close)
@@ -60,13 +64,35 @@ describe("the end of the service", () => {
     }).pipe(Effect.provide(memory))
   )
 
-  it.effect("waits no longer than one send window and one wait for the store; recovery finds what was cut off", () =>
+  it.effect("waits for the longest call that the settings allow, until its outcome is stored", () =>
     Effect.gen(function* () {
-      const { close, payments } = yield* service(1_000_000)
+      // Nothing is answered: an attempt of 15 s, a wait of 14.9 s, and the last attempt starts just within the 30 s of its permission.
+      const a = testGateway("a", { send: () => Effect.never })
+      const settings = { retryKind: "fixed", retryBaseMillis: 14_900, retryCapMillis: 20_000, retryJitter: 0 } as const
+      const { close, payments } = yield* service([a], settings)
+      const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
+      yield* TestClock.adjust("10 millis")
+      const closing = yield* Effect.forkChild(close)
+      yield* TestClock.adjust("44 seconds")
+      assert.lengthOf(a.sent, 2)
+      assert.isUndefined(closing.pollUnsafe(), "the last attempt is still waited for")
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(closing.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(charging)).payment.status, "in_doubt", "its outcome was stored")
+    }).pipe(Effect.provide(memory))
+  )
+
+  it.effect("waits no longer than one call and one wait for the store; recovery finds what was cut off", () =>
+    Effect.gen(function* () {
+      // Three charges of 14 s, one after the other.
+      const gateways = [slow("a", 14_000, () => declined("soft")), slow("b", 14_000, () => declined("soft")), slow("c", 14_000)]
+      const { close, payments } = yield* service(gateways, { sendWindowMillis: 10_000, storeWaitMillis: 2_000 })
       const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
       yield* TestClock.adjust("1 second")
       const closing = yield* Effect.forkChild(close)
-      yield* TestClock.adjust("35 seconds")
+      yield* TestClock.adjust("26 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
       assert.isDefined(closing.pollUnsafe())
       const { payment } = yield* Fiber.join(charging)
       assert.strictEqual(payment.status, "processing")
@@ -78,7 +104,8 @@ describe("the end of the service", () => {
 
   it.effect("a request that comes after it is answered as processing and not left waiting", () =>
     Effect.gen(function* () {
-      const { a, close, payments } = yield* service(0)
+      const a = testGateway("a")
+      const { close, payments } = yield* service([a])
       yield* close
       const { payment } = yield* payments.charge(chargeRequest("k1"))
       assert.strictEqual(payment.status, "processing")

@@ -1,8 +1,9 @@
 /**
  * The scope of the service: calls and outcome commits go on here when their caller has gone (rule 16).
  *
- * Work runs outside any transaction of its caller. When the service is closed it waits for the work in hand, up to a limit; what
- * is cut off then is found by recovery, like after a crash.
+ * Work runs outside any transaction of its caller. When the service is closed it waits for the work in hand, for as long as one call and
+ * one wait for the store may take by the settings (`closeWaitMillis`). What is cut off then is found by recovery, like after a crash: an
+ * outcome that cannot be stored, or a payment that went on to another gateway late.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -14,7 +15,7 @@ import type { PaymentId } from "../../domain/payment/Ids.ts"
 import type { Payment } from "../../domain/payment/State.ts"
 import { HostTransaction } from "../../services/HostTransaction.ts"
 import * as Metrics from "../../services/Metrics.ts"
-import { Settings } from "../../services/Settings.ts"
+import { type EngineSettings, Settings } from "../../services/Settings.ts"
 
 /** Work on one payment, and the answer its callers wait for. */
 export type Answering = Deferred.Deferred<Payment>
@@ -36,6 +37,14 @@ export class Background extends Context.Service<
   }
 >()("aegispay/orchestration/operation/Background") {}
 
+/**
+ * How long closing waits at most. Whatever comes before the last attempt of a call (its turn in the bulkhead, attempts, the waits between
+ * them) is within the permission to send, and the last attempt takes its time limit: with the presets 30 s + 15 s + 5 s. A gateway that
+ * declares a `connectLimitMillis` needs less by as much.
+ */
+const closeWaitMillis = (settings: Pick<EngineSettings, "attemptTimeoutMillis" | "sendWindowMillis" | "storeWaitMillis">): number =>
+  settings.sendWindowMillis + settings.attemptTimeoutMillis + settings.storeWaitMillis
+
 /** The scope ends with the layer's. */
 export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effect(
   Background,
@@ -48,7 +57,7 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
     yield* Effect.addFinalizer(() =>
       FiberSet.awaitEmpty(fibers).pipe(
         Effect.timeoutOrElse({
-          duration: Duration.millis(settings.sendWindowMillis + settings.storeWaitMillis),
+          duration: Duration.millis(closeWaitMillis(settings)),
           orElse: () => Effect.logWarning(`${inFlight.size} payments were still in progress at shutdown; recovery will find them`)
         })
       )
