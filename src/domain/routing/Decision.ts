@@ -30,7 +30,8 @@ export type BreakerPhase = typeof BreakerPhase.Type
  * - `samples`, `successRate`: calls in the window that say something of its availability, and the share of them that it answered.
  * - `approved`, `declined`: charges that it approved, and those that another gateway might have approved.
  * - `p95Millis`: 0 while there are no samples.
- * - `retryAfterMillis`: until an open breaker lets a probe through; absent where no time ends it.
+ * - `retryAfterMillis`: until an open breaker lets a probe through; absent where no time is known: held open, or half-open with all its
+ *   probes under way.
  * - `level`: how narrow the segment is that samples, rates and quantile are of.
  */
 export const GatewaySignals = Schema.Struct({

@@ -56,7 +56,8 @@ export const read = Effect.fnUntraced(function* (
     }
     known ??= new Map((yield* breakers.list).map((health) => [health.name, health]))
     const breaker = known.get(BreakerName.of(one.gateway, kind))
-    const phase = breaker === undefined ? "closed" : phases[breaker.state]
+    // Half-open with all its permits out it refuses as well.
+    const phase = breaker === undefined ? "closed" : score === 0 ? "open" : phases[breaker.state]
     const opensIn = phase === "open" && breaker?.retryAt !== undefined ? breaker.retryAt - clock.currentTimeMillisUnsafe() : undefined
     const own = signalsOf(one, score, phase)
     signals.push(opensIn === undefined ? own : { ...own, retryAfterMillis: Math.max(0, Math.round(opensIn)) })

@@ -123,6 +123,25 @@ describe("RouteSelection", () => {
     }).pipe(Effect.provide(engineWith([first.gateway, second], { exploration: { share: 1 } })))
   })
 
+  it.effect("half-open with all its probes under way a gateway is left out: one more would be refused", () =>
+    Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers
+      yield* trip(a)
+      yield* TestClock.adjust("60 seconds")
+      const permits = yield* Effect.replicateEffect(breakers.tryAcquire(BreakerName.of(a, "sale")), 5)
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.gateway, b)
+      assert.deepStrictEqual(
+        decisions[0]?.excluded.map(({ gateway, message }) => [gateway, message]),
+        [[a, "its circuit breaker lets no call through"]]
+      )
+      for (const permit of permits) {
+        if (permit._tag === "Permit") yield* breakers.report(permit, { verdict: "success", durationMillis: 1 })
+      }
+      assert.lengthOf((yield* charge()).decisions[0]?.excluded ?? [], 0)
+    }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")])))
+  )
+
   it.effect("where every gateway is failing the payment is tried all the same, as a last resort", () => {
     return Effect.gen(function* () {
       const breakers = yield* CircuitBreakers
@@ -133,7 +152,7 @@ describe("RouteSelection", () => {
       const { decisions, payment } = yield* charge()
       assert.strictEqual(payment.failure?.code, "not_sent_breaker_open")
       assert.lengthOf(decisions, 2)
-      assert.include(decisions[0]?.reason, "last resort: its circuit breaker is held open")
+      assert.include(decisions[0]?.reason, "last resort: its circuit breaker lets no call through")
       assert.lengthOf(decisions[0]?.excluded ?? [], 0)
     }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")])))
   })
@@ -164,7 +183,7 @@ describe("RouteSelection", () => {
       assert.deepStrictEqual(namesOf(decisions[0]?.excluded ?? []), ["b"])
       assert.deepStrictEqual(
         decisions[1]?.ranked.map(({ gateway, reason }) => [gateway, reason]),
-        [[b, "last resort: its circuit breaker is held open"]]
+        [[b, "last resort: its circuit breaker lets no call through"]]
       )
     }).pipe(Effect.provide(engineWith([first, testGateway("b")])))
   })

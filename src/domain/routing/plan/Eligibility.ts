@@ -54,7 +54,7 @@ export const forbidden = (
 export const failing = (name: GatewayName, signals: GatewaySignals, minHealthScore: number): ExcludedGateway | undefined => {
   if (signals.breaker === "open") {
     const until = signals.retryAfterMillis
-    const message = until === undefined ? "its circuit breaker is held open" : `its circuit breaker is open for another ${until} ms`
+    const message = until === undefined ? "its circuit breaker lets no call through" : `its circuit breaker is open for another ${until} ms`
     return { ...excluded(name, "breaker_open", message), signals }
   }
   return signals.breaker === "closed" && signals.health < minHealthScore

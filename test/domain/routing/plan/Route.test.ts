@@ -109,7 +109,7 @@ describe("Route: who is left out", () => {
     assert.strictEqual(excluded?.message, "its circuit breaker is open for another 42000 ms")
     assert.deepStrictEqual(excluded?.signals, signalsOf(open))
     const { retryAfterMillis: _, ...forced } = open
-    assert.strictEqual(excludedOf({ signals: [signalsOf(), signalsOf(forced)] })?.message, "its circuit breaker is held open")
+    assert.strictEqual(excludedOf({ signals: [signalsOf(), signalsOf(forced)] })?.message, "its circuit breaker lets no call through")
   })
 
   it("below the least health, but not while half-open: it could never recover", () => {
