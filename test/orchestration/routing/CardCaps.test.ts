@@ -120,6 +120,32 @@ describe("retry caps", () => {
     }).pipe(Effect.provide(engineWith([a])))
   })
 
+  it.effect("a step-up that would be one attempt too many is not made", () => {
+    const a = answering("a", declined("soft"), declined("authentication_required"))
+    return Effect.gen(function* () {
+      yield* now
+      yield* charge("fp_1")
+      const second = yield* charge("fp_1")
+      assert.strictEqual(second.failure?.category, "authentication_required")
+      assert.lengthOf(a.sent, 2)
+    }).pipe(Effect.provide(engineWith([a])))
+  })
+
+  it.effect("the declines of the payment itself count once, though they are remembered for its card by then", () => {
+    const [caps] = strict.retryCaps ?? []
+    const three = caps === undefined ? strict : { retryCaps: [{ ...caps, limits: [{ max: 3, hours: 1 }] }] }
+    const gateways = [answering("a", declined("soft")), answering("b", declined("soft")), answering("c")]
+    return Effect.gen(function* () {
+      yield* now
+      const payment = yield* charge("fp_1")
+      assert.strictEqual(payment.status, "succeeded")
+      assert.deepStrictEqual(
+        (yield* capsOf(payment.id)).map((caps) => caps?.declined),
+        [0, 1, 2]
+      )
+    }).pipe(Effect.provide(engineWith(gateways, three)))
+  })
+
   it.effect("a hard decline forbids the card at every gateway, for as long as it is remembered", () => {
     const a = answering("a", declined("hard"), "success")
     const b = answering("b")

@@ -75,6 +75,17 @@ describe("RouteSelection", () => {
     }).pipe(Effect.provide(Layer.provide(engine([testGateway("a"), testGateway("b")]), routing)))
   })
 
+  it.effect("what is known is of the payment's segment, once there are enough calls of it", () =>
+    Effect.gen(function* () {
+      const method = { ...chargeRequest("any").method, country: "DE" }
+      yield* Effect.replicateEffect(charge({ method }), 20)
+      const levelOf = (country: string) =>
+        Effect.map(charge({ method: { ...method, country } }), ({ decisions }) => decisions[0]?.ranked[0]?.signals?.level)
+      assert.strictEqual(yield* levelOf("DE"), "full")
+      assert.strictEqual(yield* levelOf("FR"), "method_currency")
+    }).pipe(Effect.provide(engineWith([testGateway("a")])))
+  )
+
   it.effect("a gateway that fails is left out while its breaker is open, with the time; the others take its payments", () => {
     const first = switchable("a")
     const second = testGateway("b")
