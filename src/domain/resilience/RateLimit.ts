@@ -47,7 +47,7 @@ export interface RateLimit {
 export const capacityOf = ({ burst, limit }: RateLimit): number => limit + burst
 
 /** The most limits of one check: a bound on the locks of a store. */
-export const maxLimitsOfCheck = 8
+export const maxLimitsOfCheck = 10
 
 /** Where one limit stands for one key after a check. Times in milliseconds from the check, as if nobody asked in between. */
 export interface Standing {

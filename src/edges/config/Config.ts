@@ -25,6 +25,7 @@ import { defaults, type EngineSettings } from "../../services/Settings.ts"
 import { ConfigFile, type Environment, Scope } from "./ConfigSchema.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
+import * as RateLimits from "./RateLimits.ts"
 import * as Resilience from "./Resilience.ts"
 import * as Routing from "./Routing.ts"
 
@@ -67,6 +68,13 @@ export interface HttpConfig {
   /** How long a shutdown waits for the requests in hand. */
   readonly shutdownMillis: number
   readonly apiKeys: ReadonlyArray<ApiKeyConfig>
+  /**
+   * Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed: the client is then its right-most address that is none of
+   * them. Default none: the client is who connects.
+   */
+  readonly trustedProxies?: ReadonlyArray<string>
+  /** The section `rateLimits`. Default: nothing is limited. */
+  readonly rateLimits?: RateLimits.RateLimitSettings
 }
 
 /** Where the events of a merchant's payments go, and the secrets that sign them. */
@@ -241,6 +249,7 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
       refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
   })
   problems.push(...Routing.problemsOf(file))
+  problems.push(...RateLimits.problemsOf(file.rateLimits))
   problems.push(...Resilience.problemsOf(file, { connectLimitMillis, gateways: gateways.map(({ name }) => name) }))
   const keys = (file.http?.apiKeys ?? []).map(({ key }) => Redacted.value(key))
   keys.forEach((key, index) => {
@@ -270,7 +279,8 @@ const withDefaults = (file: ConfigFile): Config => ({
     port: Presets.http.port.value,
     maxBodyBytes: Presets.http.maxBodyBytes.value,
     ...file.http,
-    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? Scope.literals }))
+    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? Scope.literals })),
+    ...(file.rateLimits === undefined ? {} : { rateLimits: RateLimits.settingsOf(file.rateLimits) })
   },
   notifications: {
     endpoints: (file.notifications?.endpoints ?? []).map(({ merchant, previousSecret, secret, url }) => ({

@@ -15,7 +15,8 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
-import { between, boolean, integer } from "./Fields.ts"
+import { between, boolean, integer, network } from "./Fields.ts"
+import { RateLimits } from "./RateLimits.ts"
 import * as Resilience from "./Resilience.ts"
 import * as Routing from "./Routing.ts"
 
@@ -234,9 +235,11 @@ export const ConfigFile = (environment: Environment) =>
         headersTimeoutMillis: Schema.optionalKey(integer(100, 25_000)),
         requestTimeoutMillis: Schema.optionalKey(integer(100, 25_000)),
         shutdownMillis: Schema.optionalKey(integer(0, 600_000)),
+        trustedProxies: Schema.optionalKey(listOf(network, 100)),
         apiKeys: Schema.optionalKey(listOf(apiKey(environment), 1_000))
       })
     ),
+    rateLimits: Schema.optionalKey(RateLimits),
     notifications: Schema.optionalKey(
       Schema.Struct({
         endpoints: Schema.optionalKey(listOf(endpoint(environment), 1_000)),

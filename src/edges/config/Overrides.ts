@@ -49,7 +49,10 @@ const settings: ReadonlyArray<readonly [path: string, kind: Kind]> = [
   ["http.headersTimeoutMillis", "integer"],
   ["http.requestTimeoutMillis", "integer"],
   ["http.shutdownMillis", "integer"],
-  ["notifications.allowLoopback", "boolean"]
+  ["notifications.allowLoopback", "boolean"],
+  ["rateLimits.store", "text"],
+  ["rateLimits.onStoreFailure", "text"],
+  ["rateLimits.maxKeys", "integer"]
 ]
 
 /** The variable of a setting. */
@@ -65,7 +68,7 @@ export const variables: ReadonlyMap<string, { readonly path: string; readonly ki
 )
 
 const sections = [
-  ...new Set(settings.filter(([path]) => path.includes(".")).map(([path]) => `AEGISPAY_${path.split(".")[0]?.toUpperCase()}_`))
+  ...new Set(settings.filter(([path]) => path.includes(".")).map(([path]) => `${variableOfSetting(path.split(".")[0] ?? "")}_`))
 ]
 
 /** The configuration with its overrides, and where each overridden setting came from. */

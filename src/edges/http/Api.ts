@@ -32,8 +32,8 @@ const problem = (status: number) => {
     .pipe(HttpApiSchema.status(status), HttpApiSchema.asJson({ contentType }))
 }
 
-const commandErrors = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503].map(problem)
-const readErrors = [400, 401, 403, 404, 500, 503].map(problem)
+const commandErrors = [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503].map(problem)
+const readErrors = [400, 401, 403, 404, 429, 500, 503].map(problem)
 
 const headers = { "idempotency-key": IdempotencyKey }
 const params = { id: PaymentId }

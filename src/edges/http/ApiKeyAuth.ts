@@ -7,6 +7,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as Layer from "effect/Layer"
@@ -32,16 +34,31 @@ const unauthorized = new Problem({
   headers: { "www-authenticate": 'Bearer realm="aegispay"' }
 })
 
+/** Looks up a key that was presented. */
+const finder = (keys: ReadonlyArray<ApiKeyConfig>) => {
+  const known = keys.map(({ key, merchant, scopes }) => ({ digest: digest(Redacted.value(key)), merchant, scopes }))
+  return (presented: string) => {
+    const presentedDigest = digest(presented)
+    let found: (typeof known)[number] | undefined
+    for (const candidate of known) if (timingSafeEqual(candidate.digest, presentedDigest)) found = candidate
+    return found
+  }
+}
+
+/** Whose key a request shows, if it shows one of these: for what comes before the check of the key, and grants nothing. */
+export const merchantOf = (keys: ReadonlyArray<ApiKeyConfig>) => {
+  const find = finder(keys)
+  return HttpApiBuilder.securityDecode(HttpApiSecurity.bearer).pipe(
+    Effect.map((credential) => find(Redacted.value(credential))?.merchant),
+    // Only keys in the query would be looked for there.
+    Effect.provideService(HttpServerRequest.ParsedSearchParams, {})
+  )
+}
+
 /** The check against these keys. */
 export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth> =>
   Layer.sync(ApiKeyAuth, () => {
-    const known = keys.map(({ key, merchant, scopes }) => ({ digest: digest(Redacted.value(key)), merchant, scopes }))
-    const find = (presented: string) => {
-      const presentedDigest = digest(presented)
-      let found: (typeof known)[number] | undefined
-      for (const candidate of known) if (timingSafeEqual(candidate.digest, presentedDigest)) found = candidate
-      return found
-    }
+    const find = finder(keys)
     return ApiKeyAuth.of({
       apiKey: (handler, { credential, endpoint }) => {
         const found = find(Redacted.value(credential))

@@ -9,6 +9,8 @@
  * It binds 127.0.0.1 unless the configuration says otherwise. When the layer is closed it takes no new requests and waits for those
  * in hand, at most `shutdownMillis`; the engine then waits for its own work.
  *
+ * Where the configuration has rate limits, a `RateLimiter` of the context counts them; without one they are counted in this process' memory.
+ *
  * Gotcha: `Background` has to be the engine's own: build it with `Payments.layerEngine` over `Background.layer`.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -36,6 +38,8 @@ import * as PaymentHandlers from "./PaymentHandlers.ts"
 import { MaxBodyBytes } from "./RequestBody.ts"
 import * as RequestEdge from "./RequestEdge.ts"
 import * as RequestErrors from "./RequestErrors.ts"
+import * as ClientAddress from "./resilience/ClientAddress.ts"
+import * as RateLimits from "./resilience/RateLimits.ts"
 import * as Webhooks from "./Webhooks.ts"
 
 /** A server that listens; `url` has no trailing slash. */
@@ -94,10 +98,13 @@ export const routes = (config: Pick<HttpConfig, "apiKeys">) =>
 const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }
 
 /** The whole application as one effect per request, for servers and for tests without one. */
-export const app = (config: Pick<HttpConfig, "apiKeys" | "maxBodyBytes">) =>
-  Effect.map(Effect.provideService(HttpRouter.toHttpEffect(routes(config)), HttpRouter.RouterConfig, exactRoutes), (router) =>
-    RequestEdge.wrap(router).pipe(Effect.provideService(MaxBodyBytes, config.maxBodyBytes))
-  )
+export const app = Effect.fnUntraced(function* (config: Pick<HttpConfig, "apiKeys" | "maxBodyBytes" | "rateLimits" | "trustedProxies">) {
+  const router = yield* Effect.provideService(HttpRouter.toHttpEffect(routes(config)), HttpRouter.RouterConfig, exactRoutes)
+  const { apiKeys, rateLimits: settings, trustedProxies = [] } = config
+  const limited =
+    settings === undefined ? router : RateLimits.limit(router, { settings, apiKeys, limiter: yield* RateLimits.limiter(settings) })
+  return RequestEdge.wrap(limited).pipe(ClientAddress.behind(trustedProxies), Effect.provideService(MaxBodyBytes, config.maxBodyBytes))
+})
 
 /** What the interface is served from. */
 export type Dependencies = Payments | PaymentRepository | EventStore | Background | Gateways | WebhookInbox

@@ -17,6 +17,7 @@ import { Caller } from "./ApiKeyAuth.ts"
 import * as Json from "./PaymentJson.ts"
 import { type EngineError, internalError, ofEngineError, Problem, toResponse } from "./Problems.ts"
 import * as RequestBody from "./RequestBody.ts"
+import * as RateLimits from "./resilience/RateLimits.ts"
 
 const json = (body: unknown, options: { readonly status: number; readonly replayed?: boolean }) =>
   HttpServerResponse.jsonUnsafe(body, {
@@ -69,6 +70,7 @@ export const layer = HttpApiBuilder.group(
     const create = Effect.fnUntraced(function* (key: Parameters<typeof payments.charge>[0]["key"]) {
       const { merchant: tenant } = yield* Caller
       const { amount, currency, paymentMethod, ...rest } = yield* RequestBody.decode(Json.NewPayment)
+      yield* RateLimits.ofCustomer(rest.customer?.id)
       const answer = yield* payments.charge({ tenant, key, amount: { currency, minor: amount }, method: paymentMethod, ...rest })
       return answered(answer, 201)
     })

@@ -46,13 +46,15 @@ export const problems = {
   amount_not_positive: { status: 422, title: "The amount must be greater than zero" },
   currency_mismatch: { status: 422, title: "The payment is in another currency" },
   no_usable_gateway: { status: 422, title: "No gateway can take this payment" },
+  rate_limited: { status: 429, title: "Too many requests" },
   headers_too_large: { status: 431, title: "The headers are too large" },
   internal_error: { status: 500, title: "Something went wrong" },
   payment_halted: { status: 500, title: "The payment's history cannot be read" },
   not_accepting: { status: 503, title: "No new operations are accepted at the moment" },
   database_unavailable: { status: 503, title: "The database cannot be reached" },
   outcome_unknown: { status: 503, title: "It is not known whether the request took effect" },
-  gateway_not_configured: { status: 503, title: "The payment's gateway is not configured" }
+  gateway_not_configured: { status: 503, title: "The payment's gateway is not configured" },
+  rate_limits_unavailable: { status: 503, title: "The rate limits cannot be checked" }
 } as const
 
 export type ProblemCode = keyof typeof problems

@@ -7,6 +7,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { HttpServerError } from "effect/http/HttpServerError"
@@ -45,13 +46,19 @@ const routesAt = (url: string): ReadonlyArray<RouteTemplate> => {
   return routes.filter(({ pattern }) => pattern.test(path))
 }
 
+/** Template of a request that no route takes. */
+export const unmatched = "unmatched"
+
+/** The template of the route of the request in hand: its address is one of the interface's, whatever the method. */
+export const RouteTemplate = Context.Reference<string>("aegispay/edges/http/RequestEdge/RouteTemplate", { defaultValue: () => unmatched })
+
 /** Wraps the routes; what comes out never fails. */
 export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, R>) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const startedAt = yield* Clock.currentTimeMillis
     const correlationId = correlationOf(request.headers[correlationHeader])
-    const template = routesAt(request.url)[0]?.template ?? "unmatched"
+    const template = routesAt(request.url)[0]?.template ?? unmatched
     const log = Effect.fnUntraced(function* (status: number) {
       const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
       yield* Metrics.httpRequest({ route: template, status })
@@ -68,6 +75,7 @@ export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse
         })
       ),
       Effect.provideService(CorrelationId, correlationId),
+      Effect.provideService(RouteTemplate, template),
       Effect.annotateLogs("correlationId", correlationId)
     )
   })

@@ -49,7 +49,7 @@ type Keys = ReadonlyArray<string>
 /**
  * Rate limits.
  *
- * `limits` and `keys` belong together by position; 1 to 8 limits, each once. `cost`, default 1, is at most the capacity of each.
+ * `limits` and `keys` belong together by position; 1 to 10 limits, each once. `cost`, default 1, is at most the capacity of each.
  * Anything else is a defect.
  *
  * - `check`: takes `cost` of every limit if all admit it, of none otherwise. Without an answer of the store and `open`: allowed, with no

@@ -26,7 +26,7 @@ export class RateLimitStoreError extends Schema.TaggedError<RateLimitStoreError>
 }
 
 /**
- * What a check asks. 1 to 8 limits, each once, and as many keys. Keys may be of any length and content; layers keep a hash of long ones, or
+ * What a check asks. 1 to 10 limits, each once, and as many keys. Keys may be of any length and content; layers keep a hash of long ones, or
  * of all. `cost`: an integer from 1 to the capacity of every limit.
  */
 export interface Question {

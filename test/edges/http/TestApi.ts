@@ -1,8 +1,8 @@
 /**
  * The HTTP interface over the memory engine and scripted gateways: without a socket (`request`), and with one (`served`).
  */
-import { type Context, Effect, Layer, Logger, Redacted } from "effect"
-import { HttpEffect, HttpServer, type HttpServerRequest } from "effect/http"
+import { type Context, Effect, Layer, Logger, Option, Redacted } from "effect"
+import { HttpEffect, HttpServer, HttpServerRequest } from "effect/http"
 import type { HttpConfig } from "../../../src/edges/config/Config.ts"
 import * as AegisHttpServer from "../../../src/edges/http/HttpServer.ts"
 import { TenantId } from "../../../src/domain/payment/Ids.ts"
@@ -57,9 +57,12 @@ export interface RequestOptions {
   readonly body?: unknown
 }
 
-/** Sends requests to the application of a scope, without a socket. */
-export const client = Effect.gen(function* () {
-  const app = yield* AegisHttpServer.app(config)
+/** Sends requests to the application of a scope, without a socket; `http`: settings that differ, `address`: of whoever connects. */
+export const clientOf = Effect.fnUntraced(function* (http: Partial<HttpConfig> = {}, address: () => string | undefined = () => undefined) {
+  const served = yield* AegisHttpServer.app({ ...config, ...http })
+  const app = Effect.updateService(served, HttpServerRequest.HttpServerRequest, (request) =>
+    request.modify({ remoteAddress: Option.fromUndefinedOr(address()) })
+  )
   const context = yield* Effect.context<Exclude<Effect.Services<typeof app>, HttpServerRequest.HttpServerRequest>>()
   const handle = HttpEffect.toWebHandlerWith<never, HttpServerRequest.HttpServerRequest>(context as Context.Context<never>)(app as never)
   return (method: string, path: string, options: RequestOptions = {}): Effect.Effect<Answered> =>
@@ -78,6 +81,9 @@ export const client = Effect.gen(function* () {
       return { status: response.status, headers: response.headers, text, body: text.startsWith("{") ? JSON.parse(text) : undefined }
     })
 })
+
+/** Sends requests to the application with the settings of the tests. */
+export const client = clientOf()
 
 /** What an in-process test may use. */
 export type InProcess = Effect.Services<typeof client> | MemoryStore

@@ -112,7 +112,7 @@ describe("RateLimiter", () => {
 
   const mistakes: ReadonlyArray<readonly [name: string, limits: ReadonlyArray<RateLimit>, keys: ReadonlyArray<string>, cost: number]> = [
     ["no limits", [], [], 1],
-    ["nine limits", Array.from({ length: 9 }, () => perUser), Array.from({ length: 9 }, () => "k"), 1],
+    ["eleven limits", Array.from({ length: 11 }, () => perUser), Array.from({ length: 11 }, () => "k"), 1],
     ["a limit without a key", [perUser, perAddress], ["k"], 1],
     ["a cost of 0", [perUser], ["k"], 0],
     ["half a request", [perUser], ["k"], 0.5],

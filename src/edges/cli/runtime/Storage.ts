@@ -8,11 +8,14 @@ import * as Redacted from "effect/Redacted"
 import type { SqlError } from "effect/sql/SqlError"
 import { existsSync } from "node:fs"
 import * as Path from "node:path"
+import * as MemoryRateLimitStore from "../../../layers/memory/resilience/RateLimitStore.ts"
 import * as EmbeddedPostgres from "../../../layers/postgres/EmbeddedPostgres.ts"
 import * as GatewayMetrics from "../../../layers/postgres/routing/GatewayMetrics.ts"
 import * as Lock from "../../../layers/postgres/Lock.ts"
 import * as Migrations from "../../../layers/postgres/Migrations.ts"
 import * as Postgres from "../../../layers/postgres/Postgres.ts"
+import * as PostgresRateLimitStore from "../../../layers/postgres/resilience/RateLimitStore.ts"
+import * as RateLimiter from "../../../orchestration/resilience/RateLimiter.ts"
 import { cannotRun, type Failure, orCannotRun } from "../Failure.ts"
 import type { Target } from "./Target.ts"
 
@@ -63,9 +66,19 @@ const schema = (target: Target) =>
       : orCannotRun(Migrations.check)
   )
 
+/** The rate limiter of the HTTP interface, where it has limits: in this process' memory, or shared by all on this database. */
+const rateLimiter = (target: Target) => {
+  const { rateLimits } = target.config.http
+  if (rateLimits === undefined) return Layer.empty
+  const { maxKeys, onStoreFailure, store } = rateLimits
+  return RateLimiter.layerWith({ onStoreFailure }).pipe(
+    Layer.provide(store === "memory" ? MemoryRateLimitStore.layerWith({ maxKeys }) : PostgresRateLimitStore.layer)
+  )
+}
+
 /** Every service on the database, over its client. */
 export const layer = (target: Target, use: Use) =>
-  Layer.mergeAll(Postgres.layer, Lock.layer, GatewayMetrics.layer).pipe(
+  Layer.mergeAll(Postgres.layer, Lock.layer, GatewayMetrics.layer, use === "serve" ? rateLimiter(target) : Layer.empty).pipe(
     Layer.provideMerge(schema(target)),
     Layer.provideMerge(client(target, use))
   )

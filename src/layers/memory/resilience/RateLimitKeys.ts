@@ -1,7 +1,7 @@
 /**
  * A bounded table of keys with their rate limit states.
  *
- * Whoever comes when it is full takes the place of another: of sixteen keys in turn the one that is first back to what it was before
+ * Whoever comes when it is full takes the place of another: of twenty keys in turn the one that is first back to what it was before
  * it was ever seen. Nothing is lost with one that already is, and each new key clears away up to two of those. Keys that are blocked
  * stand apart and go only when there are no others.
  */
@@ -61,7 +61,7 @@ export interface RateLimitKeys {
   check: number
 }
 
-/** An empty table of `maxKeys` at the most; of 16 where that is less. */
+/** An empty table of `maxKeys` at the most; of 20 where that is less. */
 export const make = (maxKeys: number): RateLimitKeys => ({
   maxKeys: Math.max(candidates, maxKeys),
   homes: { token_bucket: new Map(), sliding_window: new Map(), fixed_window: new Map() },

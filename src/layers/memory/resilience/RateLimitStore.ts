@@ -18,7 +18,7 @@ import * as State from "../../../domain/resilience/RateLimitState.ts"
 import { type Question, RateLimitStore } from "../../../services/resilience/RateLimitStore.ts"
 import * as Keys from "./RateLimitKeys.ts"
 
-/** `maxKeys`: 16 to 16,000,000, default the preset (100,000, at most about 60 MB). */
+/** `maxKeys`: 20 to 16,000,000, default the preset (100,000, at most about 60 MB). */
 export interface Options {
   readonly maxKeys?: number
 }

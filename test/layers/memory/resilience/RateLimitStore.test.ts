@@ -103,15 +103,15 @@ describe("RateLimitStore: memory, bounded", () => {
   })
 
   it("a key that was evicted starts fresh", () => {
-    const take = storeOf(16)
+    const take = storeOf(20)
     take("a", start, 13)
     // All others have used as much later, so the first one is the next to be whole again.
-    for (let index = 0; index < 16; index++) take(`b-${index}`, start + 1 + index, 13)
+    for (let index = 0; index < 20; index++) take(`b-${index}`, start + 1 + index, 13)
     assert.strictEqual(take("a", start + 20).remaining, 12)
   })
 
   it("a check never evicts the keys it names itself", () => {
-    const limits = Array.from({ length: 8 }, (_, index): RateLimit => ({ ...limit, name: `l-${index}` }))
+    const limits = Array.from({ length: 10 }, (_, index): RateLimit => ({ ...limit, name: `l-${index}` }))
     const keys = limits.map(() => "k")
     Effect.runSync(
       Effect.gen(function* () {

@@ -1,0 +1,159 @@
+/**
+ * Rate limits of the HTTP interface: every request is counted before its route, its key and its body are looked at.
+ *
+ * A request has the limits of its group of routes and those of `all`, one key for each scope: `ip` its address (ClientAddress.ts); `api_key`
+ * the merchant whose key it shows, none if it shows none; `user` the customer; `endpoint` its method and route; `global` everybody. They are
+ * asked in one check, so a refusal by one takes nothing from the others. It is answered 429 with `Retry-After`; every answer tells where it
+ * stands (RateLimitHeaders.ts).
+ *
+ * The customer of a new payment is known when the body is decoded: the handler asks for it then (`ofCustomer`), and a refusal gives back what
+ * the first check took. Other requests name a payment, which belongs to one customer: their `user` is that payment. Customers and payments are counted
+ * per merchant. A request that names neither has no `user`.
+ *
+ * Without an answer of the store everything is let through, or answered 503, as the configuration says.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { TenantId } from "../../../domain/payment/Ids.ts"
+import type { Decision, RateLimit, Scope } from "../../../domain/resilience/RateLimit.ts"
+import * as MemoryRateLimitStore from "../../../layers/memory/resilience/RateLimitStore.ts"
+import { layerWith, RateLimiter } from "../../../orchestration/resilience/RateLimiter.ts"
+import type { RateLimitStoreError } from "../../../services/resilience/RateLimitStore.ts"
+import type { ApiKeyConfig } from "../../config/Config.ts"
+import type { RateLimitSettings, RouteGroup } from "../../config/RateLimits.ts"
+import * as ApiKeyAuth from "../ApiKeyAuth.ts"
+import { Problem, toResponse } from "../Problems.ts"
+import { RouteTemplate } from "../RequestEdge.ts"
+import * as Webhooks from "../Webhooks.ts"
+import * as ClientAddress from "./ClientAddress.ts"
+import * as RateLimitHeaders from "./RateLimitHeaders.ts"
+
+type Limiter = RateLimiter["Service"]
+
+/** What a request is counted by. */
+type Subject = { readonly [_ in Scope]: string | undefined }
+
+/** A request that is being limited, for what is known of it only later. */
+interface Counted {
+  readonly limiter: Limiter
+  readonly merchant: TenantId | undefined
+  /** Limits of the customer, where the customer is not known yet. */
+  readonly ofCustomer: ReadonlyArray<RateLimit>
+  /** The checks so far. */
+  readonly decisions: Array<Decision>
+  /** Gives back what the first check took. */
+  readonly giveBack: Effect.Effect<void>
+}
+
+const InHand = Context.Reference<Counted | undefined>("aegispay/edges/http/resilience/RateLimits/InHand", { defaultValue: () => undefined })
+
+const groupOf = (method: string, template: string): RouteGroup | undefined => {
+  if (template.startsWith("/health")) return "health"
+  if (template === Webhooks.template) return "webhooks"
+  if (!template.startsWith("/v1/payments")) return undefined
+  if (method === "GET" || method === "HEAD") return "status"
+  if (template === "/v1/payments") return "initiate"
+  return template.endsWith("/refunds") ? "refund" : undefined
+}
+
+/** The limits of a request: of its group, and those of all but load balancers and gateways. */
+const limitsOf = ({ limits }: RateLimitSettings, group: RouteGroup | undefined): ReadonlyArray<RateLimit> => [
+  ...(group === undefined ? [] : limits[group]),
+  ...(group === "health" || group === "webhooks" ? [] : limits.all)
+]
+
+/** The payment that an address names. */
+const paymentIn = (url: string, template: string): string | undefined =>
+  template.startsWith("/v1/payments/:id") ? url.split(/[/?#]/, 4)[3] : undefined
+
+const keyOfUser = (merchant: TenantId | undefined, name: string | undefined): string | undefined =>
+  merchant === undefined || name === undefined ? undefined : `${merchant} ${name}`
+
+const unavailable = ({ message }: RateLimitStoreError) =>
+  Effect.as(
+    Effect.logDebug(message),
+    new Problem({
+      code: "rate_limits_unavailable",
+      detail: "The rate limits cannot be checked at the moment, so nothing was started. Retry with the same Idempotency-Key.",
+      retryAfterSeconds: 1
+    })
+  )
+
+/** The rate limiter of the context; without one, one in memory for as long as the scope lasts. */
+export const limiter = Effect.fnUntraced(function* ({ maxKeys, onStoreFailure }: RateLimitSettings) {
+  const given = yield* Effect.serviceOption(RateLimiter)
+  if (Option.isSome(given)) return given.value
+  const inMemory = layerWith({ onStoreFailure }).pipe(Layer.provide(MemoryRateLimitStore.layerWith({ maxKeys })))
+  return Context.get(yield* Layer.build(inMemory), RateLimiter)
+})
+
+/** Asks the limits whose key is known; answers `undefined` when there are none. */
+const ask = Effect.fnUntraced(function* (limiter: Limiter, limits: ReadonlyArray<RateLimit>, subject: Subject) {
+  const applying = limits.filter(({ scope }) => subject[scope] !== undefined)
+  if (applying.length === 0) return undefined
+  const keys = applying.map(({ scope }) => subject[scope] ?? "")
+  const decision = yield* Effect.catch(limiter.check(applying, keys), (error) => Effect.flatMap(unavailable(error), Effect.fail))
+  const giveBack = decision.standings.length === 0 ? Effect.void : limiter.refund(applying, keys)
+  return { decision, giveBack }
+})
+
+/** Limits the requests of an application. */
+export const limit = <E, R>(
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  options: { readonly limiter: Limiter; readonly settings: RateLimitSettings; readonly apiKeys: ReadonlyArray<ApiKeyConfig> }
+) => {
+  const { limiter, settings } = options
+  const merchantOf = ApiKeyAuth.merchantOf(options.apiKeys)
+  const refuse = (decisions: ReadonlyArray<Decision>, problem: Problem) =>
+    Effect.map(toResponse(problem), HttpServerResponse.setHeaders(RateLimitHeaders.of(decisions)))
+
+  return Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const template = yield* RouteTemplate
+    const group = groupOf(request.method, template)
+    const limits = limitsOf(settings, group)
+    if (limits.length === 0) return yield* app
+    const merchant = limits.some(({ scope }) => scope === "api_key" || scope === "user") ? yield* merchantOf : undefined
+    const asked = yield* Effect.result(
+      ask(limiter, limits, {
+        user: keyOfUser(merchant, paymentIn(request.url, template)),
+        ip: ClientAddress.of(request),
+        api_key: merchant,
+        endpoint: `${request.method} ${template}`,
+        global: ""
+      })
+    )
+    if (asked._tag === "Failure") return yield* refuse([], asked.failure)
+    const first = asked.success
+    if (first?.decision.allowed === false) return yield* refuse([first.decision], RateLimitHeaders.problemOf(first.decision))
+    const decisions = first === undefined ? [] : [first.decision]
+    const counted: Counted = {
+      limiter,
+      merchant,
+      ofCustomer: group === "initiate" ? limits.filter(({ scope }) => scope === "user") : [],
+      decisions,
+      giveBack: first?.giveBack ?? Effect.void
+    }
+    const response = yield* Effect.provideService(app, InHand, counted)
+    return HttpServerResponse.setHeaders(response, RateLimitHeaders.of(decisions))
+  })
+}
+
+/** Counts the request for a customer, once it is known whose it is. Fails with the problem it is to be answered. */
+export const ofCustomer = (customer: string | undefined): Effect.Effect<void, Problem> =>
+  Effect.gen(function* () {
+    const inHand = yield* InHand
+    const user = keyOfUser(inHand?.merchant, customer)
+    if (inHand === undefined || user === undefined) return
+    const nothingElse = { ip: undefined, api_key: undefined, endpoint: undefined, global: undefined }
+    const asked = yield* ask(inHand.limiter, inHand.ofCustomer, { ...nothingElse, user })
+    if (asked === undefined) return
+    inHand.decisions.push(asked.decision)
+    if (asked.decision.allowed) return
+    yield* inHand.giveBack
+    return yield* RateLimitHeaders.problemOf(asked.decision)
+  })
