@@ -119,6 +119,17 @@ describe("CardAttempts: postgres", () => {
     }).pipe(Effect.provide(database))
   )
 
+  it.live("a stored attempt whose time is over is in no answer, deleted or not", () =>
+    Effect.gen(function* () {
+      const instance = yield* start
+      yield* instance.attempts.record(yield* newAttempt(500))
+      yield* until(rows, (count) => count === 1)
+      yield* until(instance.attempts.of(card), (found) => found.length === 0)
+      assert.strictEqual(yield* rows, 1)
+      yield* instance.stop
+    }).pipe(Effect.provide(database))
+  )
+
   it.live("attempts that no cap counts any more are deleted, and only those", () =>
     Effect.gen(function* () {
       const instance = yield* startWith(PostgresCardAttempts.layerWith({ cleanUpMillis: 50 }))
