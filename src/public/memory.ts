@@ -4,6 +4,7 @@
  * `Memory.layer` is all of them over one set of tables.
  */
 export * as BreakerStore from "../layers/memory/resilience/BreakerStore.ts"
+export * as CardAttempts from "../layers/memory/routing/CardAttempts.ts"
 export * as EventStore from "../layers/memory/EventStore.ts"
 export * as GatewayMetrics from "../layers/memory/GatewayMetrics.ts"
 export * as HostTransaction from "../layers/memory/HostTransaction.ts"

@@ -6,6 +6,7 @@
  * `GatewayMetrics.layer`, `Ids.layer` and a `RequestFingerprint.layer` with a key that never changes.
  */
 export * as BreakerStore from "../layers/postgres/resilience/BreakerStore.ts"
+export * as CardAttempts from "../layers/postgres/routing/CardAttempts.ts"
 export * as EmbeddedPostgres from "../layers/postgres/EmbeddedPostgres.ts"
 export * as EventStore from "../layers/postgres/payment/EventStore.ts"
 export * as GatewayMetrics from "../layers/postgres/routing/GatewayMetrics.ts"

@@ -63,8 +63,9 @@ export const select = Effect.fnUntraced(function* (payment: PaymentId, details: 
 /** The first of a host's own rules that concerns the payment. One that throws does not. */
 const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule>, context: RuleContext) {
   for (const rule of byPriority(rules)) {
-    const action = yield* Effect.catch(Effect.try({ try: () => rule.decide(context), catch: (error) => error }), (error) =>
-      Effect.as(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, error), undefined)
+    const action = yield* Effect.catchDefect(
+      Effect.sync(() => rule.decide(context)),
+      (defect) => Effect.as(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, defect), undefined)
     )
     if (action !== undefined) return { name: rule.name, priority: rule.priority ?? defaultPriority, action } satisfies MatchedRule
   }
