@@ -82,9 +82,7 @@ const oids = { int: PgTypes.OID.int4, bigint: PgTypes.OID.int8, uuid: PgTypes.OI
 const tables = Object.keys(columns) as ReadonlyArray<Table>
 
 /** Every array of the statement in the order of its parameters. */
-const arrays = tables.flatMap((table) =>
-  Object.entries(columns[table]).map(([column, type]) => ({ table, column, type: type as keyof typeof oids }))
-)
+const arrays = tables.flatMap((table) => Object.entries(columns[table]).map(([column, type]) => ({ table, column, type })))
 
 /** The parameters before the arrays. */
 const scalars = { lockTimeout: "$1::text", schemaVersion: "$2::int", eventCount: "$3::int" } as const

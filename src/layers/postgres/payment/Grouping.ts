@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
       busy = false
       return Effect.void
     }
-    const inOwnContext = Effect.updateContext(drain, (_: Context.Context<never>) => context)
+    const inOwnContext = Effect.updateContext(drain, (_caller: Context.Context<never>) => context)
     return Effect.forkIn(inOwnContext, scope)
   })
 
