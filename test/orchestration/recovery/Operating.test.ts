@@ -170,5 +170,9 @@ it.effect("none of them goes to a gateway inside the host's transaction: they di
       ],
       Array.from({ length: 4 }, () => "CallInsideTransaction")
     )
-  }).pipe(Effect.provide(engineOver([ScriptedGateway.make("psp")])), Effect.provide(Layer.provideMerge(TestHostTransaction.layer, memory)))
+  }).pipe(
+    Effect.provide(
+      engineOver([ScriptedGateway.make("psp")]).pipe(Layer.provideMerge(Layer.provideMerge(TestHostTransaction.layer, memory)))
+    )
+  )
 })
