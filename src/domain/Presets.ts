@@ -1,15 +1,10 @@
 /**
- * Every default of the project in one place, each with its unit and its source.
+ * Every default of the project in one place, each with its unit and its source. Sections that are long are files of `presets`.
  */
+import { preset } from "./presets/Preset.ts"
 
-/** A default: the value, its unit, and where the number comes from. */
-export interface Preset<A> {
-  readonly value: A
-  readonly unit: string
-  readonly source: string
-}
-
-const preset = <A>(value: A, unit: string, source: string): Preset<A> => ({ value, unit, source })
+export type { Preset } from "./presets/Preset.ts"
+export { routing } from "./presets/Routing.ts"
 
 /** Defaults of one call to a gateway, and of following it up. */
 export const gatewayCall = {
@@ -169,90 +164,6 @@ export const gatewayMetrics = {
   warmStartEvents: preset(20_000, "events", "read at a start: about 5,000 payments, more than enough for every rate, read within seconds")
 } as const
 
-const networkCaps = (
-  network: "visa" | "mastercard",
-  from: string,
-  limits: ReadonlyArray<{ readonly max: number; readonly hours: number }>
-) => ({
-  network,
-  brands: network === "visa" ? ["visa"] : ["mastercard", "mc", "maestro"],
-  from,
-  limits,
-  counts: ["soft", "hard", "fraud", "authentication_required", "invalid_data"] as const,
-  never: ["hard"] as const,
-  neverDays: 365
-})
-
-/** Defaults of routing. */
-export const routing = {
-  policy: preset("weighted" as const, "policy", "requirement A2: the best score is tried first"),
-  weights: preset({ success: 0.5, latency: 0.3, cost: 0.2 }, "parts of a score", "requirement A2"),
-  priorMean: preset(
-    0.95,
-    "success rate",
-    "below what payment providers publish (99.9 %), above one that is failing: neither trusted nor written off"
-  ),
-  priorStrength: preset(20, "calls", "as many as metrics ask for before they speak of a segment"),
-  approvalFloor: preset(
-    0.5,
-    "share of charges",
-    "issuers' declines are no fault of a gateway; when most charges are declined something is wrong with it"
-  ),
-  latencyTargetMillis: preset(
-    1_000,
-    "ms, p95",
-    "the limit within which a user's flow of thought stays unbroken (Nielsen, Usability Engineering, 1993)"
-  ),
-  latencyLimitMillis: preset(15_000, "ms, p95", "the limit of an attempt"),
-  costLimitBasisPoints: preset(
-    500,
-    "hundredths of a percent of the amount",
-    "published card prices lie between 1 and 4 %; more is as bad as can be"
-  ),
-  unknownPart: preset(0.5, "part of a score", "a fee or a latency that is not known speaks neither for a gateway nor against it"),
-  rulePriority: preset(100, "priority, lowest first", "leaves room on both sides"),
-  explorationShare: preset(0.05, "share of the payments that may be explored", "requirement A5"),
-  explorationMaxAmount: preset(
-    {
-      EUR: 3_000,
-      GBP: 2_500,
-      USD: 3_000,
-      CHF: 3_000,
-      CAD: 4_500,
-      AUD: 5_000,
-      JPY: 5_000,
-      SEK: 33_000,
-      NOK: 35_000,
-      DKK: 22_400,
-      PLN: 13_000,
-      INR: 300_000,
-      BRL: 18_000
-    },
-    "minor units by currency; others are not explored",
-    "low-value payments: EUR 30 by Article 16 of Regulation (EU) 2018/389, GBP 25 by the same of the FCA's Technical Standards; the others about EUR 30, rounded"
-  ),
-  retryCaps: preset(
-    [
-      networkCaps("visa", "2021-10-01", [{ max: 15, hours: 30 * 24 }]),
-      networkCaps("visa", "2025-05-19", [{ max: 20, hours: 30 * 24 }]),
-      // The source does not say when these began: any day before it was read.
-      networkCaps("mastercard", "2025-01-01", [
-        { max: 10, hours: 24 },
-        { max: 35, hours: 30 * 24 }
-      ])
-    ],
-    "declined attempts of a card within hours",
-    "support.checkout.com, When can I retry a declined transaction (read 2026-11): Visa 15 in 30 days, from 2025-05-19 20, never after category 1; Mastercard 10 in 24 hours and 35 in 30 days, never after advice codes 03 and 21"
-  ),
-  cardAttemptsKept: preset(100_000, "cards in the memory of a process", "some 30 MB"),
-  cardAttemptsUnstored: preset(
-    10_000,
-    "attempts",
-    "kept while the database is away; beyond it the oldest are dropped: a cap then counts too few"
-  ),
-  cardAttemptsCleanUpMillis: preset(600_000, "ms", "how often attempts that no cap counts any more are deleted")
-} as const
-
 /** What estimating another policy from recorded decisions needs. */
 export const routingReplay = {
   minEffectiveSamples: preset(
@@ -389,6 +300,13 @@ export const rateLimits = {
   blockedIntervalMillis: preset(15_000, "ms", "how often blocked keys are counted: as often as metrics are commonly scraped"),
   cleanUpIntervalMillis: preset(10_000, "ms", "how often an instance looks for idle rows"),
   cleanUpPage: preset(1_000, "rows", "one statement holds few locks")
+} as const
+
+/** Figures of the process and the database that are sampled for the metrics. */
+export const sampling = {
+  everyMillis: preset(15_000, "ms", "the scrape interval that Prometheus' own documentation starts with"),
+  limitMillis: preset(5_000, "ms", "a sample that takes longer is given up: the next one is near"),
+  eventLoopMillis: preset(10_000, "ms", "so that a scrape every 15 s meets a full one that is at most as old as the last scrape")
 } as const
 
 /** Defaults of the HTTP interface. */
