@@ -42,8 +42,19 @@ export interface Child {
   readonly suspend: (millis: number) => Promise<void>
 }
 
+/** A child that has loaded its code and waits for `go`. */
+export interface Standby extends Child {
+  readonly go: () => void
+}
+
 /** Starts `aegispay` with these arguments. `environment` is added to a plain one. */
-export const launch = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>>): Child => {
+export const launch = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>>): Child => start(args, environment)
+
+/** The same, but it waits for `go` before it does anything. */
+export const standby = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>>): Standby =>
+  start(args, { ...environment, CRASH_STANDBY: "1" })
+
+const start = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>>): Standby => {
   const plain = Object.entries(process.env).filter(([name]) => !name.startsWith("AEGISPAY_"))
   const child = spawn(process.execPath, ["--no-warnings", "--import", leash, program, ...args], {
     env: { ...Object.fromEntries(plain), ...environment },
@@ -80,5 +91,7 @@ export const launch = (args: ReadonlyArray<string>, environment: Readonly<Record
       agent.once("error", () => resolve())
       agent.once("close", () => resolve())
     })
-  return { ended, firstLine, signal: (signal) => void child.kill(signal), suspend }
+  // A standby that has just ended cannot be told; its end is noticed.
+  const go = () => void (child.connected && child.send("go", () => {}))
+  return { ended, firstLine, signal: (signal) => void child.kill(signal), suspend, go }
 }

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import { chmod, mkdtemp, realpath, rm, writeFile } from "node:fs/promises"
+import { chmod, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
@@ -16,7 +16,7 @@ import * as EmbeddedPostgres from "../../src/layers/postgres/EmbeddedPostgres.ts
 import * as Postmaster from "../../src/layers/postgres/embedded/Postmaster.ts"
 import * as Migrations from "../../src/layers/postgres/Migrations.ts"
 import * as Child from "./Child.ts"
-import type { Chance } from "./Chance.ts"
+import { type Chance, stream } from "./Chance.ts"
 import { type FaultProxy, pause, start as startProxy } from "./FaultProxy.ts"
 import * as Instance from "./Instance.ts"
 
@@ -61,14 +61,15 @@ export interface World {
 
 export interface WorldOptions {
   readonly servers: number
-  readonly chance: Chance
+  readonly seed: number
   readonly onUnexpectedEnd: (what: string) => void
 }
 
 /** Starts everything but the servers' load. What was started is closed again when it fails. */
 export const start = async (options: WorldOptions): Promise<World> => {
   const scope = Scope.makeUnsafe()
-  const directory = await realpath(await mkdtemp(Path.join(tmpdir(), "aegispay-crash-")))
+  await sweep()
+  const directory = await realpath(await mkdtemp(Path.join(tmpdir(), `${prefix}${process.pid}-`)))
   const closers: Array<() => Promise<unknown>> = []
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer()
@@ -86,6 +87,17 @@ export const start = async (options: WorldOptions): Promise<World> => {
   }
 }
 
+const prefix = "aegispay-crash-"
+
+/** Removes what runs left that were killed before they could: the name has the id of their process. */
+const sweep = async (): Promise<void> => {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]
+    if (pid === undefined || Postmaster.isAlive(Number(pid))) continue
+    await rm(Path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => {})
+  }
+}
+
 interface Parts {
   readonly scope: Scope.Closeable
   readonly directory: string
@@ -98,6 +110,7 @@ const build = async (options: WorldOptions, parts: Parts): Promise<World> => {
   const dataDir = Path.join(directory, "postgres")
   const postgres = await Effect.runPromise(Scope.provide(EmbeddedPostgres.start({ dataDir, durable: false }), parts.scope))
   let endpoint: EmbeddedPostgres.Running["port"] = postgres.port
+  let databaseIsUp = true
   const databaseUrl = (port = endpoint) => {
     const url = new URL(Redacted.value(postgres.url))
     url.port = String(port)
@@ -105,7 +118,8 @@ const build = async (options: WorldOptions, parts: Parts): Promise<World> => {
   }
   await Effect.runPromise(Effect.provide(Migrations.run, Layer.orDie(PgClient.layer({ url: databaseUrl() }))))
 
-  const sandboxPort = await freePort(options.chance)
+  const ports = stream(options.seed, "ports")
+  const sandboxPort = await freePort(ports)
   const names = accounts.map(({ name }) => name).join(",")
   const sandbox = Child.launch(
     ["sandbox", "--port", String(sandboxPort), "--directory", Path.join(directory, "sandbox"), "--accounts", names, "--json"],
@@ -129,9 +143,11 @@ const build = async (options: WorldOptions, parts: Parts): Promise<World> => {
     instances.push(
       Instance.start({
         name: `server ${number}`,
-        port: await freePort(options.chance),
+        port: await freePort(ports),
         config,
         proxy,
+        chance: stream(options.seed, `server ${number}`),
+        databaseIsUp: () => databaseIsUp,
         environment: { ...secrets, CRASH_DATABASE_URL: Redacted.value(databaseUrl(proxy.port)) },
         onUnexpectedEnd: options.onUnexpectedEnd
       })
@@ -146,11 +162,13 @@ const build = async (options: WorldOptions, parts: Parts): Promise<World> => {
     instances,
     databaseUrl,
     killPostgres: async (downMillis) => {
+      databaseIsUp = false
       const state = await Effect.runPromise(Postmaster.inspect(Path.join(dataDir, "data")))
       if (state._tag !== "Absent") process.kill(state.pid, "SIGKILL")
       await pause(downMillis)
       endpoint = (await Effect.runPromise(postgres.current)).port
       for (const instance of instances) instance.proxy.target = endpoint
+      databaseIsUp = true
     },
     recover: () =>
       Child.launch(["recover", "--config", config, "--older-than", "0", "--json"], {

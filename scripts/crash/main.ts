@@ -10,7 +10,6 @@
  */
 import * as Child from "./Child.ts"
 import * as Chaos from "./Chaos.ts"
-import { stream } from "./Chance.ts"
 import { pause } from "./FaultProxy.ts"
 import * as Load from "./Load.ts"
 import * as Log from "./Log.ts"
@@ -18,7 +17,8 @@ import * as Plant from "./Plant.ts"
 import * as Verify from "./Verify.ts"
 import * as World from "./World.ts"
 
-const defaults = { seconds: 30, servers: 3, workers: 48, plant: 0 }
+/** Callers mostly wait: for answers that were lost, for the next try, for the PSP. So there are many. */
+const defaults = { seconds: 30, servers: 3, workers: 128, plant: 0 }
 /** Everything that was open is settled well before: the settle time, and a few rounds. */
 const recoveryLimitMillis = 120_000
 const maxShown = 20
@@ -77,7 +77,7 @@ const run = async (options: Options, stopping: AbortSignal): Promise<number> => 
   const unexpected: Array<string> = []
   const world = await World.start({
     servers: options.servers,
-    chance: stream(options.seed, "ports"),
+    seed: options.seed,
     onUnexpectedEnd: (what) => void unexpected.push(what)
   })
   const onStop = () => void world.close()

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { spawn } from "node:child_process"
-import { chmod, mkdtemp, readdir, rm } from "node:fs/promises"
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -19,19 +19,34 @@ interface Ended {
   readonly output: string
 }
 
-/** Runs it in a temporary directory of its own, in which nothing may be left. */
+/**
+ * Runs it in a temporary directory of its own, in which nothing may be left: not even what a run before it had left, which was killed. What
+ * a run that still goes on has there stays.
+ */
 const crash = async (args: ReadonlyArray<string>): Promise<Ended> => {
-  const directory = await mkdtemp(join(tmpdir(), "aegispay-crash-run-"))
+  const directory = await mkdtemp(join(tmpdir(), "aegispay-crashes-"))
+  const ofOther = `aegispay-crash-${process.pid}-going-on`
   try {
     await chmod(directory, 0o711)
+    for (const name of [ofOther, `aegispay-crash-${await endedProcess()}-killed`]) {
+      await mkdir(join(directory, name))
+      await writeFile(join(directory, name, "file"), "")
+    }
     const ended = await runIn(directory, args)
     const left = (await readdir(directory)).filter((name) => name.startsWith("aegispay-"))
-    assert.isEmpty(left, ended.output)
+    assert.deepStrictEqual(left, [ofOther], ended.output)
     return ended
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 10 })
   }
 }
+
+/** The id of a process that has ended. */
+const endedProcess = (): Promise<number | undefined> =>
+  new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--version"], { stdio: "ignore" })
+    child.once("close", () => resolve(child.pid))
+  })
 
 const runIn = (directory: string, args: ReadonlyArray<string>): Promise<Ended> =>
   new Promise((resolve) => {
