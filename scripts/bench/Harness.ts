@@ -52,6 +52,10 @@ export interface Options {
   readonly inFlight: number
   /** Only the cases whose name contains it; empty: all. */
   readonly only: string
+  /** Days of the routing study. */
+  readonly seeds: number
+  /** Where it writes its picture. */
+  readonly plot: string
 }
 
 /** Tells how far a run is, on stderr: stdout has the results. */

@@ -23,9 +23,11 @@ const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options:
   engine: () => import("./EngineWorkload.ts"),
   "cold-start": () => import("./ColdStartWorkload.ts"),
   breaker: () => import("./BreakerWorkload.ts"),
+  limiter: () => import("./LimiterWorkload.ts"),
   memory: () => import("./MemoryWorkload.ts"),
   recovery: () => import("./RecoveryWorkload.ts"),
   routing: () => import("./RoutingWorkload.ts"),
+  "routing-study": () => import("./RoutingStudy.ts"),
   sketch: () => import("./SketchWorkload.ts")
 }
 
@@ -37,6 +39,8 @@ const usage = `Usage: npm run bench -- [${Object.keys(workloads).join(" | ")}]..
   --only <text>           only the engine's cases whose name contains the text
   --payments <n>          payments of the memory workload (default 100000)
   --in-flight <n>         payments of the recovery workload (default 10000)
+  --seeds <n>             simulated days of the routing study (default 20)
+  --plot <file.svg>       where the routing study writes its picture, and its numbers beside it (default docs/plots/routing-study.svg)
   --json <file>           also writes everything as JSON
   --cpu-prof <directory>  writes a CPU profile of each workload's process
 `
@@ -68,6 +72,8 @@ const parse = () => {
         payments: { type: "string", default: "100000" },
         "in-flight": { type: "string", default: "10000" },
         only: { type: "string", default: "" },
+        seeds: { type: "string", default: "20" },
+        plot: { type: "string", default: "docs/plots/routing-study.svg" },
         json: { type: "string" },
         "cpu-prof": { type: "string" },
         help: { type: "boolean", default: false }
@@ -179,7 +185,9 @@ const main = Effect.gen(function* () {
     concurrency: values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
     payments: numberOf("payments", values.payments, { min: 100, max: 10_000_000 }),
     inFlight: numberOf("in-flight", values["in-flight"], { min: 1, max: 1_000_000 }),
-    only: values.only
+    only: values.only,
+    seeds: numberOf("seeds", values.seeds, { min: 1, max: 10_000 }),
+    plot: values.plot
   }
   const profile = values["cpu-prof"] === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values["cpu-prof"]}`]
   const machine = Machine.facts()
