@@ -61,7 +61,7 @@ export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse
     const template = routesAt(request.url)[0]?.template ?? unmatched
     const log = Effect.fnUntraced(function* (status: number) {
       const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
-      yield* Metrics.httpRequest({ route: template, status })
+      yield* Metrics.httpRequest({ route: template, status, durationMillis })
       yield* Effect.annotateLogs(Effect.logInfo("request"), { method: request.method, route: template, status, durationMillis })
     })
     return yield* app.pipe(

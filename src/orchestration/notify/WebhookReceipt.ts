@@ -33,7 +33,7 @@ export const receive = Effect.fn("WebhookReceipt.receive")(function* (request: W
   const gateway = name === undefined ? Option.none() : yield* Effect.option(gateways.get(name))
   if (Option.isNone(gateway) || gateway.value.webhooks === undefined) return { _tag: "UnknownGateway" } satisfies Receipt
   const { webhooks, name: known } = gateway.value
-  const counted = (result: string) => Metrics.webhook({ gateway: known, result })
+  const counted = (result: "refused" | "stored" | "duplicate" | "full") => Metrics.webhook({ gateway: known, result })
   if (request.body.length > maxBodyBytes) return { _tag: "TooLarge" } satisfies Receipt
   const nowSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   const verification = webhooks.verify({ body: request.body, headers: request.headers }, nowSeconds)

@@ -205,7 +205,7 @@ const measured = ({ gateway, operation, segment }: CallOptions, [duration, outco
       segment,
       approval: Attribution.approvalOf(kind, outcome)
     }),
-    Metrics.gatewayCall({ gateway: gateway.name, kind, outcome: outcome._tag, durationMillis })
+    Metrics.gatewayCall({ gateway: gateway.name, kind, outcome, durationMillis })
   )
 }
 

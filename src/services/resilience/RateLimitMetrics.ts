@@ -1,11 +1,12 @@
 /**
- * The metrics of rate limits, under the rules of Metrics.ts. Labels: `limit` is the name of a limit in the configuration, `scope` one of its
- * five, `result` is `allowed` or `blocked`. A key is never a label.
+ * The metrics of rate limits; their names and labels are in metrics/Catalog.ts. `limit` is the name of a limit in the configuration. A key is
+ * never a label.
  */
 import type * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { RateLimit } from "../../domain/resilience/RateLimit.ts"
+import * as Family from "../metrics/Family.ts"
 
 /** What one limit has answered: `blocked` counts what it refused. */
 export interface Totals {
@@ -13,27 +14,19 @@ export interface Totals {
   blocked: number
 }
 
-const storeErrors = Metric.counter("aegispay_rate_limit_store_errors_total", {
-  description: "checks of rate limits that the store did not answer",
-  incremental: true
-})
-const blocked = Metric.gauge("aegispay_rate_limit_blocked_keys", { description: "keys that a rate limit has blocked for a time" })
+const storeErrors = Family.of("aegispay_rate_limit_store_errors_total")
+const blocked = Family.of("aegispay_rate_limit_blocked_keys")
 
 /** The store did not answer a check. */
-export const storeFailed: Effect.Effect<void> = Metric.update(storeErrors, 1)
+export const storeFailed: Effect.Effect<void> = Effect.suspend(() => Metric.update(storeErrors({}), 1))
 
 /** How many keys are blocked. */
-export const blockedKeys = (count: number): Effect.Effect<void> => Metric.update(blocked, count)
+export const blockedKeys = (count: number): Effect.Effect<void> => Metric.update(blocked({}), count)
 
 /** The series of one limit, read when metrics are exported: a check pays nothing for them. Answers how to remove them. */
-export const series = (context: Context.Context<never>, { name, scope }: RateLimit, totals: Totals): (() => void) => {
-  const registered = (["allowed", "blocked"] as const).map((result) => {
-    const attributes = { limit: name, scope, result }
-    const metric = Metric.counter("aegispay_rate_limit_total", { description: "checks of rate limits", attributes, incremental: true })
-    const get = () => ({ count: totals[result], incremental: true })
-    return Metric.registerUnsafe(metric, context, { get, update: () => {}, modify: () => {} })
-  })
-  return () => {
-    for (const registration of registered) registration.remove()
-  }
+export const series = (context: Context.Context<never>, { name: limit, scope }: RateLimit, totals: Totals): (() => void) => {
+  const series = Family.registrar(context)
+  for (const result of ["allowed", "blocked"] as const)
+    series.counter("aegispay_rate_limit_total", { limit, scope, result }, () => totals[result])
+  return series.remove
 }

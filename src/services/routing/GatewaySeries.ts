@@ -1,25 +1,18 @@
 /**
  * The series of the gateways among the exported metrics: availability, approval rate and latencies of the last hour, and costs.
  *
- * They are not updated but read when metrics are exported, so that a call pays next to nothing for them. Labels: `gateway`: the names in
- * the configuration; `quantile`: 0.5, 0.95, 0.99; `currency`: the codes of the list.
+ * They are not updated but read when metrics are exported, so that a call pays next to nothing for them. Their names and labels are in
+ * metrics/Catalog.ts.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Metric from "effect/Metric"
+import type * as Context from "effect/Context"
 import type { CurrencyCode } from "../../domain/Currency.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
+import * as Family from "../metrics/Family.ts"
 import type { GatewayStats } from "./GatewayMetrics.ts"
 
 /** The most series of costs: then the costs of further currencies are not exported. */
 const maxCosts = 1_000
-
-interface Description {
-  readonly name: string
-  readonly description: string
-  readonly labels: Readonly<Record<string, string>>
-}
 
 /** What is read when metrics are exported, at a time of the clock. */
 export interface GatewayReading {
@@ -36,25 +29,11 @@ export interface GatewaySeries {
 
 /** Registers the series of these gateways in the context's registry. */
 export const register = (context: Context.Context<never>, readings: ReadonlyArray<GatewayReading>): GatewaySeries => {
-  const registrations: Array<Metric.Registration> = []
+  const series = Family.registrar(context)
   const costs = new Map<GatewayName, Map<CurrencyCode, CostTotal>>()
   let costCount = 0
 
-  const gauge = ({ description, labels, name }: Description, valueAt: (now: number) => number) => {
-    const get = (context: Context.Context<never>) => ({ value: valueAt(Context.get(context, Clock.Clock).currentTimeMillisUnsafe()) })
-    const metric = Metric.gauge(name, { description, attributes: labels })
-    registrations.push(Metric.registerUnsafe(metric, context, { get, update: () => {}, modify: () => {} }))
-  }
-
-  const counter = ({ description, labels, name }: Description, count: () => number) => {
-    const get = () => ({ count: count(), incremental: true })
-    const metric = Metric.counter(name, { description, attributes: labels, incremental: true })
-    registrations.push(Metric.registerUnsafe(metric, context, { get, update: () => {}, modify: () => {} }))
-  }
-
-  for (const { gateway, statsAt } of readings) {
-    for (const { value, ...series } of seriesOf(gateway)) gauge(series, (now) => value(statsAt(now)))
-  }
+  for (const reading of readings) registerStats(series, reading)
 
   const totalOf = (gateway: GatewayName, currency: CurrencyCode): CostTotal | undefined => {
     const byCurrency = costs.get(gateway) ?? new Map<CurrencyCode, CostTotal>()
@@ -63,11 +42,8 @@ export const register = (context: Context.Context<never>, readings: ReadonlyArra
     const total = { minor: 0, charges: 0 }
     costs.set(gateway, byCurrency.set(currency, total))
     costCount++
-    const labels = { gateway, currency }
-    const ofCosts = { name: "aegispay_gateway_cost_minor_total", description: "costs of charges, in minor units of the currency", labels }
-    const ofCharges = { name: "aegispay_gateway_costs_total", description: "charges whose cost is known", labels }
-    counter(ofCosts, () => total.minor)
-    counter(ofCharges, () => total.charges)
+    series.counter("aegispay_gateway_cost_minor_total", { gateway, currency }, () => total.minor)
+    series.counter("aegispay_gateway_costs_total", { gateway, currency }, () => total.charges)
     return total
   }
 
@@ -78,9 +54,7 @@ export const register = (context: Context.Context<never>, readings: ReadonlyArra
       total.minor += minor
       total.charges++
     },
-    remove: () => {
-      for (const registration of registrations) registration.remove()
-    }
+    remove: series.remove
   }
 }
 
@@ -89,35 +63,17 @@ interface CostTotal {
   charges: number
 }
 
-const seriesOf = (gateway: GatewayName): ReadonlyArray<Description & { readonly value: (stats: GatewayStats) => number }> => {
-  const labels = { gateway }
-  const latency = (quantile: string, value: (stats: GatewayStats) => number) => ({
-    name: "aegispay_gateway_latency_milliseconds",
-    description: "latency of calls in the last hour, by quantile",
-    labels: { gateway, quantile },
-    value
-  })
-  return [
-    {
-      name: "aegispay_gateway_window_calls",
-      description: "calls in the last hour that count for or against the gateway",
-      labels,
-      value: ({ samples }) => samples
-    },
-    {
-      name: "aegispay_gateway_success_rate",
-      description: "availability in the last hour, in [0, 1]",
-      labels,
-      value: ({ successRate }) => successRate
-    },
-    {
-      name: "aegispay_gateway_approval_rate",
-      description: "approvals in the last hour, in [0, 1]",
-      labels,
-      value: ({ approvalRate }) => approvalRate
-    },
-    latency("0.5", ({ p50Millis }) => p50Millis),
-    latency("0.95", ({ p95Millis }) => p95Millis),
-    latency("0.99", ({ p99Millis }) => p99Millis)
-  ]
+const registerStats = (series: Family.Registrar, { gateway, statsAt }: GatewayReading): void => {
+  const gauge = (
+    name: "aegispay_gateway_window_calls" | "aegispay_gateway_success_rate" | "aegispay_gateway_approval_rate",
+    value: (stats: GatewayStats) => number
+  ) => series.gauge(name, { gateway }, (clock) => value(statsAt(clock.currentTimeMillisUnsafe())))
+  gauge("aegispay_gateway_window_calls", ({ samples }) => samples)
+  gauge("aegispay_gateway_success_rate", ({ successRate }) => successRate)
+  gauge("aegispay_gateway_approval_rate", ({ approvalRate }) => approvalRate)
+  const latency = (quantile: "0.5" | "0.95" | "0.99", value: (stats: GatewayStats) => number) =>
+    series.gauge("aegispay_gateway_latency_milliseconds", { gateway, quantile }, (clock) => value(statsAt(clock.currentTimeMillisUnsafe())))
+  latency("0.5", ({ p50Millis }) => p50Millis)
+  latency("0.95", ({ p95Millis }) => p95Millis)
+  latency("0.99", ({ p99Millis }) => p99Millis)
 }

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as HealthProbe from "../../../layers/postgres/resilience/HealthProbe.ts"
+import * as OpenOperations from "../../../orchestration/observability/OpenOperations.ts"
 import * as Dependencies from "../../../orchestration/resilience/dependency/Dependencies.ts"
 import type { HttpConfig } from "../../config/Config.ts"
 import * as HttpServer from "../../http/HttpServer.ts"
@@ -53,6 +54,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     yield* Scope.provide(NotifyLoops.start, loops)
     yield* RecoveryLoop.start(config)
     yield* watchDatabase
+    yield* OpenOperations.start()
     yield* announce(target, url)
     yield* endsByInterruption
     return yield* Effect.never

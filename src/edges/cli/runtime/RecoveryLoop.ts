@@ -1,6 +1,6 @@
 /**
- * What a server does besides answering: it recovers open operations at the start and on an interval, lets expire what has waited for
- * its customer too long, and keeps the gauges of open operations.
+ * What a server does besides answering: it recovers open operations at the start and on an interval, and lets expire what has waited for
+ * its customer too long.
  *
  * A server starts because another one ended, perhaps with payments in its hands. So the first round also asks about what is younger than
  * recovery's age limit, and rounds follow each other quickly until all that was in hand then is old enough to be finished.
@@ -13,9 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Presets from "../../../domain/Presets.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
 import type { RecoveryReport } from "../../../orchestration/recovery/Recovery.ts"
-import { EventStore } from "../../../services/EventStore.ts"
-import * as Metrics from "../../../services/Metrics.ts"
-import { PaymentRepository } from "../../../services/PaymentRepository.ts"
 import type { Config } from "../../config/Config.ts"
 
 /** Runs until its scope closes. Never fails. */
@@ -27,14 +24,10 @@ const rounds = Effect.fnUntraced(function* ({ engine, recovery }: Pick<Config, "
   const startMillis = Presets.recovery.startIntervalMillis.value
   const hurryUntil = (yield* Clock.currentTimeMillis) + (onStart ? engine.recoveryOlderThanMillis + startMillis : 0)
   let previousRunAt: number | undefined
-  if (!onStart) {
-    yield* gauges
-    yield* Effect.sleep(Duration.millis(intervalMillis))
-  }
+  if (!onStart) yield* Effect.sleep(Duration.millis(intervalMillis))
   for (let round = 1; ; round++) {
     previousRunAt = (yield* recover({ concurrency, lookUpYounger: onStart && round === 1, previousRunAt })) ?? previousRunAt
     yield* expire(concurrency)
-    yield* gauges
     const hurries = (yield* Clock.currentTimeMillis) < hurryUntil
     yield* Effect.sleep(Duration.millis(hurries ? Math.min(startMillis, intervalMillis) : intervalMillis))
   }
@@ -44,18 +37,6 @@ const logged = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
   Effect.catchCause(effect, (cause) =>
     Effect.as(Effect.logError(`${what} failed and is tried again with the next round`, cause), undefined)
   )
-
-const gauges = logged(
-  "counting open operations",
-  Effect.gen(function* () {
-    const repository = yield* PaymentRepository
-    const store = yield* EventStore
-    const open = yield* repository.openSummary
-    const now = open.length === 0 ? 0 : yield* store.now
-    const oldest = Math.min(now, ...open.map((account) => account.oldestOpenedAt))
-    yield* Metrics.openOperations({ count: open.reduce((sum, account) => sum + account.count, 0), oldestAgeMillis: now - oldest })
-  })
-)
 
 /** Answers when the round began, in database time, once it is through: what waits is asked about only when its schedule has come to a moment since. */
 const recover = (options: { readonly concurrency: number; readonly lookUpYounger: boolean; readonly previousRunAt: number | undefined }) =>

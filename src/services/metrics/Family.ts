@@ -1,0 +1,108 @@
+/**
+ * The metrics of the catalogue as effect's own, in the registry of the fiber or context that updates them.
+ *
+ * The handle of a label set is made once and kept, so an update is a look-up and an addition. What is counted anyway is not updated but read
+ * when metrics are exported (`register`): then it costs its owner nothing.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import { catalog, type Declaration, type LabelsOf, type Name, type Type } from "./Catalog.ts"
+
+/** The most label sets of one metric. */
+const maxSeries = 1_000
+
+type NameOf<T extends Type> = { readonly [N in Name]: (typeof catalog)[N]["type"] extends T ? N : never }[Name]
+
+type Handle = Metric.Metric<number, unknown>
+type Values = Readonly<Record<string, string>>
+
+const declarationOf = (name: Name): Declaration => catalog[name]
+
+const counter = (name: Name, attributes: Values) =>
+  Metric.counter(name, { description: catalog[name].description, attributes, incremental: true })
+
+const gauge = (name: Name, attributes: Values) => Metric.gauge(name, { description: catalog[name].description, attributes })
+
+const histogram = (name: Name, attributes: Values) => {
+  const { boundaries = [], description } = declarationOf(name)
+  return Metric.histogram(name, { description, attributes, boundaries })
+}
+
+const makers: { readonly [_ in Type]: (name: Name, attributes: Values) => Handle } = { counter, gauge, histogram }
+
+const make = (name: Name, attributes: Values): Handle => makers[catalog[name].type](name, attributes)
+
+/** A metric by its labels. Values beyond the labels it has are left out, so that a whole event can be handed in. */
+export const of = <N extends Name>(name: N): ((values: LabelsOf<N>) => Handle) => {
+  const labels = Object.keys(declarationOf(name).labels)
+  const handles = new Map<string, Handle>()
+  const other = make(name, Object.fromEntries(labels.map((label) => [label, "other"])))
+  return (given) => {
+    const values: Values = given
+    const key = labels.map((label) => values[label]).join("\n")
+    const known = handles.get(key)
+    if (known !== undefined) return known
+    if (handles.size >= maxSeries) return other
+    const handle = make(name, Object.fromEntries(labels.map((label) => [label, values[label] ?? ""])))
+    handles.set(key, handle)
+    return handle
+  }
+}
+
+/** Takes series out of a registry again. */
+export type Remove = () => void
+
+/** A way to register series that are read when metrics are exported; `remove` ends all of them. */
+export interface Registrar {
+  readonly counter: <N extends NameOf<"counter">>(name: N, labels: LabelsOf<N>, count: (clock: Clock.Clock) => number) => Remove
+  readonly gauge: <N extends NameOf<"gauge">>(name: N, labels: LabelsOf<N>, value: (clock: Clock.Clock) => number) => Remove
+  readonly histogram: <N extends NameOf<"histogram">>(name: N, labels: LabelsOf<N>, state: () => Metric.HistogramState) => Remove
+  readonly remove: Remove
+}
+
+/** Registers in the registry of a context. */
+export const registrar = (context: Context.Context<never>): Registrar => {
+  const all = new Set<Metric.Registration>()
+  const register = <State>(metric: Metric.Metric<number, State>, get: (clock: Clock.Clock) => State): Remove => {
+    const read = (exporting: Context.Context<never>) => get(Context.get(exporting, Clock.Clock))
+    const registration = Metric.registerUnsafe(metric, context, { get: read, update: () => {}, modify: () => {} })
+    all.add(registration)
+    return () => {
+      all.delete(registration)
+      registration.remove()
+    }
+  }
+  return {
+    counter: (name, labels, count) => register(counter(name, labels), (clock) => ({ count: count(clock), incremental: true })),
+    gauge: (name, labels, value) => register(gauge(name, labels), (clock) => ({ value: value(clock) })),
+    histogram: (name, labels, state) => register(histogram(name, labels), state),
+    remove: () => {
+      for (const registration of all) registration.remove()
+      all.clear()
+    }
+  }
+}
+
+/** Every combination of the labels' values; none where the configuration names some of them. */
+const combinations = (labels: Declaration["labels"]): ReadonlyArray<Values> =>
+  Object.entries(labels).reduce<ReadonlyArray<Values>>(
+    (known, [label, values]) => ("configured" in values ? [] : known.flatMap((one) => values.map((value) => ({ ...one, [label]: value })))),
+    [{}]
+  )
+
+/**
+ * Counters whose labels have lists of values start at 0: what appears with its first increment is no increase to whoever watches, so
+ * an alert would miss it (https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics).
+ */
+export const startAtZero: Effect.Effect<void> = Effect.withFiber((fiber) =>
+  Effect.sync(() => {
+    for (const name of Object.keys(catalog) as Array<Name>) {
+      const { labels, type } = declarationOf(name)
+      // Those of the process are read from it, and only where somebody has registered them.
+      if (type !== "counter" || !name.startsWith("aegispay_")) continue
+      for (const values of combinations(labels)) counter(name, values).updateUnsafe(0, fiber.context)
+    }
+  })
+)
