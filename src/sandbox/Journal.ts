@@ -86,8 +86,25 @@ const isAlive = (pid: number): boolean => {
 
 const heldHere = new Set<string>()
 
+const isDirectory = (directory: string): Promise<boolean> =>
+  fs.stat(directory).then(
+    (stat) => stat.isDirectory(),
+    () => false
+  )
+
+/** The directories above one, the root first. */
+const parentsOf = (directory: string): ReadonlyArray<string> => {
+  const above = path.dirname(path.resolve(directory))
+  return above === path.dirname(above) ? [] : [...parentsOf(above), above]
+}
+
 const lock = async (directory: string): Promise<string> => {
-  await fs.mkdir(directory, { recursive: true, mode: 0o700 })
+  // One by one: where nothing can be made, as in /proc, Node's recursive `mkdir` does not end.
+  for (const above of [...parentsOf(directory), directory]) {
+    await fs.mkdir(above, { mode: 0o700 }).catch(async (error: unknown) => {
+      if (!(await isDirectory(above))) throw error
+    })
+  }
   const file = path.resolve(directory, lockName)
   const owner = Number(await fs.readFile(file, "utf8").catch(() => ""))
   if (heldHere.has(file) || (Number.isInteger(owner) && owner > 0 && isAlive(owner))) {

@@ -15,11 +15,12 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
-import * as Net from "node:net"
 import * as Path from "node:path"
+import { makeDirectory } from "../../../layers/postgres/embedded/MakeDirectory.ts"
 import * as Sandbox from "../../../sandbox/Options.ts"
 import * as Config from "../../config/Config.ts"
 import { cannotRun, type Failure } from "../Failure.ts"
+import { freePort } from "./FreePort.ts"
 import type { Target } from "./Target.ts"
 
 /** What the development set-up has besides its configuration. */
@@ -55,7 +56,8 @@ export const load = Effect.fnUntraced(function* (options: {
         cannotRun(`${Path.join(dataDir, name)} cannot be read or written (${codeOf(error)}); use another directory with --data-dir`)
     })
   const apiKey = yield* keep("api.key", () => Promise.resolve(`sk_dev_${randomBytes(24).toString("base64url")}`))
-  const port = environment["AEGISPAY_SANDBOX_PORT"] ?? (yield* keep("sandbox.port", freePort))
+  const port =
+    environment["AEGISPAY_SANDBOX_PORT"] ?? (yield* keep("sandbox.port", async () => String(await freePort(preferredSandboxPort))))
   const config = yield* Effect.fromResult(
     Config.decode({
       input: {
@@ -90,7 +92,7 @@ const keptIn = async (path: string, make: () => Promise<string>): Promise<string
   const found = await Fs.readFile(path, "utf8").catch(unless("ENOENT"))
   if (found !== undefined && found.trim() !== "") return found.trim()
   // Where root runs this, the database's server runs as another account, which has to be able to enter.
-  await Fs.mkdir(Path.dirname(path), { recursive: true, mode: 0o711 })
+  await makeDirectory(Path.dirname(path), 0o711)
   const making = `${path}.${process.pid}-${randomBytes(4).toString("hex")}`
   await Fs.writeFile(making, `${await make()}\n`, { mode: 0o600, flag: "wx", flush: true })
   await Fs.link(making, path).catch(unless("EEXIST"))
@@ -102,16 +104,3 @@ const unless = (code: string) => (error: unknown) => {
   if (codeOf(error) === code) return undefined
   throw error
 }
-
-/** The preferred port, or one that is free now. */
-const freePort = async (): Promise<string> => String((await tryPort(preferredSandboxPort)) ?? (await tryPort(0)) ?? preferredSandboxPort)
-
-const tryPort = (port: number): Promise<number | undefined> =>
-  new Promise((resolve) => {
-    const server = Net.createServer()
-    server.once("error", () => resolve(undefined))
-    server.listen(port, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : undefined))
-    })
-  })

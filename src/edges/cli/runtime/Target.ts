@@ -28,10 +28,17 @@ export const load = Effect.gen(function* () {
   return { config, source: file.value, development: undefined } satisfies Target
 })
 
-/** Whose payments: the flag, or the one merchant that the configuration knows. */
-export const merchant = (target: Target, given: Option.Option<TenantId>): Effect.Effect<TenantId, Failure> => {
-  if (Option.isSome(given)) return Effect.succeed(given.value)
+/**
+ * Whose payments: the flag, or the one merchant that the configuration knows. Where there are API keys, a merchant without one is a slip of
+ * the pen: nobody could see its payments.
+ */
+export const merchant = (target: Pick<Target, "config" | "source">, given: Option.Option<TenantId>): Effect.Effect<TenantId, Failure> => {
   const known = [...new Set(target.config.http.apiKeys.map((key) => key.merchant))]
+  if (Option.isSome(given)) {
+    return known.length === 0 || known.includes(given.value)
+      ? Effect.succeed(given.value)
+      : cannotRun(`no API key of ${target.source} belongs to merchant "${given.value}"; its merchants are ${known.join(", ")}`)
+  }
   const [only, ...others] = known
   return only !== undefined && others.length === 0
     ? Effect.succeed(only)

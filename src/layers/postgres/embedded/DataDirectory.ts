@@ -25,6 +25,7 @@ import {
   PasswordMissing,
   WrongDataVersion
 } from "./EmbeddedPostgresError.ts"
+import { makeDirectory } from "./MakeDirectory.ts"
 import { isAlive } from "./Postmaster.ts"
 
 /** The role and the database that every embedded server has. */
@@ -71,7 +72,7 @@ export const open = Effect.fnUntraced(function* (dataDir: string): Effect.fn.Ret
     return yield* because(new NotADataDirectory({ path: wanted, found: "it is a file" }))
   }
   // Root's server runs as another account, which must be able to enter.
-  yield* io("create", wanted, () => Fs.mkdir(wanted, { recursive: true, mode: isRoot() ? 0o711 : 0o700 }))
+  yield* io("create", wanted, () => makeDirectory(wanted, isRoot() ? 0o711 : 0o700))
   const root = yield* io("look at", wanted, () => Fs.realpath(wanted))
   const entries = yield* io("read", root, () => Fs.readdir(root, { withFileTypes: true }))
   const foreign = foreignContent(entries)
