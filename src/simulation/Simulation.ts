@@ -13,10 +13,10 @@ import * as Database from "./world/Database.ts"
 
 export type { Options, Outcome } from "./Options.ts"
 
-/** Runs one simulation over tables in memory. */
-export const run = (options: Options): Outcome =>
+/** Runs one simulation: over tables in memory, or over the database that is given. */
+export const run = (options: Options, storage: World.MakeStorage = Database.make): Outcome =>
   withoutStacks(options, () => {
-    const { kernel, life } = World.make(options, Database.make)
+    const { kernel, life } = World.make(options, storage)
     let step = life.next()
     while (step.done !== true) step = life.next(kernel.runUntil(step.value))
     return step.value

@@ -1,8 +1,7 @@
 /**
  * The world of one simulation: it comes to be, the hosts live in it while faults strike, it calms down, and then it is looked at.
  *
- * Its life is a generator of conditions. Whoever drives it makes steps until the condition holds, in one go or, where the database answers
- * by promises, between them.
+ * Its life is a generator of conditions: whoever drives it makes steps until the condition holds.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,6 +15,7 @@ import * as Instance from "./Instance.ts"
 import type { Options, Outcome } from "./Options.ts"
 import type { PaymentPlan } from "./Plan.ts"
 import * as Setup from "./Setup.ts"
+import * as Presets from "../domain/Presets.ts"
 import * as Aftermath from "./world/Aftermath.ts"
 import type { DatabaseOptions } from "./world/Database.ts"
 import * as Faults from "./world/Faults.ts"
@@ -38,7 +38,8 @@ const calmRecoveryIntervalMillis = 30_000
 
 /** A condition at a time. It is told that the condition holds, or that it cannot come true any more. */
 type Life<A> = Generator<() => boolean, A, boolean>
-type MakeStorage = (options: DatabaseOptions) => Effect.Effect<Storage.Storage, never, Scope.Scope>
+/** Opens the database of a simulation. */
+export type MakeStorage = (options: DatabaseOptions) => Effect.Effect<Storage.Storage, never, Scope.Scope>
 
 export interface World {
   readonly kernel: Kernel.Kernel
@@ -277,13 +278,22 @@ const quiet = Effect.fnUntraced(function* ({ chronicle, fleet, kernel, postman, 
     if (!isAtRest(left) || postman.undelivered() > 0) since = undefined
     else if (since?.commits !== commits) since = { at: kernel.now(), commits, runs: undefined }
     // Recovery leaves young operations alone, and what is under way takes its time: what runs before then says nothing.
-    else if (kernel.now() > since.at + setup.recoveryOlderThanMillis + Psp.settleTimeMillis + Psp.longestLookupLagMillis) {
+    else if (
+      kernel.now() >
+      since.at + setup.recoveryOlderThanMillis + Psp.settleTimeMillis + Psp.longestLookupLagMillis + untilAsked(left, kernel.now())
+    ) {
       since.runs ??= fleet.recoveryRuns()
       if (fleet.recoveryRuns() >= since.runs + 2) return
     }
   }
   if (since === undefined || kernel.now() - since.at < restlessMillis) chronicle.wrong("I9", "recovery goes on recording, run after run")
 })
+
+/** What waits for the customer is asked about the more rarely the older it is: until then nobody knows what the customer did last. */
+const untilAsked = ({ open }: Storage.LeftOver, nowMillis: number): number =>
+  open.some(({ status }) => status === "requires_action")
+    ? Math.max(Presets.recovery.pollFirstMillis.value, nowMillis * Presets.recovery.pollShare.value)
+    : 0
 
 const isAtRest = ({ open, undelivered, webhooks }: Storage.LeftOver): boolean =>
   undelivered === 0 && webhooks === 0 && open.every(({ status }) => status === "requires_action" || status === "needs_review")

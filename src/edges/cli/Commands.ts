@@ -318,6 +318,10 @@ const simulate = Command.make(
       Flag.withDescription("Crash at every operation of this seed's scenario, in place of a range of seeds"),
       Flag.optional
     ),
+    store: Flag.Literals("store", ["memory", "pglite"]).pipe(
+      Flag.withDescription("Tables in memory, or the SQL of the Postgres layers in an in-process Postgres (slow; @electric-sql/pglite)"),
+      Flag.withDefault("memory" as const)
+    ),
     trace: Flag.Boolean("trace").pipe(Flag.withDescription("Show the schedule of the seed --from"), Flag.withDefault(false)),
     payments: Flag.String("payments").pipe(
       Flag.withMetavar("0,2"),
@@ -341,7 +345,7 @@ const simulate = Command.make(
       Flag.optional
     ),
     crashAt: Flags.integer("crash-at", 1, 1_000_000_000).pipe(
-      Flag.withDescription("With --trace: crash an instance after this many steps, and at no other time"),
+      Flag.withDescription("With --trace: crash an instance at this operation, and at no other time"),
       Flag.optional
     )
   },

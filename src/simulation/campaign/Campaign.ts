@@ -6,6 +6,18 @@
 import type { Violation } from "../checks/Invariants.ts"
 import * as Simulation from "../Simulation.ts"
 
+/** What simulations run over. */
+export type Store = "memory" | "pglite"
+
+/** Where simulations run. */
+export interface Lab {
+  readonly store: Store
+  readonly run: (options: Simulation.Options) => Simulation.Outcome
+}
+
+/** Over tables in memory. */
+export const inMemory: Lab = { store: "memory", run: (options) => Simulation.run(options) }
+
 /** A seed that broke something: what, and the options that show it in the smallest form that was found. */
 export interface Failure {
   readonly options: Simulation.Options
@@ -62,28 +74,26 @@ export const merge = (left: Report, right: Report): Report => ({
 })
 
 /** Runs one and adds it to a report. A failure is reduced while there is room for it. */
-export const add = (report: Report, options: Simulation.Options): Report => {
-  const { stats, violations } = Simulation.run(options)
+const add = (report: Report, options: Simulation.Options, lab: Lab): Report => {
+  const { stats, violations } = lab.run(options)
   const failed = violations.length > 0
-  const failure = failed && report.failures.length < maxFailures ? [failureOf(reduce(options, violations))] : []
+  const failure = failed && report.failures.length < maxFailures ? [failureOf(reduce(options, violations, lab), lab)] : []
   return merge(report, { ...stats, runs: 1, failed: failed ? 1 : 0, failures: failure })
 }
 
-const failureOf = (options: Simulation.Options): Failure => ({
+const failureOf = (options: Simulation.Options, lab: Lab): Failure => ({
   options,
-  violations: Simulation.run(options).violations,
-  replay: replayOf(options)
+  violations: lab.run(options).violations,
+  replay: replayOf(options, lab.store)
 })
 
 /** Every `stride`-th seed of a range, from an offset. */
-export const seeds = (range: {
-  readonly from: number
-  readonly count: number
-  readonly offset: number
-  readonly stride: number
-}): Report => {
+export const seeds = (
+  range: { readonly from: number; readonly count: number; readonly offset: number; readonly stride: number },
+  lab: Lab = inMemory
+): Report => {
   let report = empty
-  for (let index = range.offset; index < range.count; index += range.stride) report = add(report, { seed: range.from + index })
+  for (let index = range.offset; index < range.count; index += range.stride) report = add(report, { seed: range.from + index }, lab)
   return report
 }
 
@@ -91,26 +101,25 @@ export const seeds = (range: {
 export const scenario = (seed: number): Simulation.Options => ({ seed, payments: [0], crashes: 0, pauses: 0, outages: 0 })
 
 /** How many operations the instances make in the scenario of a seed until its hosts are done: so many places for a crash. */
-export const operationsOf = (seed: number): number => Simulation.run(scenario(seed)).stats.operations
+export const operationsOf = (seed: number, lab: Lab = inMemory): number => lab.run(scenario(seed)).stats.operations
 
 /** Crashes the scenario of a seed at every `stride`-th operation, from an offset. */
-export const exhaustive = (range: {
-  readonly seed: number
-  readonly operations: number
-  readonly offset: number
-  readonly stride: number
-}): Report => {
+export const exhaustive = (
+  range: { readonly seed: number; readonly operations: number; readonly offset: number; readonly stride: number },
+  lab: Lab = inMemory
+): Report => {
   let report = empty
   for (let operation = range.offset + 1; operation <= range.operations; operation += range.stride)
-    report = add(report, { ...scenario(range.seed), crashAt: operation })
+    report = add(report, { ...scenario(range.seed), crashAt: operation }, lab)
   return report
 }
 
 /** The command that shows a run again. */
-export const replayOf = (options: Simulation.Options): string => {
+export const replayOf = (options: Simulation.Options, store: Store = "memory"): string => {
   const flags = [
     ["--seeds", 1],
     ["--from", options.seed],
+    ["--store", store === "memory" ? undefined : store],
     ["--payments", options.payments?.join(",")],
     ["--faults", options.faults],
     ["--crashes", options.crashes],
@@ -130,18 +139,18 @@ const maxReductions = 120
  * Takes away what a failure does not need: payments, crashes, pauses, outages, faults, giving way. What is left still breaks the same
  * invariant.
  */
-export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Violation>): Simulation.Options => {
+export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Violation>, lab: Lab = inMemory): Simulation.Options => {
   const wanted = new Set(violations.map(({ invariant }) => invariant))
   let runs = 0
   const fails = (options: Simulation.Options): boolean =>
-    ++runs <= maxReductions && Simulation.run(options).violations.some(({ invariant }) => wanted.has(invariant))
+    ++runs <= maxReductions && lab.run(options).violations.some(({ invariant }) => wanted.has(invariant))
   let smallest = failing
   const attempt = (options: Simulation.Options): boolean => {
     if (!fails(options)) return false
     smallest = options
     return true
   }
-  const { stats } = Simulation.run(failing)
+  const { stats } = lab.run(failing)
   const all = failing.payments ?? Array.from({ length: stats.payments }, (_, index) => index)
   if (!all.some((index) => attempt({ ...smallest, payments: [index] }))) {
     for (const index of all) attempt({ ...smallest, payments: (smallest.payments ?? all).filter((other) => other !== index) })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Campaign from "../../../simulation/campaign/Campaign.ts"
 import * as Command from "../../../simulation/campaign/Command.ts"
-import * as Simulation from "../../../simulation/Simulation.ts"
+import type * as Simulation from "../../../simulation/Simulation.ts"
 import { notDone, orCannotRun } from "../Failure.ts"
 import { print } from "../Output.ts"
 
@@ -15,6 +15,7 @@ export interface Input {
   readonly seeds: number
   readonly from: number
   readonly workers: number
+  readonly store: Campaign.Store
   readonly exhaustive: Option.Option<number>
   readonly trace: boolean
   readonly payments: Option.Option<ReadonlyArray<number>>
@@ -30,11 +31,11 @@ export const run = (input: Input) => (input.trace ? show(input) : campaign(input
 
 const campaign = Effect.fnUntraced(function* (input: Input) {
   const startedAt = yield* Clock.currentTimeMillis
-  const { from, seeds: count, workers } = input
+  const { from, seeds: count, store, workers } = input
   const report = yield* orCannotRun(
     Option.match(input.exhaustive, {
-      onNone: () => Command.seeds({ from, count, workers }),
-      onSome: (seed) => Command.exhaustive({ seed, workers })
+      onNone: () => Command.seeds({ from, count, workers, store }),
+      onSome: (seed) => Command.exhaustive({ seed, workers, store })
     })
   )
   const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
@@ -70,7 +71,8 @@ const show = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.preempt) ? { preempt: input.preempt.value } : {}),
     ...(Option.isSome(input.crashAt) ? { crashAt: input.crashAt.value } : {})
   }
-  const outcome = yield* Effect.sync(() => Simulation.run(options))
+  const lab = yield* orCannotRun(Command.lab(input.store))
+  const outcome = yield* Effect.sync(() => lab.run(options))
   const { stats, trace, violations } = outcome
   yield* print({
     json: outcome,
