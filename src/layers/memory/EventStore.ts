@@ -45,11 +45,9 @@ const make = Effect.gen(function* () {
     return { _tag: "Committed", payment }
   }
 
-  const commit = Effect.fn("EventStore.commit")((wanted: Commit) =>
-    Clock.clockWith((clock) => Effect.sync(() => commitAt(wanted, clock.currentTimeMillisUnsafe())))
-  )
+  const commit = (wanted: Commit) => Clock.clockWith((clock) => Effect.sync(() => commitAt(wanted, clock.currentTimeMillisUnsafe())))
 
-  const read = Effect.fn("EventStore.read")(function* (payment: PaymentId, options?: { readonly fromVersion?: number }) {
+  const read = Effect.fnUntraced(function* (payment: PaymentId, options?: { readonly fromVersion?: number }) {
     const first = Math.max(1, options?.fromVersion ?? 1)
     const rows = (tables.payments.get(payment)?.events ?? []).filter((row) => row.version >= first)
     const broken = rows.findIndex((row, index) => row.version !== first + index)

@@ -16,6 +16,7 @@ import type { Payment } from "../../domain/payment/State.ts"
 import { HostTransaction } from "../../services/HostTransaction.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 
 /** Work on one payment, and the answer its callers wait for. */
 export type Answering = Deferred.Deferred<Payment>
@@ -71,7 +72,7 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
           const guarded = transaction.outside(work(answer)).pipe(
             Effect.provideContext(context),
             Effect.catchDefect((defect) =>
-              Effect.as(Effect.logError(`work on payment ${payment.id} died; recovery will finish it`, defect), payment)
+              Effect.as(PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", defect)), payment)
             ),
             Effect.tap((result) => Deferred.succeed(answer, result))
           )

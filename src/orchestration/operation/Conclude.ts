@@ -22,6 +22,8 @@ import type { CommitResult, EventStoreError, Fence } from "../../services/EventS
 import * as Metrics from "../../services/Metrics.ts"
 import { Settings } from "../../services/Settings.ts"
 import type { HeldPermission } from "./GatewayCall.ts"
+import * as Conflicts from "../observability/Conflicts.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Journal from "./Journal.ts"
 import * as CardCaps from "../routing/CardCaps.ts"
 import * as RouteSelection from "../routing/RouteSelection.ts"
@@ -66,6 +68,7 @@ export const conclude = Effect.fnUntraced(function* (options: {
   readonly lease?: Fence
 }) {
   const { truth } = options
+  const conflicts = Conflicts.of("payment")
   let payment = options.payment
   for (;;) {
     const events = yield* eventsOf(payment, truth)
@@ -75,11 +78,13 @@ export const conclude = Effect.fnUntraced(function* (options: {
     const isStale = fenced.result._tag === "LeaseLost"
     const { result, times } = isStale && isFact(events) ? yield* commit(options, payment, stamped, undefined) : fenced
     if (result._tag === "Committed") {
+      yield* conflicts.written
       yield* Metrics.recorded({ before: payment, after: result.payment, events })
       yield* CardCaps.remember(result.payment, events, truth.observedAt)
       return { payment: result.payment, started: isStale ? undefined : startedBy({ result, times }, stamped) } satisfies Conclusion
     }
     if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
+    yield* conflicts.met({ exhausted: false })
     payment = yield* options.persist(
       Journal.load({ id: payment.id }).pipe(
         Effect.catchTag("PaymentNotFound", (error) => Effect.die(error)),
@@ -159,7 +164,7 @@ const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: NextSt
       const operation = step._tag === "Cancel" ? lastCharge(payment)?.intent.number : step.operation
       if (operation === undefined) return []
       const evidence = `${step._tag.toLowerCase()} could not be started: the account of gateway ${step.gateway} is not configured`
-      yield* Effect.logError(`payment ${payment.id}: ${evidence}`)
+      yield* PaymentLog.about(payment.id, step.gateway)(Effect.logError(evidence))
       return decided(payment, { _tag: "OpenReview", operation, reason: "unresolvable", evidence })
     }
   }

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { isChargeKind } from "../../domain/operation/Operation.ts"
+import { isChargeKind, type Operation } from "../../domain/operation/Operation.ts"
 import type { Source } from "../../domain/payment/Event.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
@@ -15,36 +15,42 @@ import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStoreError, Fence } from "../../services/EventStore.ts"
 import { Gateways } from "../../services/Gateway.ts"
 import { Settings } from "../../services/Settings.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
+import * as Spans from "../observability/Spans.ts"
 import { type Answering, Background } from "./Background.ts"
 import { conclude, type Conclusion, type Persist, type Started } from "./Conclude.ts"
 import * as GatewayCall from "./GatewayCall.ts"
 
 /** Calls, records, and goes on until nothing is left that this process may start. */
-export const drive = Effect.fnUntraced(function* (options: {
-  readonly payment: Payment
-  readonly started: Started
-  readonly source: Source
-  readonly persist: Persist
-  readonly lease?: Fence
-}) {
+export const drive = Effect.fnUntraced(function* (options: DriveOptions & { readonly payment: Payment; readonly started: Started }) {
   let current: Conclusion = { payment: options.payment, started: options.started }
   while (current.started !== undefined) current = yield* driveOne(current.payment, current.started, options)
   return current.payment
 })
 
-const driveOne = Effect.fnUntraced(function* (
-  payment: Payment,
-  started: Started,
-  options: { readonly source: Source; readonly persist: Persist; readonly lease?: Fence }
-) {
-  const gateways = yield* Gateways
+interface DriveOptions {
+  readonly source: Source
+  readonly persist: Persist
+  readonly lease?: Fence
+}
+
+const driveOne = (payment: Payment, started: Started, options: DriveOptions) => {
   const operation = operationOf(payment, started.operation)
-  if (operation === undefined) return { payment, started: undefined } satisfies Conclusion
+  if (operation === undefined) return Effect.succeed<Conclusion>({ payment, started: undefined })
+  const { gateway, kind, number } = operation.intent
+  return Spans.within(callAndConclude(payment, operation, started, options), `Operation.${kind}`, {
+    attributes: () => ({ payment: payment.id, gateway, kind, operation: number, source: options.source })
+  })
+}
+
+const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation: Operation, started: Started, options: DriveOptions) {
+  const gateways = yield* Gateways
   const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
   if (gateway._tag === "None" || gateway.value.account !== operation.intent.account) {
-    yield* Effect.logError(
-      `payment ${payment.id}: the account of gateway ${operation.intent.gateway} is not configured; operation ${started.operation} stays open`
-    )
+    yield* PaymentLog.about(
+      payment.id,
+      operation.intent.gateway
+    )(Effect.logError(`the account of the gateway is not configured; operation ${started.operation} stays open`))
     return { payment, started: undefined } satisfies Conclusion
   }
   yield* CrashPoint.reach("operation/before-call")
@@ -92,7 +98,10 @@ export const keepTrying = Effect.fnUntraced(function* (durable: Payment, answer:
       return yield* Effect.catchTag(commit, "EventStoreError", (error) =>
         Effect.gen(function* () {
           if (!error.isRetryable) return yield* error
-          yield* Effect.logWarning(`payment ${durable.id}: the outcome cannot be stored, trying again: ${error.message}`)
+          yield* PaymentLog.about(
+            durable.id,
+            durable.operations.at(-1)?.intent.gateway
+          )(Effect.logWarning(`the outcome cannot be stored, trying again: ${error.message}`))
           const left = settings.storeWaitMillis - ((yield* Clock.currentTimeMillis) - issuedAt)
           const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
             Effect.andThen(Deferred.succeed(answer, durable)),

@@ -24,7 +24,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import type { Operation, Purpose } from "../../domain/operation/Operation.ts"
 import { type NotSent, Outcome } from "../../domain/operation/Outcome.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
@@ -41,6 +40,7 @@ import { CallInsideTransaction, HostTransaction } from "../../services/HostTrans
 import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
+import * as Spans from "../observability/Spans.ts"
 import type { BreakerOpen } from "../resilience/BreakerCalls.ts"
 import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
@@ -100,7 +100,10 @@ export const call = Effect.fnUntraced(function* (options: CallOptions) {
     },
     Effect.ignore(tried)
   )
-  yield* traced(inside, () => ({ payment, gateway: gateway.name, kind: operation.intent.kind }))
+  yield* Spans.within(inside, "GatewayCall.call", {
+    kind: "client",
+    attributes: () => ({ payment, gateway: gateway.name, kind: operation.intent.kind })
+  })
   return attempts
 })
 
@@ -241,11 +244,3 @@ const stopped = ({ message, retryInMillis }: BreakerOpen): NotSent => ({
 const isOutcome = Schema.is(Outcome)
 
 const nameOf = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
-
-/** A span around a call where somebody collects spans. Without a tracer a span would cost more than everything else here. */
-const traced = <A, E, R>(effect: Effect.Effect<A, E, R>, attributes: () => Readonly<Record<string, string>>): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) =>
-    fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-      ? effect
-      : Effect.withSpan(effect, "GatewayCall.call", { kind: "client", attributes: attributes() })
-  )

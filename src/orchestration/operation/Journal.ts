@@ -5,10 +5,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { NewEvent, PaymentEvent } from "../../domain/payment/Event.ts"
 import { EventId, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
-import { replay } from "../../domain/payment/Replay.ts"
+import { type EventContinuityError, replay } from "../../domain/payment/Replay.ts"
 import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
 import { type Claim, type CommitResult, EventStore, type Fence } from "../../services/EventStore.ts"
 import { Ids } from "../../services/Ids.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
+import * as Spans from "../observability/Spans.ts"
 import { PaymentNotFound } from "../payment/Errors.ts"
 
 /** When a commit was issued and when it was answered, by both local clocks. */
@@ -22,13 +25,19 @@ export interface CommitTimes {
 /** Folds the history of a payment. Fails with `PaymentNotFound` where there is none, or where it is another tenant's. */
 export const load = Effect.fnUntraced(function* (options: { readonly id: PaymentId; readonly tenant?: TenantId }) {
   const store = yield* EventStore
-  const events = yield* store.read(options.id)
-  const state = yield* Effect.fromResult(replay(options.id, events))
+  const state = yield* store.read(options.id).pipe(
+    Effect.flatMap((events) => Effect.fromResult(replay(options.id, events))),
+    Effect.tapErrorTag("EventContinuityError", halted)
+  )
   if (state._tag === "New" || (options.tenant !== undefined && state.details.tenant !== options.tenant)) {
     return yield* new PaymentNotFound({ id: options.id })
   }
   return state
 })
+
+/** Alerts: an event is missing or doubled, so nobody may decide anything about the payment until a person has looked. */
+export const halted = (gap: EventContinuityError): Effect.Effect<void> =>
+  Effect.andThen(Metrics.eventGap, PaymentLog.about(gap.paymentId)(Effect.logError(`the payment is halted: ${gap.message}`)))
 
 /** Gives events their ids, versions and times. */
 export const stamp = Effect.fnUntraced(function* (state: PaymentState, events: ReadonlyArray<PaymentEvent>) {
@@ -69,11 +78,13 @@ export const commit = (options: {
       issuedWallMillis: yield* Clock.currentTimeMillis,
       issuedMonotonicNanos: yield* Clock.monotonicTimeNanos
     }
-    const result = yield* Effect.tapError(store.commit(options), (error) =>
+    const committing = Effect.tapError(store.commit(options), (error) =>
       Effect.sync(() => {
         if (error.isAmbiguous) maybeWrittenSince = issued
       })
     )
+    const attributes = () => ({ payment: options.payment.id, events: options.events.length })
+    const result = yield* Spans.within(committing, "EventStore.commit", { attributes })
     const times: CommitTimes = {
       ...issued,
       answeredWallMillis: yield* Clock.currentTimeMillis,

@@ -26,6 +26,7 @@ import { type Started, startedBy } from "../operation/Conclude.ts"
 import { driveInBackground } from "../operation/Drive.ts"
 import { NotAccepting } from "./Errors.ts"
 import * as Idempotency from "./Idempotency.ts"
+import * as Spans from "../observability/Spans.ts"
 import * as Journal from "../operation/Journal.ts"
 import * as RouteSelection from "../routing/RouteSelection.ts"
 
@@ -65,21 +66,28 @@ export const waitFor = (answering: Answering, operation: OperationNumber | undef
   Effect.map(Deferred.await(answering), (payment): Idempotency.Answer => ({ payment: View.ofPayment(payment), operation, replayed: false }))
 
 /** Creates a payment and charges it. Dies with `CallInsideTransaction` inside a host's transaction. */
-export const charge = Effect.fn("Charge.charge")(function* (request: ChargeRequest) {
-  yield* outsideTransaction("Charge.charge")
-  const begun = yield* begin(request, driveInBackground)
-  return begun._tag === "Replayed" ? begun.answer : yield* waitFor(begun.value, firstOperation)
-})
+export const charge = (request: ChargeRequest) =>
+  Spans.within(
+    Effect.gen(function* () {
+      yield* outsideTransaction("Charge.charge")
+      const begun = yield* begin(request, driveInBackground)
+      return begun._tag === "Replayed" ? begun.answer : yield* waitFor(begun.value, firstOperation)
+    }),
+    "Charge.charge",
+    { attributes: () => ({ merchant: request.tenant }) }
+  )
 
 /**
  * Joins the host's transaction: payment, claim and first intent become durable with the host's own rows, or not at all. Calls no
  * gateway; the call starts after the commit, and recovery makes up for a crash in between (rule 15). Outside a transaction it
  * commits and starts the call at once, without waiting for it.
  */
-export const prepare = Effect.fn("Charge.prepare")(function* (request: ChargeRequest) {
-  const begun = yield* begin(request, startAfterCommit)
-  return begun._tag === "Replayed" ? begun.answer : begun.value
-})
+export const prepare = (request: ChargeRequest) =>
+  Spans.within(
+    Effect.map(begin(request, startAfterCommit), (begun) => (begun._tag === "Replayed" ? begun.answer : begun.value)),
+    "Charge.prepare",
+    { attributes: () => ({ merchant: request.tenant }) }
+  )
 
 const startAfterCommit = Effect.fnUntraced(function* (payment: Payment, started: Started) {
   const transaction = yield* HostTransaction

@@ -23,6 +23,8 @@ import { startedBy } from "../operation/Conclude.ts"
 import { driveInBackground } from "../operation/Drive.ts"
 import { TooManyConflicts } from "./Errors.ts"
 import * as Idempotency from "./Idempotency.ts"
+import * as Conflicts from "../observability/Conflicts.ts"
+import * as Spans from "../observability/Spans.ts"
 import * as Journal from "../operation/Journal.ts"
 import * as OptimisticUpdate from "../resilience/OptimisticUpdate.ts"
 import { termsOf } from "../routing/RouteSelection.ts"
@@ -75,7 +77,12 @@ interface Modification extends PaymentCommand {
   readonly toCommand: (terms: GatewayTerms, payment: Payment, now: number) => Command
 }
 
-const modify = Effect.fn("Modify.modify")(function* (modification: Modification) {
+const modify = (modification: Modification) =>
+  Spans.within(decideAndStart(modification), `Modify.${modification.name}`, {
+    attributes: () => ({ merchant: modification.tenant, payment: modification.id })
+  })
+
+const decideAndStart = Effect.fnUntraced(function* (modification: Modification) {
   const { content, id, key, name, tenant } = modification
   yield* outsideTransaction(`Modify.${name}`)
   const keyed = { tenant, key, fingerprint: yield* Idempotency.fingerprint(name, { ...content, id }) }
@@ -83,7 +90,9 @@ const modify = Effect.fn("Modify.modify")(function* (modification: Modification)
   if (Option.isSome(known)) return known.value
   yield* accepting()
   const store = yield* EventStore
-  for (let attempt = 0; attempt <= OptimisticUpdate.onConflict.retries; attempt++) {
+  const conflicts = Conflicts.of("payment")
+  const { retries } = OptimisticUpdate.onConflict
+  for (let attempt = 0; attempt <= retries; attempt++) {
     if (attempt > 0) yield* OptimisticUpdate.wait(attempt - 1)
     const payment = yield* Journal.load({ id, tenant })
     const terms = yield* termsFor(payment, name)
@@ -93,13 +102,18 @@ const modify = Effect.fn("Modify.modify")(function* (modification: Modification)
     const committed = yield* Effect.uninterruptible(
       commitAndStart(payment, stamped, { ...keyed, command: name, operation: operationOf(stamped) })
     )
+    if (committed._tag === "VersionConflict") {
+      yield* conflicts.met({ exhausted: attempt === retries })
+      continue
+    }
+    yield* conflicts.written
     if (committed._tag === "KeyTaken") return yield* Idempotency.answerOf(committed.claim, keyed)
     if (committed._tag === "Started") return yield* waitFor(committed.answering, committed.operation)
     if (committed._tag === "Committed") {
       return { payment: View.ofPayment(committed.payment), operation: undefined, replayed: false } satisfies Idempotency.Answer
     }
   }
-  return yield* new TooManyConflicts({ id, attempts: OptimisticUpdate.onConflict.retries + 1 })
+  return yield* new TooManyConflicts({ id, attempts: retries + 1 })
 })
 
 /** Between the commit and the start of its operation a caller that leaves is not noticed (rule 16). */

@@ -17,9 +17,12 @@ import type { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import type { HostTransaction } from "../../services/HostTransaction.ts"
 import type { Ids } from "../../services/Ids.ts"
 import type { Lock } from "../../services/Lock.ts"
+import * as Metrics from "../../services/Metrics.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { RequestFingerprint } from "../../services/RequestFingerprint.ts"
+import * as Failures from "../observability/Failures.ts"
 import * as Background from "../operation/Background.ts"
+import * as Journal from "../operation/Journal.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import * as GatewayGuards from "../resilience/GatewayGuards.ts"
 import * as Charge from "./Charge.ts"
@@ -119,8 +122,10 @@ const make = Effect.gen(function* () {
   const context = yield* Effect.context<Programs>()
   const repository = yield* PaymentRepository
   const store = yield* EventStore
-  const provided = <A, E>(effect: Effect.Effect<A, E, Programs>): Effect.Effect<A, E> => Effect.provideContext(effect, context)
-  const get = Effect.fn("Payments.get")(function* (options: { readonly id: PaymentId; readonly tenant: TenantId }) {
+  yield* Metrics.startAtZero
+  const provided = <A, E extends Failures.Failure>(command: Effect.Effect<A, E, Programs>): Effect.Effect<A, E> =>
+    Effect.provideContext(Failures.counted(command), context)
+  const get = Effect.fnUntraced(function* (options: { readonly id: PaymentId; readonly tenant: TenantId }) {
     const found = yield* repository.get(options)
     return yield* Option.match(found, {
       onNone: () => Effect.fail(new PaymentNotFound({ id: options.id })),
@@ -134,8 +139,9 @@ const make = Effect.gen(function* () {
     capture: (command) => provided(Modify.capture(command)),
     refund: (command) => provided(Modify.refund(command)),
     cancel: (command) => provided(Modify.cancel(command)),
-    get,
-    history: (options) => Effect.andThen(get(options), store.read(options.id)),
+    get: (options) => Failures.counted(get(options)),
+    history: (options) =>
+      Failures.counted(Effect.andThen(get(options), Effect.tapErrorTag(store.read(options.id), "EventContinuityError", Journal.halted))),
     recover: (options) => provided(Recovery.recover(options)),
     expire: (options) => provided(Expiry.expire(options)),
     reconcile: (options) => provided(Reconciliation.reconcile(options)),

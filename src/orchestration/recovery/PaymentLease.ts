@@ -14,6 +14,7 @@ import type { Fence } from "../../services/EventStore.ts"
 import { Ids } from "../../services/Ids.ts"
 import { type Lease, Lock } from "../../services/Lock.ts"
 import { Settings } from "../../services/Settings.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 
 /** The lease is extended this often within its time to live: two extensions may fail. */
 const extensionsPerLease = 3
@@ -36,7 +37,7 @@ export const underLease = <A, E, R>(payment: PaymentId, work: (fence: Fence) => 
       )
       if (Option.isNone(acquired)) return Option.none<A>()
       const lease = acquired.value
-      const done = Effect.raceFirst(work({ key: lease.key, token: lease.token }), extend(lease, ttlMillis))
+      const done = Effect.raceFirst(work({ key: lease.key, token: lease.token }), PaymentLog.about(payment)(extend(lease, ttlMillis)))
       return Option.some(yield* restore(done).pipe(Effect.ensuring(release(lease))))
     })
   )

@@ -8,7 +8,6 @@
  * const paid = yield* OptimisticUpdate.run(orders, id, (order) => Effect.succeed({ ...order, status: "paid" }), { statuses: ["open"] })
  * ```
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -16,13 +15,13 @@ import * as Schema from "effect/Schema"
 import * as Presets from "../../domain/Presets.ts"
 import { delayMillis, type RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
 import { hasStatus, type Versioned } from "../../domain/Versioned.ts"
-import * as Metrics from "../../services/Metrics.ts"
 import {
   EntityNotFound,
   OptimisticLockError,
   type VersionedStore,
   type VersionedStoreError
 } from "../../services/resilience/VersionedStore.ts"
+import * as Conflicts from "../observability/Conflicts.ts"
 
 /** Every attempt met somebody else's newer version; nothing was written. The last conflict is kept. */
 export class MaxRetriesExceededError extends Schema.TaggedError<MaxRetriesExceededError>()("MaxRetriesExceededError", {
@@ -74,7 +73,7 @@ export const run = Effect.fnUntraced(function* <A, E, R>(
 ): Effect.fn.Return<Versioned<A>, E | EntityNotFound | OptimisticLockError | MaxRetriesExceededError | VersionedStoreError, R> {
   const { statuses, strategy = onConflict } = options
   const { entity } = store
-  let firstConflictAt = 0n
+  const conflicts = Conflicts.of(entity)
   for (let attempt = 1; ; attempt++) {
     const current = yield* existing(store, id, statuses)
     const value = yield* change(current.value, current.version)
@@ -84,12 +83,11 @@ export const run = Effect.fnUntraced(function* <A, E, R>(
       Effect.succeed(conflict)
     )
     if (!(written instanceof OptimisticLockError)) {
-      if (attempt > 1) yield* Metrics.conflictResolved({ entity, durationMillis: yield* millisSince(firstConflictAt) })
+      yield* conflicts.written
       return written
     }
-    if (attempt === 1) firstConflictAt = yield* Clock.monotonicTimeNanos
     const isLast = attempt > strategy.retries
-    yield* Metrics.updateConflicted({ entity, exhausted: isLast })
+    yield* conflicts.met({ exhausted: isLast })
     if (isLast) return yield* new MaxRetriesExceededError({ entity, id, attempts: attempt, last: written })
     yield* wait(attempt - 1, strategy)
   }
@@ -111,5 +109,3 @@ const existing = Effect.fnUntraced(function* <A>(store: VersionedStore<A>, id: s
     ...(status === undefined ? {} : { actualStatus: status })
   })
 })
-
-const millisSince = (nanos: bigint) => Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - nanos) / 1e6)

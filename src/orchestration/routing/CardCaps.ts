@@ -15,6 +15,7 @@ import * as RetryCaps from "../../domain/routing/policy/RetryCaps.ts"
 import type { Policy } from "../../domain/routing/policy/Policy.ts"
 import { type Card, CardAttempts } from "../../services/routing/CardAttempts.ts"
 import { RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 
 /** What the caps say of one more attempt. `refused`: why it may not be made. */
 export interface Judged {
@@ -45,7 +46,9 @@ const judgeCard = Effect.fnUntraced(function* (caps: RetryCaps.NetworkCaps, paym
   const { declined, now } = payment
   const attempts = yield* CardAttempts
   const known = yield* attempts.of(card).pipe(
-    Effect.tapError((error) => Effect.logWarning(`payment ${payment.id} is routed without the retry caps of its card: ${error.message}`)),
+    Effect.tapError((error) =>
+      PaymentLog.about(payment.id)(Effect.logWarning(`the payment is routed without the retry caps of its card: ${error.message}`))
+    ),
     Effect.option
   )
   if (known._tag === "None") return judged(caps, declined, "unavailable", now)

@@ -12,7 +12,7 @@ import type { NotCharged } from "../../domain/operation/Settle.ts"
 import type { GatewayTerms } from "../../domain/payment/Command.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
 import type { GatewayName, PaymentId } from "../../domain/payment/Ids.ts"
-import { operationOf, type Payment } from "../../domain/payment/State.ts"
+import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
 import type { RoutingDecision } from "../../domain/routing/Decision.ts"
 import * as Failover from "../../domain/routing/plan/Failover.ts"
 import * as Route from "../../domain/routing/plan/Route.ts"
@@ -22,6 +22,7 @@ import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import { NoUsableGateway } from "../payment/Errors.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import * as CardCaps from "./CardCaps.ts"
@@ -65,7 +66,11 @@ const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule
   for (const rule of byPriority(rules)) {
     const action = yield* Effect.catchDefect(
       Effect.sync(() => rule.decide(context)),
-      (defect) => Effect.as(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, defect), undefined)
+      (defect) =>
+        Effect.as(
+          PaymentLog.about(context.payment)(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, defect)),
+          undefined
+        )
     )
     if (action !== undefined) return { name: rule.name, priority: rule.priority ?? defaultPriority, action } satisfies MatchedRule
   }
@@ -124,7 +129,10 @@ export const stepUp = Effect.fnUntraced(function* (
 
 /** There will be no intent to keep the reason in. */
 const capped = (payment: Payment, refused: string) =>
-  Effect.as(Effect.logInfo(`payment ${payment.id} ends without another charge: ${refused}`), undefined)
+  Effect.as(
+    PaymentLog.about(payment.id, lastCharge(payment)?.intent.gateway)(Effect.logInfo(`no other charge is made: ${refused}`)),
+    undefined
+  )
 
 const reasonOf = (payment: Payment, { because, operation }: NotCharged): string => {
   const gateway = operationOf(payment, operation)?.intent.gateway ?? "the gateway"
