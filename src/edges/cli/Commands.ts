@@ -6,6 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { replay } from "./commands/routing/command.ts"
 import * as Flags from "./Flags.ts"
 import * as GlobalFlags from "./GlobalFlags.ts"
 
@@ -374,7 +375,8 @@ const routing = Command.make("routing").pipe(
     ).pipe(
       Command.withDescription("Show why each charge of a payment went where it went: scores, signals, rules, and who was left out"),
       Command.withExamples([{ command: "aegispay routing explain pay_...", description: "Every charge, failovers included" }])
-    )
+    ),
+    replay
   ])
 )
 

@@ -180,7 +180,8 @@ const mayShow = (path: string): boolean =>
 
 const invalid = (source: string, message: string) => new ConfigInvalid({ source, problems: [{ path: "", message }] })
 
-const read = Effect.fnUntraced(function* (file: string) {
+/** The JSON in a file. Fails with `ConfigInvalid`, without a word of what is in it. */
+export const read = Effect.fnUntraced(function* (file: string) {
   const text = yield* Effect.tryPromise({
     try: async () => {
       const { isFile, size } = await Fs.stat(file).then((stat) => ({ isFile: stat.isFile(), size: stat.size }))

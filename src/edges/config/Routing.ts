@@ -37,21 +37,27 @@ export const settingsOf = ({ gateways = [], routing }: Sections): Routing => ({
   customRules: []
 })
 
-/** Gateways that are named and not configured, and rules of the same name: decisions name the rule. */
-export const problemsOf = ({ gateways = [], routing = {} }: Sections): ReadonlyArray<Problem> => {
+/**
+ * Gateways that are named and not configured, and rules of the same name: decisions name the rule. `where` the gateways are, and what the
+ * paths of the section begin with.
+ */
+export const problemsOf = (
+  { gateways = [], routing = {} }: Sections,
+  { prefix = "routing.", where = "this file" }: { readonly prefix?: string; readonly where?: string } = {}
+): ReadonlyArray<Problem> => {
   const known = new Set<string>(gateways.map(({ name }) => name))
   const problems: Array<Problem> = []
   const check = (names: ReadonlyArray<GatewayName> | undefined, path: string) =>
     names?.forEach((name, index) => {
-      if (!known.has(name)) problems.push({ path: `${path}[${index}]`, message: "is not the name of a gateway in this file" })
+      if (!known.has(name)) problems.push({ path: `${path}[${index}]`, message: `is not the name of a gateway in ${where}` })
     })
-  check(routing.order, "routing.order")
+  check(routing.order, `${prefix}order`)
   const names = new Map<string, number>()
   routing.rules?.forEach(({ name, then: action }, index) => {
-    const path = `routing.rules[${index}]`
+    const path = `${prefix}rules[${index}]`
     const earlier = names.get(name)
     if (earlier === undefined) names.set(name, index)
-    else problems.push({ path: `${path}.name`, message: `is the same as routing.rules[${earlier}].name` })
+    else problems.push({ path: `${path}.name`, message: `is the same as ${prefix}rules[${earlier}].name` })
     check(action.prefer, `${path}.then.prefer`)
     check(action.exclude, `${path}.then.exclude`)
     check(action.only, `${path}.then.only`)
