@@ -78,10 +78,14 @@ const rangeOf = (values: ReadonlyArray<number>): Spread => ({
   max: quantile(values, 0.9)
 })
 
-const numbersOf = (days: ReadonlyArray<Day.DayResult>): Readonly<Record<string, Spread>> => {
-  const over = (of: (day: Day.DayResult) => number) => rangeOf(days.map(of))
+/** Days differ far more than policies do: what the policies came to is compared day by day. */
+const numbersOf = (days: ReadonlyArray<Day.DayResult>, oracles: ReadonlyArray<Day.DayResult>): Readonly<Record<string, Spread>> => {
+  const over = (of: (day: Day.DayResult, index: number) => number) => rangeOf(days.map(of))
   return {
     "approved %": over(({ approved, payments }) => (100 * approved) / payments),
+    "to the oracle, points": over(
+      ({ approved, payments }, index) => (100 * (approved - (oracles[index]?.approved ?? Number.NaN))) / payments
+    ),
     "by the first charge %": over(({ approvedFirst, payments }) => (100 * approvedFirst) / payments),
     "regret, approvals": over(({ regret }) => regret.approval.at(-1) ?? Number.NaN),
     "regret, score": over(({ regret }) => regret.score.at(-1) ?? Number.NaN),
@@ -111,7 +115,7 @@ const curvesOf = (results: Results): ReadonlyArray<Plot.CurvePoint> =>
 
 const outcomesOf = (cases: ReadonlyArray<CaseResult>): ReadonlyArray<Plot.OutcomePoint> =>
   cases.flatMap(({ name, numbers }) => {
-    const [fee, approved] = [numbers["fees, basis points"], numbers["approved %"]]
+    const [fee, approved] = [numbers["fees, basis points"], numbers["to the oracle, points"]]
     if (fee === undefined || approved === undefined) return []
     return [
       {
@@ -135,8 +139,14 @@ const write = (file: string, text: string): void => {
 export const run = ({ plot, seeds }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     const results = yield* runAll(seeds)
-    const cases = [...results].map(([name, days]): CaseResult => ({ name, numbers: numbersOf(days) }))
-    const payments = Math.round(quantile(results.get("oracle of approvals")?.map((day) => day.payments) ?? [], 0.5))
+    const best = results.get("oracle of approvals") ?? []
+    const cases = [...results].map(([name, days]): CaseResult => ({ name, numbers: numbersOf(days, best) }))
+    const payments = Math.round(
+      quantile(
+        best.map((day) => day.payments),
+        0.5
+      )
+    )
     const facts = {
       world: `${World.make(1).length} gateways, about ${payments} payments a day, of which half may be explored, ${seeds} days from the seeds 1 to ${seeds}`,
       numbers: "medians of the days [10 % - 90 %]"
@@ -167,6 +177,7 @@ export const run = ({ plot, seeds }: Options): Effect.Effect<Report> =>
       cases,
       ratios: [],
       notes: [
+        "to the oracle: approved, less what the oracle of approvals had approved on the same day.",
         "regret: what the oracle's first choices were worth less what the policy's were, as the world knows it, over a day.",
         `The picture is in ${plot}, the numbers are in ${data}.`
       ]

@@ -14,7 +14,10 @@ export interface CurvePoint {
   readonly high: number
 }
 
-/** What a policy came to: medians and the ranges of four fifths of the seeds. Shares in percent. */
+/**
+ * What a policy came to: medians and the ranges of four fifths of the seeds. `fee`: in basis points. `approved`: percentage points more than
+ * the oracle of approvals on the same day.
+ */
 export interface OutcomePoint {
   readonly policy: string
   readonly fee: number
@@ -87,7 +90,7 @@ const specOf = ({ curves, outcomes, policies, subtitle, title, yardsticks }: Stu
     ]
   })
   const fee = { type: "quantitative" as const, title: "fees, basis points of what was approved", scale: { zero: false } }
-  const approved = { type: "quantitative" as const, title: "approved, % of payments", scale: { zero: false } }
+  const approved = { type: "quantitative" as const, title: "approved, points to the oracle", scale: { zero: false } }
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     background: "white",
