@@ -35,7 +35,8 @@ const tasks = {
   build: ["scripts/build.ts"],
   format: ["node_modules/oxfmt/bin/oxfmt"],
   lint: ["node_modules/oxlint/bin/oxlint", "--deny-warnings"],
-  bench: ["scripts/bench/main.ts"]
+  bench: ["scripts/bench/main.ts"],
+  "demo:outage": ["scripts/demo/main.ts"]
 }
 
 const [task, ...rest] = process.argv.slice(2)
