@@ -195,6 +195,20 @@ export const suite = <E>(name: string, storeLayer: Layer.Layer<RateLimitStore, E
       })
     )
 
+    it.effect("looking changes nothing, not even while the clock stands back", () =>
+      Effect.gen(function* () {
+        for (const algorithm of algorithms) {
+          yield* TestClock.setTime(start)
+          const limit = limitOf({ algorithm })
+          yield* take([limit], ["k"], 4)
+          yield* TestClock.setTime(start - 3_600_000)
+          assert.deepStrictEqual(remaining(yield* peek([limit], ["k"])), [2])
+          yield* TestClock.setTime(start + 1)
+          assert.deepStrictEqual(remaining(yield* peek([limit], ["k"])), [2])
+        }
+      })
+    )
+
     it.effect("what is given back can be taken again, and never more than was taken", () =>
       Effect.gen(function* () {
         yield* TestClock.setTime(start)

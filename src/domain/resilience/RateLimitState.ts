@@ -70,7 +70,7 @@ const refill = (limit: RateLimit, state: RateLimitState, now: number): void => {
 const forget = (limit: RateLimit, state: RateLimitState, now: number): void => {
   const { counts } = state
   if (counts.length === 0) return
-  const tooLate = (counts.at(-2) ?? 0) - latestExpiry(limit, now)
+  const tooLate = (counts[counts.length - 2] ?? 0) - latestExpiry(limit, now)
   if (tooLate > 0) for (let index = 0; index < counts.length; index += 2) counts[index] = (counts[index] ?? 0) - tooLate
   let over = 0
   for (; over < counts.length && (counts[over] ?? 0) <= now; over += 2) state.used -= counts[over + 1] ?? 0
@@ -99,7 +99,8 @@ export const take = (limit: RateLimit, state: RateLimitState, { cost, now }: Ask
   const last = counts.length - 2
   const latest = latestExpiry(limit, now)
   if (last >= 0 && (limit.algorithm === "fixed_window" || counts[last] === latest)) counts[last + 1] = (counts[last + 1] ?? 0) + cost
-  else state.counts = [...counts, latest, cost]
+  // Not by spreading, which would leave room for a dozen more.
+  else state.counts = counts.concat(latest, cost)
 }
 
 /** Counts a refusal by this limit; the one that is too many blocks the key. A key that is blocked is not blocked for longer. */
@@ -131,45 +132,45 @@ export const refund = (limit: RateLimit, state: RateLimitState, { cost }: Ask): 
 
 /** When a key is again like one that was never seen, if nobody asks: before it, forgetting the state frees something. */
 export const freshAt = (limit: RateLimit, state: RateLimitState): number => {
-  const full = limit.algorithm === "token_bucket" ? state.at + Math.ceil(state.used / limit.limit) : (state.counts.at(-2) ?? 0)
+  const full =
+    limit.algorithm === "token_bucket" ? state.at + Math.ceil(state.used / limit.limit) : (state.counts[state.counts.length - 2] ?? 0)
   const forgiven = state.refusals === 0 ? 0 : state.refusedAt + (limit.block?.withinMillis ?? 0)
   return Math.max(full, forgiven, state.blockedUntil)
 }
 
 /** Where a limit stands that did not refuse. The state has been brought to the time of the ask. */
-export const standing = (limit: RateLimit, state: RateLimitState, ask: Ask): Standing => {
-  const blockedMillis = state.blockedUntil === 0 ? 0 : state.blockedUntil - ask.now
-  const free = freeOf(limit, state)
-  const remaining = blockedMillis > 0 || free <= 0 ? 0 : Math.floor(free / unitsOf(limit))
+export const standing = (limit: RateLimit, state: RateLimitState, { now }: Ask): Standing => standingOf(limit, state, { cost: 0, now })
+
+/** Where a limit stands that refused what was asked. */
+export const refusal = (limit: RateLimit, state: RateLimitState, ask: Ask): Standing => standingOf(limit, state, ask)
+
+/** `cost`: what was refused, 0 where nothing was. */
+const standingOf = (limit: RateLimit, state: RateLimitState, { cost, now }: Ask): Standing => {
+  const unit = unitsOf(limit)
+  const capacity = capacityOf(limit)
+  const blockedMillis = state.blockedUntil === 0 ? 0 : state.blockedUntil - now
+  // Negative where the limit was lowered since.
+  const free = capacity * unit - state.used
+  const remaining = blockedMillis > 0 || free <= 0 ? 0 : Math.floor(free / unit)
   return {
     limit,
-    refused: false,
+    refused: cost > 0,
     blocked: blockedMillis > 0,
     remaining,
-    moreAfterMillis: Math.max(blockedMillis, waitFor(limit, state, remaining + 1, ask.now)),
-    resetAfterMillis: Math.max(blockedMillis, waitFor(limit, state, capacityOf(limit), ask.now)),
-    retryAfterMillis: 0
+    moreAfterMillis: remaining === capacity ? 0 : Math.max(blockedMillis, waitFor(limit, state, (remaining + 1) * unit - free, now)),
+    resetAfterMillis: Math.max(blockedMillis, waitFor(limit, state, state.used, now)),
+    retryAfterMillis: cost === 0 ? 0 : Math.max(blockedMillis, waitFor(limit, state, Math.min(cost, capacity) * unit - free, now))
   }
 }
 
-/** Where a limit stands that refused what was asked. */
-export const refusal = (limit: RateLimit, state: RateLimitState, ask: Ask): Standing => {
-  const now = standing(limit, state, ask)
-  const blockedMillis = state.blockedUntil === 0 ? 0 : state.blockedUntil - ask.now
-  return { ...now, refused: true, retryAfterMillis: Math.max(blockedMillis, waitFor(limit, state, ask.cost, ask.now)) }
-}
+/** Milliseconds from `now` until `missing` units more are free. */
+const waitFor = (limit: RateLimit, state: RateLimitState, missing: number, now: number): number =>
+  missing <= 0 ? 0 : limit.algorithm === "token_bucket" ? Math.ceil(missing / limit.limit) : waitInWindow(state.counts, missing, now)
 
-/** Units that are free; negative where the limit was lowered since. */
-const freeOf = (limit: RateLimit, state: RateLimitState): number => capacityOf(limit) * unitsOf(limit) - state.used
-
-/** Milliseconds from `now` until as many requests are free. */
-const waitFor = (limit: RateLimit, state: RateLimitState, requests: number, now: number): number => {
-  const missing = Math.min(requests, capacityOf(limit)) * unitsOf(limit) - freeOf(limit, state)
-  if (missing <= 0) return 0
-  if (limit.algorithm === "token_bucket") return Math.ceil(missing / limit.limit)
-  const { counts } = state
+const waitInWindow = (counts: ReadonlyArray<number>, missing: number, now: number): number => {
+  const last = counts.length - 2
   let freed = 0
   let index = 0
-  while (index < counts.length && (freed += counts[index + 1] ?? 0) < missing) index += 2
-  return (counts[Math.min(index, counts.length - 2)] ?? now) - now
+  while (index < last && (freed += counts[index + 1] ?? 0) < missing) index += 2
+  return (counts[index] ?? now) - now
 }

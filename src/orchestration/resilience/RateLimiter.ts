@@ -85,6 +85,7 @@ const mistakeIn = ({ cost, keys, limits }: Question): string | undefined => {
   if (limits.length === 0 || limits.length > maxLimitsOfCheck) return `a check has 1 to ${maxLimitsOfCheck} limits, not ${limits.length}`
   if (limits.length !== keys.length) return `${limits.length} limits need as many keys, not ${keys.length}`
   if (!Number.isInteger(cost) || cost < 1) return `the cost of a check is an integer from 1, not ${cost}`
+  if (cost === 1) return undefined
   for (const limit of limits) {
     if (cost > capacityOf(limit)) return `the limit ${limit.name} never admits a cost of ${cost}, its capacity is ${capacityOf(limit)}`
   }
@@ -109,10 +110,20 @@ const makeCounters = Effect.gen(function* () {
     return totals
   }
 
-  return ({ allowed, standings }: Decision): void => {
-    for (const { limit, refused } of standings) {
-      if (allowed) totalsOf(limit).allowed++
-      else if (refused) totalsOf(limit).blocked++
+  /** The list of the last check, and its counters: most checks come with the same list again. */
+  let lastLimits: Limits = []
+  let lastTotals: ReadonlyArray<Metrics.Totals> = []
+
+  return (limits: Limits, { allowed, standings }: Decision): void => {
+    if (limits !== lastLimits) {
+      lastTotals = limits.map(totalsOf)
+      lastLimits = limits
+    }
+    for (let index = 0; index < standings.length; index++) {
+      const totals = lastTotals[index]
+      if (totals === undefined) continue
+      if (allowed) totals.allowed++
+      else if (standings[index]?.refused === true) totals.blocked++
     }
   }
 })
@@ -124,8 +135,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   /** While the store is away: when it may be asked again. */
   let askAgainAt: number | undefined
 
-  const counted = (decision: Decision): Effect.Effect<Decision> => {
-    count(decision)
+  const answered = (decision: Decision): Effect.Effect<Decision> => {
     if (askAgainAt === undefined) return Effect.succeed(decision)
     askAgainAt = undefined
     return Effect.as(Effect.logInfo("rate limits are checked again"), decision)
@@ -145,7 +155,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return yield* refusedByStore(error)
   })
 
-  const ask = (asked: Effect.Effect<Decision, RateLimitStoreError>, answered: typeof counted) =>
+  const ask = (asked: Effect.Effect<Decision, RateLimitStoreError>) =>
     Effect.withFiber<Decision, RateLimitStoreError>((fiber) => {
       if (askAgainAt !== undefined) {
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
@@ -160,7 +170,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   /** In memory nothing can fail, so a check is one step of the fiber. */
   const checkUnsafe = (question: Question, now: number, takeUnsafe: NonNullable<typeof store.takeUnsafe>): Decision => {
     const decision = takeUnsafe(question, now)
-    count(decision)
+    count(question.limits, decision)
     return decision
   }
 
@@ -169,7 +179,12 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const mistake = mistakeIn(question)
     if (mistake !== undefined) return Effect.die(new Error(mistake))
     const { takeUnsafe } = store
-    if (takeUnsafe === undefined) return ask(store.take(question), counted)
+    if (takeUnsafe === undefined) {
+      return Effect.map(ask(store.take(question)), (decision) => {
+        count(limits, decision)
+        return decision
+      })
+    }
     return Effect.withFiberSucceed((fiber) => checkUnsafe(question, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), takeUnsafe))
   }
 
@@ -185,7 +200,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     peek: (limits, keys, cost = 1) => {
       const question = { limits, keys, cost }
       const mistake = mistakeIn(question)
-      return mistake === undefined ? ask(store.peek(question), Effect.succeed) : Effect.die(new Error(mistake))
+      return mistake === undefined ? ask(store.peek(question)) : Effect.die(new Error(mistake))
     },
     refund: (limits, keys, cost = 1) => Effect.ignore(store.refund({ limits, keys, cost })),
     reset: (limits, keys) => store.reset({ limits, keys }),

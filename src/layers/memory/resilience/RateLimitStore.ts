@@ -12,50 +12,77 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Presets from "../../../domain/Presets.ts"
-import type { Decision } from "../../../domain/resilience/RateLimit.ts"
+import { type Decision, maxLimitsOfCheck } from "../../../domain/resilience/RateLimit.ts"
 import * as Check from "../../../domain/resilience/RateLimitCheck.ts"
 import * as State from "../../../domain/resilience/RateLimitState.ts"
 import { type Question, RateLimitStore } from "../../../services/resilience/RateLimitStore.ts"
 import * as Keys from "./RateLimitKeys.ts"
 
-/** `maxKeys`: 20 to 16,000,000, default the preset (100,000, at most about 60 MB). */
+/**
+ * `maxKeys`: 20 to 16,000,000, default the preset: 100,000, which is 23 MB, 28 MB with windows, and up to 1 KB a key more for sliding windows that
+ * are in use all the time.
+ */
 export interface Options {
   readonly maxKeys?: number
 }
 
 type Subject = Omit<Question, "cost">
 
-/** Takes of every limit or of none. `states` is room to work in. */
-const take = (table: Keys.RateLimitKeys, states: Array<Keys.Entry>, { cost, keys, limits }: Question, now: number): Decision => {
+/** Where a check works: a slot and a copy of its state for each of its limits. */
+interface Desk {
+  readonly slots: Array<number>
+  readonly states: Array<State.RateLimitState>
+}
+
+/** Takes of every limit or of none. */
+const take = (table: Keys.RateLimitKeys, { slots, states }: Desk, { cost, keys, limits }: Question, now: number): Decision => {
   table.check++
-  states.length = limits.length
   for (let index = 0; index < limits.length; index++) {
     const limit = limits[index]
-    const key = keys[index]
-    if (limit === undefined || key === undefined) continue
-    const entry = Keys.find(table, limit, key) ?? Keys.insert(table, limit, key, now)
-    entry.check = table.check
-    entry.limit = limit
-    states[index] = entry
+    const state = states[index]
+    if (limit === undefined || state === undefined) continue
+    const slot = Keys.hold(table, limit, keys[index] ?? "", now)
+    slots[index] = slot
+    Keys.load(table, slot, state)
   }
   const decision = Check.take(limits, states, { cost, now })
-  // What passed is not blocked; one whose block is over changes its pool when it is looked at there.
-  if (!decision.allowed) for (const entry of states) Keys.settle(table, entry)
+  for (let index = 0; index < limits.length; index++) {
+    const slot = slots[index]
+    const state = states[index]
+    if (slot === undefined || state === undefined) continue
+    Keys.save(table, slot, state)
+    // What passed is not blocked; one whose block is over changes its pool when it is looked at there.
+    if (!decision.allowed) Keys.settle(table, slot)
+  }
   return decision
 }
 
+const stateOf = (table: Keys.RateLimitKeys, slot: number | undefined): State.RateLimitState => {
+  const state = State.make()
+  if (slot === undefined) return state
+  Keys.load(table, slot, state)
+  // Bringing it to the present must not change the table.
+  return { ...state, counts: [...state.counts] }
+}
+
 const peek = (table: Keys.RateLimitKeys, { cost, keys, limits }: Question, now: number): Decision => {
-  const states = limits.map((limit, index) => Keys.find(table, limit, keys[index] ?? "") ?? State.make())
+  const states = limits.map((limit, index) => stateOf(table, Keys.find(table, limit, keys[index] ?? "")))
   return Check.peek(limits, states, { cost, now })
 }
 
-const entriesOf = (table: Keys.RateLimitKeys, { keys, limits }: Subject): ReadonlyArray<Keys.Entry> =>
-  limits.flatMap((limit, index) => Keys.find(table, limit, keys[index] ?? "") ?? [])
+/** The limits whose keys have a slot. */
+const known = (table: Keys.RateLimitKeys, { keys, limits }: Subject) =>
+  limits.flatMap((limit, index) => {
+    const slot = Keys.find(table, limit, keys[index] ?? "")
+    return slot === undefined ? [] : [{ limit, slot }]
+  })
 
 const refund = (table: Keys.RateLimitKeys, question: Question, now: number): void => {
-  for (const entry of entriesOf(table, question)) {
-    State.advance(entry.limit, entry, now)
-    State.refund(entry.limit, entry, { cost: question.cost, now })
+  for (const { limit, slot } of known(table, question)) {
+    const state = stateOf(table, slot)
+    State.advance(limit, state, now)
+    State.refund(limit, state, { cost: question.cost, now })
+    Keys.save(table, slot, state)
   }
 }
 
@@ -65,14 +92,14 @@ const nowOf = (fiber: Fiber.Fiber<unknown, unknown>): number => fiber.getRef(Clo
 export const layerWith = ({ maxKeys = Presets.rateLimits.maxKeys.value }: Options): Layer.Layer<RateLimitStore> =>
   Layer.sync(RateLimitStore, () => {
     const table = Keys.make(maxKeys)
-    const states: Array<Keys.Entry> = []
+    const desk: Desk = { slots: [], states: Array.from({ length: maxLimitsOfCheck }, State.make) }
     return RateLimitStore.of({
-      take: (question) => Effect.withFiberSucceed((fiber) => take(table, states, question, nowOf(fiber))),
+      take: (question) => Effect.withFiberSucceed((fiber) => take(table, desk, question, nowOf(fiber))),
       peek: (question) => Effect.withFiberSucceed((fiber) => peek(table, question, nowOf(fiber))),
       refund: (question) => Effect.withFiberSucceed((fiber) => refund(table, question, nowOf(fiber))),
-      reset: (subject) => Effect.sync(() => entriesOf(table, subject).forEach(Keys.evict)),
+      reset: (subject) => Effect.sync(() => known(table, subject).forEach(({ slot }) => Keys.evict(table, slot))),
       blocked: Effect.withFiberSucceed((fiber) => Keys.countBlocked(table, nowOf(fiber))),
-      takeUnsafe: (question, now) => take(table, states, question, now)
+      takeUnsafe: (question, now) => take(table, desk, question, now)
     })
   })
 

@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import * as Config from "../../../../src/edges/config/Config.ts"
 import * as MemoryRateLimitStore from "../../../../src/layers/memory/resilience/RateLimitStore.ts"
 import * as RateLimiter from "../../../../src/orchestration/resilience/RateLimiter.ts"
-import { RateLimitStore, RateLimitStoreError } from "../../../../src/services/resilience/RateLimitStore.ts"
+import { type Question, RateLimitStore, RateLimitStoreError } from "../../../../src/services/resilience/RateLimitStore.ts"
 import { testGateway } from "../../../support/TestEngine.ts"
 import { type Answered, clientOf, idempotent, key, layerInProcess, newPayment, otherKey, written } from "../TestApi.ts"
 
@@ -239,6 +239,24 @@ describe("the store", () => {
       }
     }).pipe(Effect.provide(inProcess()), Effect.provide(away({})))
   )
+
+  it.effect("back between the first check and that of the customer: nothing is given back that was not taken", () => {
+    let asked = 0
+    const flickering = Layer.effect(
+      RateLimitStore,
+      Effect.map(RateLimitStore, (store) => ({
+        ...store,
+        take: (question: Question) =>
+          asked++ % 2 === 0 ? Effect.fail(new RateLimitStoreError({ operation: "take", cause: new Error("gone") })) : store.take(question),
+        refund: () => Effect.die("nothing was taken"),
+        takeUnsafe: undefined
+      }))
+    ).pipe(Layer.provide(MemoryRateLimitStore.layer))
+    return Effect.gen(function* () {
+      const { pay } = yield* served({ routes: { initiate: { user: { limit: 1, burst: 0 }, ip: { limit: 1, windowMillis: minute } } } })
+      assert.deepStrictEqual(statuses([yield* pay("c1"), yield* pay("c1"), yield* pay("c1")]), [201, 429, 429])
+    }).pipe(Effect.provide(inProcess()), Effect.provide(RateLimiter.layerWith({ storePauseMillis: 0 }).pipe(Layer.provide(flickering))))
+  })
 
   it.effect("away, closed: requests are refused before anything is done", () =>
     Effect.gen(function* () {

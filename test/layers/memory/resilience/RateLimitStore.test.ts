@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import type { RateLimit } from "../../../../src/domain/resilience/RateLimit.ts"
+import * as State from "../../../../src/domain/resilience/RateLimitState.ts"
 import * as Keys from "../../../../src/layers/memory/resilience/RateLimitKeys.ts"
 import * as MemoryRateLimitStore from "../../../../src/layers/memory/resilience/RateLimitStore.ts"
 import { RateLimitStore } from "../../../../src/services/resilience/RateLimitStore.ts"
@@ -44,36 +45,34 @@ const heapBytes = (): number => {
   return process.memoryUsage().heapUsed
 }
 
-/** Asks for a table's entry as a check does. */
-const touch = (table: Keys.RateLimitKeys, key: string, now: number): Keys.Entry => {
+/** Asks for a key as a check does, and leaves this state behind. */
+const touch = (table: Keys.RateLimitKeys, key: string, now: number, state: Partial<State.RateLimitState> = {}): number => {
   table.check++
-  const entry = Keys.find(table, limit, key) ?? Keys.insert(table, limit, key, now)
-  entry.check = table.check
-  return entry
+  const slot = Keys.hold(table, limit, key, now)
+  Keys.save(table, slot, { ...State.make(), at: now, ...state })
+  return slot
 }
 
 describe("RateLimitStore: memory, bounded", () => {
   it("a million distinct keys leave no more than the bound", () => {
     const table = Keys.make(1_000)
     for (let index = 0; index < 1_000_000; index++) {
-      const entry = touch(table, `198.51.100.${index}`, start)
-      entry.used = 1
-      entry.at = start
+      touch(table, `198.51.100.${index}`, start, { used: 1 })
       if (index % 50_000 === 0) assert.isAtMost(Keys.size(table), 1_000)
     }
     assert.strictEqual(Keys.size(table), 1_000)
-    const kept = [...table.homes.token_bucket.values()].reduce((sum, home) => sum + home.size, 0)
-    assert.strictEqual(kept, 1_000, "nothing else holds keys")
+    const found = [...table.slotsOf.token_bucket.values()].reduce((sum, slots) => sum + slots.size, 0)
+    assert.strictEqual(found, 1_000, "nothing else holds keys")
+    assert.strictEqual(table.keys.length, 1_000)
+    assert.strictEqual(table.numbers.length, 8_192)
   })
 
   it("keys that are as good as never seen are cleared away as others come", () => {
     const table = Keys.make(100_000)
     for (let index = 0; index < 1_000; index++) {
-      const entry = touch(table, `early-${index}`, start)
-      entry.used = 60_000
-      entry.at = start
+      touch(table, `early-${index}`, start, { used: 60_000 })
     }
-    for (let index = 0; index < 1_000; index++) touch(table, `late-${index}`, start + 6_000).blockedUntil = start + 60_000
+    for (let index = 0; index < 1_000; index++) touch(table, `late-${index}`, start + 6_000, { used: 60_000 })
     assert.isAtMost(Keys.size(table), 1_001)
   })
 
@@ -128,7 +127,7 @@ describe("RateLimitStore: memory, bounded", () => {
   it("a long key is kept as a hash", () => {
     const table = Keys.make(100)
     const long = "x".repeat(10_000)
-    assert.strictEqual(touch(table, long, start).key.length, 44)
+    assert.strictEqual(table.keys[touch(table, long, start)]?.length, 44)
     assert.strictEqual(touch(table, long, start), touch(table, long, start))
   })
 
@@ -136,7 +135,7 @@ describe("RateLimitStore: memory, bounded", () => {
     const table = Keys.make(2_000)
     const before = heapBytes()
     // Each is a piece of a header of its own: 64 MB if they were kept.
-    for (let index = 0; index < 2_000; index++) touch(table, `${index}${"y".repeat(32_768)}`.slice(0, 20), start).blockedUntil = start + 1
+    for (let index = 0; index < 2_000; index++) touch(table, `${index}${"y".repeat(32_768)}`.slice(0, 20), start, { used: 1 })
     assert.isBelow(heapBytes() - before, 16 * 2 ** 20)
     assert.strictEqual(Keys.size(table), 2_000)
   })
