@@ -8,12 +8,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isChargeKind, type Operation } from "../../domain/operation/Operation.ts"
 import type { Source } from "../../domain/payment/Event.ts"
+import type { GatewayName } from "../../domain/payment/Ids.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
+import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
+import * as Cost from "../../domain/routing/policy/Cost.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStoreError, Fence } from "../../services/EventStore.ts"
 import { Gateways } from "../../services/Gateway.ts"
+import { type Routing, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Spans from "../observability/Spans.ts"
@@ -61,7 +65,8 @@ const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation
     permission: started.permission,
     notAfter: isChargeKind(operation.intent.kind) ? payment.completeBefore : undefined,
     retryNotSent: !isChargeKind(operation.intent.kind) || !hasAlternative(payment),
-    segment: Segment.ofPayment(payment.details)
+    segment: Segment.ofPayment(payment.details),
+    fee: isChargeKind(operation.intent.kind) ? feeOf(yield* RoutingPolicy, payment, gateway.value.name) : undefined
   })
   yield* CrashPoint.reach("operation/after-call")
   const concluded = yield* conclude({
@@ -78,6 +83,12 @@ const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation
   yield* CrashPoint.reach("operation/after-outcome")
   return concluded
 })
+
+/** What the gateway's price list says of the payment; `undefined` where it says nothing. */
+const feeOf = ({ policy }: Routing, { details }: Payment, gateway: GatewayName): CallCost | undefined => {
+  const entry = Cost.entryFor(policy.fees.get(gateway), details)
+  return entry === undefined ? undefined : { currency: details.amount.currency, minor: Cost.feeMinor(entry, details.amount.minor) }
+}
 
 const hasAlternative = (payment: Payment): boolean => {
   const plan = payment.operations[0]?.intent.decision?.ranked ?? []

@@ -33,6 +33,7 @@ import type { Verdict } from "../../domain/resilience/Breaker.ts"
 import * as BreakerName from "../../domain/resilience/BreakerName.ts"
 import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
+import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
 import type { Segment } from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { type Gateway, gaveUp } from "../../services/Gateway.ts"
@@ -62,6 +63,8 @@ export interface CallOptions {
   readonly retryNotSent: boolean
   /** The part of the gateway's traffic that the payment belongs to. */
   readonly segment?: Segment | undefined
+  /** What the gateway takes for the charge if it is approved, as far as that is known. */
+  readonly fee?: CallCost | undefined
 }
 
 /** What the way of a call needs, looked up once. */
@@ -196,9 +199,14 @@ const send = (options: CallOptions, { breakers, settings }: Way): Effect.Effect<
   )
 }
 
-const measured = ({ gateway, operation, segment }: CallOptions, [duration, outcome]: Answered, { metrics }: Way): Effect.Effect<void> => {
+const measured = (
+  { fee, gateway, operation, segment }: CallOptions,
+  [duration, outcome]: Answered,
+  { metrics }: Way
+): Effect.Effect<void> => {
   const { kind } = operation.intent
   const durationMillis = Duration.toMillis(duration)
+  const approval = Attribution.approvalOf(kind, outcome)
   return Effect.andThen(
     metrics.record({
       gateway: gateway.name,
@@ -206,7 +214,8 @@ const measured = ({ gateway, operation, segment }: CallOptions, [duration, outco
       verdict: Attribution.verdictOf(outcome),
       durationMillis,
       segment,
-      approval: Attribution.approvalOf(kind, outcome)
+      approval,
+      cost: approval === "approved" ? fee : undefined
     }),
     Metrics.gatewayCall({ gateway: gateway.name, kind, outcome, durationMillis })
   )

@@ -2,7 +2,7 @@
  * The way of a call to its gateway, through the whole engine: bulkhead, retries and their budget, breaker, spans.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Fiber, Layer, Option, Random, Scope, Tracer } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Random, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
@@ -14,7 +14,7 @@ import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitB
 import { defaults, type EngineSettings } from "../../../src/services/Settings.ts"
 import { alone, countsOf } from "../../support/metrics.ts"
 import { chargeRequest, declined, engine, engineOver, memory, notSent, success, tenant, testGateway } from "../../support/TestEngine.ts"
-import { eventsOf } from "../../support/TestProcess.ts"
+import { eventsOf, start } from "../../support/TestProcess.ts"
 
 const timeout: Outcome = { _tag: "Unknown", reason: "timeout", message: "no answer" }
 const unavailable: Outcome = { _tag: "Unknown", reason: "server_error", message: "the gateway answered 503" }
@@ -119,15 +119,12 @@ describe("an open breaker", () => {
 
   it.effect("a call that is interrupted counts as nothing", () => {
     const a = testGateway("a", { send: () => Effect.never })
-    const sudden = { attemptTimeoutMillis: 3_600_000, sendWindowMillis: 20_000, storeWaitMillis: 0, breakers: nervous }
     return Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(engineOver([a], sudden), scope)
-      const charging = yield* Effect.forkChild(Context.get(context, Payments).charge(chargeRequest("k1")))
+      const process = yield* start([a], { attemptTimeoutMillis: 3_600_000, breakers: nervous })
+      const charging = yield* Effect.forkChild(process.payments.charge(chargeRequest("k1")))
       yield* TestClock.adjust("1 second")
       assert.lengthOf(a.sent, 1)
-      yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("1 minute")
+      yield* process.crash
       yield* Fiber.join(charging)
       const [breaker] = yield* (yield* CircuitBreakers.CircuitBreakers).list
       assert.deepStrictEqual([breaker?.state, breaker?.totalFailures, breaker?.totalSuccesses], ["closed", 0, 0])

@@ -7,10 +7,13 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { CurrencyCode } from "../../../src/domain/Currency.ts"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
+import * as Policy from "../../../src/domain/routing/policy/Policy.ts"
 import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
+import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as GatewaySeries from "../../../src/orchestration/routing/GatewaySeries.ts"
 import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
-import { gatewaysOf, testGateway } from "../../support/TestEngine.ts"
+import { RoutingPolicy } from "../../../src/services/routing/RoutingPolicy.ts"
+import { chargeRequest, declined, engine, gatewaysOf, success, testGateway } from "../../support/TestEngine.ts"
 
 const euro = CurrencyCode.make("EUR")
 const alpha = GatewayName.make("alpha")
@@ -78,4 +81,22 @@ describe("GatewaySeries", () => {
       assert.deepStrictEqual(yield* series, {})
     }).pipe(alone)
   )
+
+  it.effect("an approved charge costs what the gateway's price list says; a declined one, and one that no entry fits, nothing", () => {
+    const answers = [declined("hard"), undefined, undefined]
+    const alphaGateway = testGateway("alpha", { send: (intent) => Effect.sync(() => answers.shift() ?? success(intent)) })
+    const fees = new Map([[alpha, [{ currency: euro, fixedMinor: 25, basisPoints: 140 }]]])
+    return Effect.gen(function* () {
+      const { charge } = yield* Payments
+      const metrics = yield* GatewayMetrics
+      yield* charge(chargeRequest("declined"))
+      assert.isEmpty(yield* metrics.costs(alpha))
+      yield* charge(chargeRequest("approved"))
+      yield* charge(chargeRequest("other", { amount: { currency: CurrencyCode.make("USD"), minor: 4_990n } }))
+      assert.deepStrictEqual(yield* metrics.costs(alpha), [{ currency: euro, samples: 1, meanMinor: 95 }])
+    }).pipe(
+      Effect.provide(engine([alphaGateway])),
+      Effect.provideService(RoutingPolicy, { policy: Policy.make({}, fees), customRules: [] })
+    )
+  })
 })
