@@ -164,6 +164,7 @@ describe("the checks", () => {
     ["more probes at once than are allowed", { rounds: [good.rounds[0]!, { kind: "half_open", calls: 6, openedAt: 3_070 }] }],
     ["no call met the outage", { rounds: [] }],
     ["too many failed while it lasted", { phases: during({ succeededAtOnce: 0.97, unanswered: 4 }) }],
+    ["a payment failed although another gateway was there", { phases: during({ failed: 1 }) }],
     ["more in doubt than were sent to the dead gateway", { phases: during({ succeededAtOnce: 0.9, inDoubt: 40, unanswered: 0 }) }],
     ["nobody paid while it lasted", { phases: during({ payments: 0, succeededAtOnce: Number.NaN, unanswered: 0 }) }],
     ["something is still open", { open: 1 }],
