@@ -132,11 +132,13 @@ export const refund = (limit: RateLimit, state: RateLimitState, { cost }: Ask): 
 
 /** When a key is again like one that was never seen, if nobody asks: before it, forgetting the state frees something. */
 export const freshAt = (limit: RateLimit, state: RateLimitState): number => {
-  const full =
-    limit.algorithm === "token_bucket" ? state.at + Math.ceil(state.used / limit.limit) : (state.counts[state.counts.length - 2] ?? 0)
   const forgiven = state.refusals === 0 ? 0 : state.refusedAt + (limit.block?.withinMillis ?? 0)
-  return Math.max(full, forgiven, state.blockedUntil)
+  return Math.max(fullAt(limit, state, 0), forgiven, state.blockedUntil)
 }
+
+/** When all that was taken is back; `otherwise` of a window of which nothing was. */
+const fullAt = ({ algorithm, limit }: RateLimit, { at, counts, used }: RateLimitState, otherwise: number): number =>
+  algorithm === "token_bucket" ? at + Math.ceil(used / limit) : (counts[counts.length - 2] ?? otherwise)
 
 /** Where a limit stands that did not refuse. The state has been brought to the time of the ask. */
 export const standing = (limit: RateLimit, state: RateLimitState, { now }: Ask): Standing => standingOf(limit, state, { cost: 0, now })
@@ -158,7 +160,7 @@ const standingOf = (limit: RateLimit, state: RateLimitState, { cost, now }: Ask)
     blocked: blockedMillis > 0,
     remaining,
     moreAfterMillis: remaining === capacity ? 0 : Math.max(blockedMillis, waitFor(limit, state, (remaining + 1) * unit - free, now)),
-    resetAfterMillis: Math.max(blockedMillis, waitFor(limit, state, state.used, now)),
+    resetAfterMillis: Math.max(blockedMillis, fullAt(limit, state, now) - now),
     retryAfterMillis: cost === 0 ? 0 : Math.max(blockedMillis, waitFor(limit, state, Math.min(cost, capacity) * unit - free, now))
   }
 }
