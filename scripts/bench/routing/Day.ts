@@ -59,6 +59,8 @@ export interface DayOptions {
   readonly gateways: ReadonlyArray<World.Gateway>
   readonly arrivals: ReadonlyArray<Arrival>
   readonly chooser: Chooser
+  /** Whose approvals the windows count. The engine's: `all` charges. `first`: what it would be without failovers. Default `all`. */
+  readonly approvals?: "all" | "first" | undefined
 }
 
 /** Midnight in UTC. */
@@ -177,7 +179,7 @@ const send = (day: Run, arrival: Arrival, plan: ReadonlyArray<number>, place: nu
   if (place === 0) Sketch.add(day.latencies, Sketch.binOf(answer.durationMillis))
   const endsAt = now + answer.durationMillis
   const settle = () => {
-    record(day, gateway, permit, arrival, answer, endsAt)
+    record(day, gateway, permit, arrival, place, answer, endsAt)
     if (answer.outcome._tag === "Succeeded") count(day, gateway, arrival, place)
     else if (answer.outcome._tag !== "Unknown") send(day, arrival, plan, place + 1, endsAt)
   }
@@ -236,15 +238,16 @@ const settleUntil = ({ underway }: Run, now: number): void => {
 
 /** Tells windows and breaker, as a call of the engine does (`GatewayCall.ts`). */
 const record = (
-  { windows }: Run,
+  { approvals, windows }: Run,
   gateway: World.Gateway,
   permit: Breaker.Permit,
   { details }: Arrival,
+  place: number,
   { durationMillis, outcome }: Answer,
   now: number
 ): void => {
   const verdict = Attribution.verdictOf(outcome)
-  const approval = Attribution.approvalOf("sale", outcome)
+  const approval = approvals === "first" && place > 0 ? "ignored" : Attribution.approvalOf("sale", outcome)
   const segment = Segment.ofPayment(details)
   GatewayWindows.record(windows, { gateway: gateway.name, kind: "sale", verdict, approval, durationMillis, segment }, now)
   Breaker.report(permit, { verdict: verdict === "failed" ? "failure" : "success", durationMillis }, now)

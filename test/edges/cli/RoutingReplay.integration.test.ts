@@ -85,7 +85,7 @@ describe("aegispay routing replay", () => {
     assert.match(stdout, / {2}a +b +[0-9]+ +[0-9.]+ %\n/)
     assert.match(
       stdout,
-      /recorded +estimated +95 % interval +difference\n {2}success +7\d\.\d\d % +\d\d\.\d\d % +\d\d\.\d\d % to \d\d\.\d\d % +\+\d/
+      /recorded +estimated +95 % interval +difference\n {2}success \(difference in points\) +7\d\.\d\d % +\d\d\.\d\d % +\d\d\.\d\d % to \d\d\.\d\d % +\+\d/
     )
     assert.match(stdout, /fee of a success, minor units of EUR +[0-9.]+ +40\.0 /)
     assert.match(stdout, /plain weighting, weights cut at 100/)

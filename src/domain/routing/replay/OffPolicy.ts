@@ -290,6 +290,7 @@ const estimatesOf = (tally: Tally, unsupported: number): Estimates => {
   const rate = WeightedSums.rate(success)
   const value = charged * rate.value
   const difference = WeightedSums.difference(success, { isRate: true, scale: charged })
+  const plain = WeightedSums.plain(success)
   // What was never tried succeeds always or never: the rate lies between.
   const [lower, higher] = [unsupported * value, unsupported * (charged - value)]
   const enough = (sums: WeightedSums.WeightedSums) => WeightedSums.effectiveSamples(sums) >= limits.minEffectiveSamples
@@ -301,7 +302,7 @@ const estimatesOf = (tally: Tally, unsupported: number): Estimates => {
       high: Math.min(1, charged * rate.high + higher),
       difference: { value: difference.value, low: difference.low - lower, high: difference.high + higher }
     },
-    plainSuccess: WeightedSums.plain(success),
+    plainSuccess: { ...plain, low: Math.max(0, plain.low), high: Math.min(1, plain.high) },
     latencyMean: enough(latency) ? comparedOf(latency) : undefined,
     latencyP95: enough(latency)
       ? { ...countsOf(latency), ...WeightedSketch.quantile(latencies, 0.95), recorded: Sketch.quantile(recordedLatencies, 0.95) }

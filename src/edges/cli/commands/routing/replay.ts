@@ -104,7 +104,11 @@ interface Unit {
   readonly difference: (value: number) => string
 }
 
-const signed = (value: number, digits: number): string => `${value > 0 ? "+" : ""}${value.toFixed(digits)}`
+/** Without a sign where nothing is left of it. */
+const signed = (value: number, digits: number): string => {
+  const text = value.toFixed(digits)
+  return Number(text) === 0 ? (0).toFixed(digits) : value > 0 ? `+${text}` : text
+}
 const rate: Unit = {
   text: (value) => `${(value * 100).toFixed(2)} %`,
   difference: (value) => signed(value * 100, 2)
@@ -136,7 +140,7 @@ const estimatesOf = (report: OffPolicy.Answer, estimates: OffPolicy.Estimates): 
     "first charges, as recorded and as it would have had them",
     ...table([
       ["", "recorded", "estimated", "95 % interval", "difference"],
-      row("success", rate, success),
+      row("success (difference in points)", rate, success),
       row("latency, mean", millis, latencyMean),
       row("latency, p95", millis, latencyP95),
       ...fees.map(({ currency, ...fee }) => row(`fee of a success, minor units of ${currency}`, minor, fee)),
