@@ -16,6 +16,7 @@ import { Api } from "./Api.ts"
 import { Caller } from "./ApiKeyAuth.ts"
 import * as Json from "./PaymentJson.ts"
 import { type EngineError, internalError, ofEngineError, Problem, toResponse } from "./Problems.ts"
+import * as RequestSubject from "./observability/RequestSubject.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as RateLimits from "./resilience/RateLimits.ts"
 
@@ -48,14 +49,17 @@ const isSettled = ({ operation, payment }: Answer): boolean => {
 }
 
 const answered = (answer: Answer, settledStatus: 200 | 201) =>
-  json(Json.ofView(answer.payment), { status: isSettled(answer) ? settledStatus : 202, replayed: answer.replayed })
+  Effect.as(
+    RequestSubject.answered(answer.payment),
+    json(Json.ofView(answer.payment), { status: isSettled(answer) ? settledStatus : 202, replayed: answer.replayed })
+  )
 
 /** Every failure is a problem; what the engine should never answer is reported in the log. */
 const orProblem = <R>(effect: Effect.Effect<HttpServerResponse.HttpServerResponse, EngineError | Problem, R>) =>
   Effect.catch(effect, (error) => {
     const problem = error._tag === "Problem" ? error : ofEngineError(error)
     return problem === internalError || problem.code === "payment_halted"
-      ? Effect.andThen(Effect.logError(`request failed: ${error.message}`), toResponse(problem))
+      ? Effect.andThen(RequestSubject.annotated(Effect.logError(`request failed: ${error.message}`)), toResponse(problem))
       : toResponse(problem)
   })
 
@@ -72,7 +76,7 @@ export const layer = HttpApiBuilder.group(
       const { amount, currency, paymentMethod, ...rest } = yield* RequestBody.decode(Json.NewPayment)
       yield* RateLimits.ofCustomer(rest.customer?.id)
       const answer = yield* payments.charge({ tenant, key, amount: { currency, minor: amount }, method: paymentMethod, ...rest })
-      return answered(answer, 201)
+      return yield* answered(answer, 201)
     })
 
     const list = Effect.fnUntraced(function* (
@@ -88,6 +92,7 @@ export const layer = HttpApiBuilder.group(
       query: { readonly cursor?: number; readonly limit?: number }
     ) {
       const { merchant: tenant } = yield* Caller
+      yield* RequestSubject.learned({ payment: id })
       const history = (yield* payments.history({ id, tenant })).filter(({ version }) => version > (query.cursor ?? 0))
       const page = history.slice(0, query.limit ?? Json.maxEvents)
       const last = page.at(-1)
@@ -102,7 +107,10 @@ export const layer = HttpApiBuilder.group(
         orProblem(
           Effect.gen(function* () {
             const { merchant: tenant } = yield* Caller
-            return json(Json.ofView(yield* payments.get({ id: params.id, tenant })), { status: 200 })
+            yield* RequestSubject.learned({ payment: params.id })
+            const payment = yield* payments.get({ id: params.id, tenant })
+            yield* RequestSubject.answered(payment)
+            return json(Json.ofView(payment), { status: 200 })
           })
         )
       )
@@ -111,7 +119,7 @@ export const layer = HttpApiBuilder.group(
         orProblem(
           Effect.gen(function* () {
             yield* RequestBody.decode(Json.Empty)
-            return answered(yield* payments.confirm(yield* commandOf(request)), 200)
+            return yield* answered(yield* payments.confirm(yield* commandOf(request)), 200)
           })
         )
       )
@@ -119,7 +127,7 @@ export const layer = HttpApiBuilder.group(
         orProblem(
           Effect.gen(function* () {
             const body = yield* RequestBody.decode(Json.Capture)
-            return answered(yield* payments.capture({ ...(yield* commandOf(request)), ...body }), 200)
+            return yield* answered(yield* payments.capture({ ...(yield* commandOf(request)), ...body }), 200)
           })
         )
       )
@@ -127,7 +135,7 @@ export const layer = HttpApiBuilder.group(
         orProblem(
           Effect.gen(function* () {
             yield* RequestBody.decode(Json.Empty)
-            return answered(yield* payments.cancel(yield* commandOf(request)), 200)
+            return yield* answered(yield* payments.cancel(yield* commandOf(request)), 200)
           })
         )
       )
@@ -135,7 +143,7 @@ export const layer = HttpApiBuilder.group(
         orProblem(
           Effect.gen(function* () {
             const body = yield* RequestBody.decode(Json.Refund)
-            return answered(yield* payments.refund({ ...(yield* commandOf(request)), ...body }), 200)
+            return yield* answered(yield* payments.refund({ ...(yield* commandOf(request)), ...body }), 200)
           })
         )
       )
@@ -153,4 +161,8 @@ const commandOf = (request: {
   readonly params: { readonly id: Modification["id"] }
   readonly headers: { readonly "idempotency-key": Modification["key"] }
 }) =>
-  Effect.map(Caller, ({ merchant }): Modification => ({ tenant: merchant, key: request.headers["idempotency-key"], id: request.params.id }))
+  Effect.gen(function* () {
+    const { merchant: tenant } = yield* Caller
+    yield* RequestSubject.learned({ payment: request.params.id })
+    return { tenant, key: request.headers["idempotency-key"], id: request.params.id } satisfies Modification
+  })

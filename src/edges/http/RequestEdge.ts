@@ -2,7 +2,8 @@
  * What every request passes, whatever route it takes: a correlation id in and out, one log line, one count, and a problem for what no
  * route answered.
  *
- * The log line has method, route template, status and duration: no query, no headers, no body. Routes without a template (unknown
+ * The log line has method, route template, status, duration, and the payment, its gateway or the webhook that it turned out to be about:
+ * no query, no headers, no body. Routes without a template (unknown
  * addresses) are logged and counted as `unmatched`, so that nobody can flood the labels.
  */
 import * as Cause from "effect/Cause"
@@ -18,6 +19,7 @@ import { looksLikeCardNumber } from "../../domain/payment/PaymentMethod.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Api } from "./Api.ts"
 import { CorrelationId, internalError, Problem, toResponse } from "./Problems.ts"
+import { RequestSubject, type Subject } from "./observability/RequestSubject.ts"
 import * as Webhooks from "./Webhooks.ts"
 
 /** The header, in and out. 1 to 64 characters of `A-Z a-z 0-9 . _ -`; anything else is replaced by a new id. */
@@ -59,10 +61,11 @@ export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse
     const startedAt = yield* Clock.currentTimeMillis
     const correlationId = correlationOf(request.headers[correlationHeader])
     const template = routesAt(request.url)[0]?.template ?? unmatched
+    const subject: Subject = {}
     const log = Effect.fnUntraced(function* (status: number) {
       const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
       yield* Metrics.httpRequest({ route: template, status, durationMillis })
-      yield* Effect.annotateLogs(Effect.logInfo("request"), { method: request.method, route: template, status, durationMillis })
+      yield* Effect.annotateLogs(Effect.logInfo("request"), { method: request.method, route: template, status, ...subject, durationMillis })
     })
     return yield* app.pipe(
       Effect.catchCause((cause) => answerTo(cause, request)),
@@ -76,6 +79,7 @@ export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse
       ),
       Effect.provideService(CorrelationId, correlationId),
       Effect.provideService(RouteTemplate, template),
+      Effect.provideService(RequestSubject, subject),
       Effect.annotateLogs("correlationId", correlationId)
     )
   })

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as WebhookReceipt from "../../orchestration/notify/WebhookReceipt.ts"
 import { Gateways } from "../../services/Gateway.ts"
 import { maxBodyBytes, WebhookInbox } from "../../services/notify/WebhookInbox.ts"
+import * as RequestSubject from "./observability/RequestSubject.ts"
 import { ofEngineError, Problem, toResponse } from "./Problems.ts"
 
 /** The address, as templates of routes are written. */
@@ -65,7 +66,9 @@ export const layer = Layer.unwrap(
       const request = yield* HttpServerRequest.HttpServerRequest
       const { gateway = "" } = yield* HttpRouter.params
       const body = yield* rawBody
-      return yield* answerTo(yield* WebhookReceipt.receive({ gateway, body, headers: request.headers }))
+      const receipt = yield* WebhookReceipt.receive({ gateway, body, headers: request.headers })
+      if (receipt._tag === "Accepted") yield* RequestSubject.learned({ gateway: receipt.gateway, webhook: receipt.eventId })
+      return yield* answerTo(receipt)
     }).pipe(
       Effect.catchTag("Problem", toResponse),
       Effect.catchTag("EventStoreError", (error) =>

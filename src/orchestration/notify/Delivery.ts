@@ -16,6 +16,7 @@ import type { EventStoreError } from "../../services/EventStore.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { type Delivery, type Notification, Notifier } from "../../services/notify/Notifier.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Backoff from "./Backoff.ts"
 import * as EndpointHealth from "./EndpointHealth.ts"
 
@@ -51,7 +52,10 @@ export const make = Effect.fnUntraced(function* (options: {
     endpoints.set(endpoint, EndpointHealth.started(healthOf(endpoint)))
     const delivery = yield* notifier.deliver(endpoint, notification.success).pipe(
       Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError("a notifier died", defect), { _tag: "Retry", reason: "the notifier died" } satisfies Delivery)
+        Effect.as(PaymentLog.about(event.paymentId)(Effect.logError("a notifier died", defect)), {
+          _tag: "Retry",
+          reason: "the notifier died"
+        } satisfies Delivery)
       ),
       Effect.onInterrupt(() => Effect.sync(() => settle(endpoint, undefined, 0)))
     )
@@ -72,9 +76,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const failed = Effect.fnUntraced(function* (batch: OutboxBatch, delivery: Exclude<Delivery, { _tag: "Delivered" }>) {
     const lease = { payment: batch.payment, token: batch.token }
     if (delivery._tag === "Rejected" || batch.attempts + 1 >= maxAttempts) {
-      yield* Effect.logError(
-        `notifications of payment ${batch.payment} are given up after ${batch.attempts + 1} attempts: ${delivery.reason}`
-      )
+      yield* logged(batch)(Effect.logError(`notifications are given up after ${batch.attempts + 1} attempts: ${delivery.reason}`))
       return (yield* outbox.deadLetter({ ...lease, reason: delivery.reason })) ? "dead" : "lost"
     }
     const delay = Math.max(yield* Backoff.delayMillis(backoff, batch.attempts + 1), delivery.retryAfterMillis ?? 0)
@@ -118,13 +120,13 @@ export const make = Effect.fnUntraced(function* (options: {
   return (batch: OutboxBatch, leasedAt: number) =>
     handle(batch, leasedAt).pipe(
       Effect.catch((error) =>
-        Effect.as(
-          Effect.logWarning(`notifications of payment ${batch.payment} are delivered again when their lease is over: ${error.message}`),
-          { delivered: 0, end: "lost" } satisfies Handled
-        )
+        Effect.as(logged(batch)(Effect.logWarning(`notifications are delivered again when their lease is over: ${error.message}`)), {
+          delivered: 0,
+          end: "lost"
+        } satisfies Handled)
       ),
       Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError(`notifying of payment ${batch.payment} died; it is tried again when its lease is over`, defect), {
+        Effect.as(logged(batch)(Effect.logError("notifying died; it is tried again when its lease is over", defect)), {
           delivered: 0,
           end: "lost"
         } satisfies Handled)
@@ -132,6 +134,10 @@ export const make = Effect.fnUntraced(function* (options: {
       Effect.tap(({ end }) => (end === "dead" || end === "lost" ? Metrics.notified(end) : Effect.void))
     )
 })
+
+/** A line about a batch. Its token is one lease of one payment, so it tells which lines belong together. */
+const logged = ({ payment, tenant, token }: OutboxBatch) =>
+  Effect.annotateLogs({ correlationId: `relay-${token}`, payment, merchant: tenant })
 
 const notificationOf = (tenant: TenantId, event: StoredEvent): Result.Result<Notification, string> =>
   Result.mapBoth(PublicEvent.of(event), {

@@ -16,7 +16,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Operation } from "../../domain/operation/Operation.ts"
-import { operationOfRequestKey } from "../../domain/payment/Ids.ts"
+import { operationOfRequestKey, type PaymentId } from "../../domain/payment/Ids.ts"
 import { answering } from "../../domain/payment/Record.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
@@ -72,7 +72,12 @@ const once: Persist = (commit) => commit
 
 type About = Exclude<WebhookNews, { _tag: "Ignored" | "Unreadable" }>
 
-const judge = Effect.fnUntraced(function* (webhook: LeasedWebhook) {
+/** The payment that a webhook turned out to be about, for the log. */
+interface Concerned {
+  payment?: PaymentId
+}
+
+const judge = Effect.fnUntraced(function* (webhook: LeasedWebhook, concerned: Concerned) {
   const gateways = yield* Gateways
   const gateway = yield* Effect.option(gateways.get(webhook.gateway))
   const webhooks = gateway._tag === "Some" ? gateway.value.webhooks : undefined
@@ -83,6 +88,7 @@ const judge = Effect.fnUntraced(function* (webhook: LeasedWebhook) {
   const subject = operationOfRequestKey(news.reference)
   // Somebody else uses the account too.
   if (subject === undefined) return { _tag: "Ignored" } satisfies Verdict
+  concerned.payment = subject.payment
   const payment = yield* Journal.load({ id: subject.payment }).pipe(
     Effect.catchTag("PaymentNotFound", () => Effect.succeed(undefined)),
     Effect.catchTag("EventContinuityError", (error) => Effect.die(error))
@@ -190,7 +196,7 @@ const finish = Effect.fnUntraced(function* (webhook: LeasedWebhook, verdict: Ver
   const inbox = yield* WebhookInbox
   const ended = (answered: boolean, result: keyof ProcessingReport) => (answered ? result : "lost")
   const bury = Effect.fnUntraced(function* (reason: string) {
-    yield* Effect.logError(`webhook ${webhook.eventId} of gateway ${webhook.gateway} is given up: ${reason}`)
+    yield* Effect.logError(`the webhook is given up: ${reason}`)
     return ended(yield* inbox.bury(webhook, reason), "dead")
   })
   switch (verdict._tag) {
@@ -216,12 +222,18 @@ const finish = Effect.fnUntraced(function* (webhook: LeasedWebhook, verdict: Ver
 })
 
 /** One that was attempted more often than allowed ended its process each time: it is not attempted again. */
-const one = Effect.fnUntraced(function* (webhook: LeasedWebhook, options: ProcessingOptions) {
+const one = (webhook: LeasedWebhook, options: ProcessingOptions) => {
+  const { eventId, gateway } = webhook
+  return Effect.annotateLogs(processed(webhook, options), { correlationId: `webhook-${eventId}`, gateway, webhook: eventId })
+}
+
+const processed = Effect.fnUntraced(function* (webhook: LeasedWebhook, options: ProcessingOptions) {
   const maxAttempts = options.maxAttempts ?? Presets.webhooks.maxAttempts.value
+  const concerned: Concerned = {}
   const verdict =
     webhook.attempts > maxAttempts
       ? failed("it was never finished")
-      : yield* judge(webhook).pipe(
+      : yield* judge(webhook, concerned).pipe(
           Effect.catchTag("EventStoreError", (error) =>
             Effect.succeed<Verdict>(error.isRetryable ? { _tag: "Wait", reason: error.message } : failed(error.message))
           ),
@@ -232,8 +244,9 @@ const one = Effect.fnUntraced(function* (webhook: LeasedWebhook, options: Proces
   const result = yield* finish(webhook, verdict, options).pipe(
     // It is leased again when this lease is over.
     Effect.catchTag("EventStoreError", (error) =>
-      Effect.as(Effect.logWarning(`webhook ${webhook.eventId}: ${error.message}`), "lost" as const)
-    )
+      Effect.as(Effect.logWarning(`what became of the webhook cannot be stored: ${error.message}`), "lost" as const)
+    ),
+    Effect.annotateLogs({ ...concerned })
   )
   yield* Metrics.webhook({ gateway: webhook.gateway, result: result === "retried" ? "retry" : result })
   return result

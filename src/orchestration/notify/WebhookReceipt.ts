@@ -11,11 +11,11 @@ import { GatewayName } from "../../domain/payment/Ids.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { Gateways, type WebhookRequest, type WebhookVerification } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
-import { maxBodyBytes, WebhookInbox } from "../../services/notify/WebhookInbox.ts"
+import { maxBodyBytes, WebhookInbox, type WebhookKey } from "../../services/notify/WebhookInbox.ts"
 
 /** `Accepted` is durable: acknowledge it. All others have written nothing. */
 export type Receipt =
-  | { readonly _tag: "Accepted"; readonly duplicate: boolean }
+  | ({ readonly _tag: "Accepted"; readonly duplicate: boolean } & WebhookKey)
   /** No such gateway, or one whose webhooks are not configured. */
   | { readonly _tag: "UnknownGateway" }
   | { readonly _tag: "NotVerified"; readonly reason: Extract<WebhookVerification, { _tag: "Invalid" }>["reason"] }
@@ -47,5 +47,5 @@ export const receive = Effect.fn("WebhookReceipt.receive")(function* (request: W
   yield* counted(stored)
   return stored === "full"
     ? ({ _tag: "Full" } satisfies Receipt)
-    : ({ _tag: "Accepted", duplicate: stored === "duplicate" } satisfies Receipt)
+    : ({ _tag: "Accepted", duplicate: stored === "duplicate", gateway: known, eventId } satisfies Receipt)
 })

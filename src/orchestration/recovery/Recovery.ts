@@ -16,6 +16,7 @@ import { Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { type OpenOperation, PaymentRepository } from "../../services/PaymentRepository.ts"
 import { Settings } from "../../services/Settings.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
 import { finish, type Found, glance } from "./FindOut.ts"
 import { underLease } from "./PaymentLease.ts"
@@ -126,7 +127,11 @@ const recoverOne = Effect.fnUntraced(function* (open: OpenOperation, look: typeo
   const one = yield* underLease(open.payment, (lease) => Effect.andThen(CrashPoint.reach("recovery/after-lease"), look(open, lease))).pipe(
     Effect.map((found): One => ({ result: Option.getOrElse(found, () => "busy" as const) })),
     Effect.catchDefect((defect) => Effect.fail(defect)),
-    Effect.catch((error) => Effect.succeed<One>({ result: "error", message: error instanceof Error ? error.message : String(error) }))
+    Effect.catch((error) => {
+      const message = error instanceof Error ? error.message : String(error)
+      const line = Effect.logError(`recovery of operation ${open.operation} failed and is tried again with the next run: ${message}`)
+      return Effect.as(PaymentLog.about(open.payment, open.gateway)(line), { result: "error", message } satisfies One)
+    })
   )
   yield* Metrics.recovered(one.result)
   return one

@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Presets from "../../../domain/Presets.ts"
+import * as PaymentLog from "../../../orchestration/observability/PaymentLog.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
 import type { RecoveryReport } from "../../../orchestration/recovery/Recovery.ts"
 import type { Config } from "../../config/Config.ts"
@@ -26,8 +27,9 @@ const rounds = Effect.fnUntraced(function* ({ engine, recovery }: Pick<Config, "
   let previousRunAt: number | undefined
   if (!onStart) yield* Effect.sleep(Duration.millis(intervalMillis))
   for (let round = 1; ; round++) {
-    previousRunAt = (yield* recover({ concurrency, lookUpYounger: onStart && round === 1, previousRunAt })) ?? previousRunAt
-    yield* expire(concurrency)
+    const run = recover({ concurrency, lookUpYounger: onStart && round === 1, previousRunAt })
+    previousRunAt = (yield* PaymentLog.inRound("recovery")(run)) ?? previousRunAt
+    yield* PaymentLog.inRound("expiry")(expire(concurrency))
     const hurries = (yield* Clock.currentTimeMillis) < hurryUntil
     yield* Effect.sleep(Duration.millis(hurries ? Math.min(startMillis, intervalMillis) : intervalMillis))
   }
@@ -65,6 +67,5 @@ const expire = (concurrency: number) =>
 
 const summary = (report: RecoveryReport): string => {
   const results = Object.entries(report.results).map(([result, count]) => `${count} ${result}`)
-  const errors = report.errors.map((error) => `; ${error.payment} operation ${error.operation}: ${error.message}`)
-  return `recovery looked at ${report.scanned} open operations in ${report.durationMillis} ms: ${results.join(", ")}${errors.slice(0, 3).join("")}`
+  return `recovery looked at ${report.scanned} open operations in ${report.durationMillis} ms: ${results.join(", ")}`
 }
