@@ -185,7 +185,7 @@ describe("RateLimiter: the store is away", () => {
         "rate limits are checked again"
       ])
       assert.strictEqual((yield* counts)["aegispay_rate_limit_store_errors_total"], 2)
-    }).pipe(Effect.provide(RateLimiter.layer.pipe(Layer.provide(layer))), Effect.provide(logger), alone)
+    }).pipe(Effect.provide([RateLimiter.layer.pipe(Layer.provide(layer)), logger]), alone)
   })
 
   it.effect("closed: everything is refused with the error", () => {
@@ -202,10 +202,6 @@ describe("RateLimiter: the store is away", () => {
       state.away = false
       yield* TestClock.adjust(1_000)
       assert.strictEqual(yield* send, 1)
-    }).pipe(
-      Effect.provide(RateLimiter.layerWith({ onStoreFailure: "closed" }).pipe(Layer.provide(layer))),
-      Effect.provide(Logger.layer([])),
-      alone
-    )
+    }).pipe(Effect.provide([RateLimiter.layerWith({ onStoreFailure: "closed" }).pipe(Layer.provide(layer)), Logger.layer([])]), alone)
   })
 })

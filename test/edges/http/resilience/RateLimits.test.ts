@@ -226,7 +226,7 @@ describe("the store", () => {
       assert.isDefined(limit)
       yield* limiter.check([limit], ["m1 c1"], 13)
       assert.strictEqual((yield* pay("c1")).status, 429)
-    }).pipe(Effect.provide(inProcess()), Effect.provide(RateLimiter.layer.pipe(Layer.provide(MemoryRateLimitStore.layer))))
+    }).pipe(Effect.provide([inProcess(), RateLimiter.layer.pipe(Layer.provide(MemoryRateLimitStore.layer))]))
   )
 
   it.effect("away, open: requests pass without headers, and nothing is given back that was not taken", () =>
@@ -237,7 +237,7 @@ describe("the store", () => {
         assert.strictEqual(answer.status, 201)
         assert.isNull(header(answer, "ratelimit"))
       }
-    }).pipe(Effect.provide(inProcess()), Effect.provide(away({})))
+    }).pipe(Effect.provide([inProcess(), away({})]))
   )
 
   it.effect("back between the first check and that of the customer: nothing is given back that was not taken", () => {
@@ -255,7 +255,7 @@ describe("the store", () => {
     return Effect.gen(function* () {
       const { pay } = yield* served({ routes: { initiate: { user: { limit: 1, burst: 0 }, ip: { limit: 1, windowMillis: minute } } } })
       assert.deepStrictEqual(statuses([yield* pay("c1"), yield* pay("c1"), yield* pay("c1")]), [201, 429, 429])
-    }).pipe(Effect.provide(inProcess()), Effect.provide(RateLimiter.layerWith({ storePauseMillis: 0 }).pipe(Layer.provide(flickering))))
+    }).pipe(Effect.provide([inProcess(), RateLimiter.layerWith({ storePauseMillis: 0 }).pipe(Layer.provide(flickering))]))
   })
 
   it.effect("away, closed: requests are refused before anything is done", () =>
@@ -269,7 +269,7 @@ describe("the store", () => {
       assert.notInclude(answer.text, "gone")
       assert.deepStrictEqual(yield* written, before)
       assert.strictEqual((yield* send("GET", "/health/live")).status, 503)
-    }).pipe(Effect.provide(inProcess()), Effect.provide(away({ onStoreFailure: "closed" })))
+    }).pipe(Effect.provide([inProcess(), away({ onStoreFailure: "closed" })]))
   )
 })
 
