@@ -38,6 +38,7 @@ export * as Cost from "./domain/routing/policy/Cost.ts"
 export * as Policy from "./domain/routing/policy/Policy.ts"
 export * as RetryCaps from "./domain/routing/policy/RetryCaps.ts"
 export * as Rules from "./domain/routing/policy/Rules.ts"
+export * as OffPolicy from "./domain/routing/replay/OffPolicy.ts"
 export * as Segment from "./domain/routing/Segment.ts"
 
 export * as EventStore from "./services/EventStore.ts"
@@ -85,4 +86,5 @@ export * as Degradation from "./orchestration/resilience/dependency/Degradation.
 export * as Dependencies from "./orchestration/resilience/dependency/Dependencies.ts"
 export * as OptimisticUpdate from "./orchestration/resilience/OptimisticUpdate.ts"
 export * as GatewaySeries from "./orchestration/routing/GatewaySeries.ts"
+export * as RoutingReplay from "./orchestration/routing/Replay.ts"
 export * as WarmStart from "./orchestration/routing/WarmStart.ts"
