@@ -40,14 +40,18 @@ export const ofRequest = (request: WireRequest, now: number, durable: (id: Payme
   if (!operation.permissions.some(({ sendBefore }) => now < sendBefore)) found.push(wrong("no permission to send it holds"))
   if (!request.path.startsWith(`/${operation.intent.gateway}/`)) found.push(wrong(`meant for gateway ${operation.intent.gateway}`))
   if (!isOpen(operation)) return found
+  const sameObject = (candidate: Operation) => continues(payment, operation, candidate) || continues(payment, candidate, operation)
   const other = payment.operations.find(
-    (candidate) => isCharge(candidate) && candidate !== operation && isOpen(candidate) && !continues(payment, operation, candidate)
+    (candidate) => isCharge(candidate) && candidate !== operation && isOpen(candidate) && !sameObject(candidate)
   )
   if (isChargeKind(operation.intent.kind) && other !== undefined) found.push(wrong(`operation ${other.intent.number} is not settled`))
   return found
 }
 
-/** A confirm continues the operation that waits for the customer: the same object, not another charge. */
+/**
+ * A confirm continues the operation that waits for the customer: the same object, not another charge. Its writer may still repeat the
+ * request that made the object, when a webhook told of it before the answer did.
+ */
 const continues = (payment: Payment, operation: Operation, other: Operation): boolean => {
   const target = operation.intent.target === undefined ? undefined : operationOf(payment, operation.intent.target)
   return operation.intent.kind === "confirm" && target !== undefined && (target === other || continues(payment, target, other))
