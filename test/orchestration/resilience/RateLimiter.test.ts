@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
@@ -97,11 +98,12 @@ describe("RateLimiter", () => {
       const limiter = yield* RateLimiter.RateLimiter
       for (let asked = 0; asked < 5; asked++) yield* limiter.check([perAddress, perUser], ["203.0.113.9", "customer"])
       yield* limiter.peek([perUser], ["customer"])
+      for (let asked = 0; asked < 2; asked++) yield* limiter.check([perUser], ["other"])
       yield* TestClock.adjust(15_000)
       assert.deepStrictEqual(yield* counts, {
         "aegispay_rate_limit_total address ip allowed": 2,
         "aegispay_rate_limit_total address ip blocked": 0,
-        "aegispay_rate_limit_total pay user allowed": 2,
+        "aegispay_rate_limit_total pay user allowed": 4,
         "aegispay_rate_limit_total pay user blocked": 3,
         aegispay_rate_limit_blocked_keys: 1
       })
@@ -132,13 +134,14 @@ describe("RateLimiter", () => {
 
 /** A store that can be away; counts how often it is asked. */
 const flaky = () => {
-  const state = { away: false, asked: 0 }
+  const state = { away: false, hangs: false, asked: 0 }
   const layer = Layer.effect(
     RateLimitStore,
     Effect.map(RateLimitStore, (store) => {
       const through = <A>(answer: Effect.Effect<A, RateLimitStoreError>) =>
         Effect.suspend(() => {
           state.asked++
+          if (state.hangs) return Effect.never
           return state.away ? Effect.fail(new RateLimitStoreError({ operation: "take", cause: new Error("gone") })) : answer
         })
       return RateLimitStore.of({
@@ -186,6 +189,21 @@ describe("RateLimiter: the store is away", () => {
       ])
       assert.strictEqual((yield* counts)["aegispay_rate_limit_store_errors_total"], 2)
     }).pipe(Effect.provide([RateLimiter.layer.pipe(Layer.provide(layer)), logger]), alone)
+  })
+
+  it.effect("open: nobody waits with the one that asks whether it is back", () => {
+    const { layer, state } = flaky()
+    return Effect.gen(function* () {
+      const limiter = yield* RateLimiter.RateLimiter
+      state.away = true
+      yield* limiter.check([perUser], ["k"])
+      yield* TestClock.adjust(1_000)
+      state.hangs = true
+      const asking = yield* Effect.forkChild(limiter.check([perUser], ["k"]), { startImmediately: true })
+      for (let asked = 0; asked < 3; asked++) assert.isTrue((yield* limiter.check([perUser], ["k"])).allowed)
+      assert.strictEqual(state.asked, 2)
+      yield* Fiber.interrupt(asking)
+    }).pipe(Effect.provide([RateLimiter.layer.pipe(Layer.provide(layer)), Logger.layer([])]), alone)
   })
 
   it.effect("closed: everything is refused with the error", () => {

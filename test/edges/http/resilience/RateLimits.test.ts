@@ -133,7 +133,11 @@ describe("the configuration of limits", () => {
       })
       yield* pay("c1")
       yield* pay("c1")
-      for (let asked = 0; asked < 5; asked++) assert.strictEqual((yield* pay("c1")).status, 429)
+      for (let asked = 0; asked < 5; asked++) {
+        const refused = yield* pay("c1")
+        assert.strictEqual(refused.status, 429)
+        assert.strictEqual(header(refused, "ratelimit"), '"initiate.user";r=0;t=30', "only what refused")
+      }
       const passed = yield* pay("c2")
       assert.strictEqual(header(passed, "ratelimit"), '"initiate.ip";r=97;t=1, "initiate.api_key";r=47;t=2, "initiate.user";r=1;t=30')
       const malformed = yield* send("POST", "/v1/payments", { key, headers: idempotent(), body: "{" })
