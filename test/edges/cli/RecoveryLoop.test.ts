@@ -79,8 +79,11 @@ const secondsUntil = Effect.fnUntraced(function* (left: number) {
 })
 
 describe("a restart with payments in hand", () => {
-  for (const servers of [1, 5]) {
-    it.effect(`1,000 of them, ${servers} servers: the first is reconciled within 10 s, all within 60 s, each charged once`, () => {
+  for (const [name, servers] of [
+    ["1,000 of them: the first is reconciled within 10 s, all within 60 s, each charged once", 1],
+    ["1,000 of them and five servers at once: the same, and no event more", 5]
+  ] as const) {
+    it.effect(name, () => {
       const { crashing, executed, gateway } = psp()
       const gateways = Array.from({ length: servers }, gateway)
       return Effect.gen(function* () {
