@@ -22,7 +22,7 @@ import type { Fees } from "../../domain/routing/policy/Cost.ts"
 import type { AccountOptions } from "../../sandbox/Options.ts"
 import type { Routing as RoutingInForce } from "../../services/routing/RoutingPolicy.ts"
 import { defaults, type EngineSettings } from "../../services/Settings.ts"
-import { ConfigFile, type Environment, Scope } from "./ConfigSchema.ts"
+import { ConfigFile, defaultScopes, type Environment, type Scope } from "./ConfigSchema.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
 import * as RateLimits from "./RateLimits.ts"
@@ -68,6 +68,8 @@ export interface HttpConfig {
   /** How long a shutdown waits for the requests in hand. */
   readonly shutdownMillis: number
   readonly apiKeys: ReadonlyArray<ApiKeyConfig>
+  /** `GET /metrics`. `enabled`: default true. `public`: without a key; default false, then a key needs the scope `metrics`. */
+  readonly metrics?: { readonly enabled?: boolean; readonly public?: boolean }
   /**
    * Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed: the client is then its right-most address that is none of
    * them. Default none: the client is who connects.
@@ -280,7 +282,7 @@ const withDefaults = (file: ConfigFile): Config => ({
     port: Presets.http.port.value,
     maxBodyBytes: Presets.http.maxBodyBytes.value,
     ...file.http,
-    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? Scope.literals })),
+    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? defaultScopes })),
     ...(file.rateLimits === undefined ? {} : { rateLimits: RateLimits.settingsOf(file.rateLimits) })
   },
   notifications: {

@@ -23,9 +23,12 @@ import * as Routing from "./Routing.ts"
 /** The variables secrets are looked up in. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What an API key may do. `payments:read`: every GET of payments; `payments:write`: every money command. */
-export const Scope = Schema.Literals(["payments:read", "payments:write"])
+/** What an API key may do. `payments:read`: every GET of payments; `payments:write`: every money command; `metrics`: figures of all merchants. */
+export const Scope = Schema.Literals(["payments:read", "payments:write", "metrics"])
 export type Scope = typeof Scope.Type
+
+/** Of a key that does not say: all about its merchant's payments, nothing about others'. */
+export const defaultScopes: ReadonlyArray<Scope> = ["payments:read", "payments:write"]
 
 const reference = /^env:([A-Za-z_][A-Za-z0-9_]{0,127})$/
 const referenceMessage = 'expected a reference to an environment variable, such as "env:STRIPE_SECRET_KEY"'
@@ -235,6 +238,7 @@ export const ConfigFile = (environment: Environment) =>
         headersTimeoutMillis: Schema.optionalKey(integer(100, 25_000)),
         requestTimeoutMillis: Schema.optionalKey(integer(100, 25_000)),
         shutdownMillis: Schema.optionalKey(integer(0, 600_000)),
+        metrics: Schema.optionalKey(Schema.Struct({ enabled: Schema.optionalKey(boolean), public: Schema.optionalKey(boolean) })),
         trustedProxies: Schema.optionalKey(listOf(network, 100)),
         apiKeys: Schema.optionalKey(listOf(apiKey(environment), 1_000))
       })

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { TenantId } from "../../domain/payment/Ids.ts"
-import type { ApiKeyConfig } from "../config/Config.ts"
+import type { ApiKeyConfig, Scope } from "../config/Config.ts"
 import { Problem, toResponse } from "./Problems.ts"
 
 /** The merchant whose key was presented. */
@@ -45,15 +45,26 @@ const finder = (keys: ReadonlyArray<ApiKeyConfig>) => {
   }
 }
 
-/** Whose key a request shows, if it shows one of these: for what comes before the check of the key, and grants nothing. */
-export const merchantOf = (keys: ReadonlyArray<ApiKeyConfig>) => {
+/** The key that a request shows, if it is one of these. */
+const shown = (keys: ReadonlyArray<ApiKeyConfig>) => {
   const find = finder(keys)
   return HttpApiBuilder.securityDecode(HttpApiSecurity.bearer).pipe(
-    Effect.map((credential) => find(Redacted.value(credential))?.merchant),
+    Effect.map((credential) => find(Redacted.value(credential))),
     // Only keys in the query would be looked for there.
     Effect.provideService(HttpServerRequest.ParsedSearchParams, {})
   )
 }
+
+/** Whose key a request shows, if it shows one of these: for what comes before the check of the key, and grants nothing. */
+export const merchantOf = (keys: ReadonlyArray<ApiKeyConfig>) => Effect.map(shown(keys), (found) => found?.merchant)
+
+const lacking = (scope: Scope) => new Problem({ code: "scope_missing", detail: `This API key does not have the scope ${scope}.` })
+
+/** Requires a key with a scope, for a route beside the API: fails with the problem to answer. */
+export const required = (keys: ReadonlyArray<ApiKeyConfig>, scope: Scope) =>
+  Effect.flatMap(shown(keys), (found) =>
+    found === undefined ? Effect.fail(unauthorized) : found.scopes.includes(scope) ? Effect.void : Effect.fail(lacking(scope))
+  )
 
 /** The check against these keys. */
 export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth> =>
@@ -64,9 +75,7 @@ export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth
         const found = find(Redacted.value(credential))
         if (found === undefined) return toResponse(unauthorized)
         const scope = endpoint.method === "GET" ? "payments:read" : "payments:write"
-        if (!found.scopes.includes(scope)) {
-          return toResponse(new Problem({ code: "scope_missing", detail: `This API key does not have the scope ${scope}.` }))
-        }
+        if (!found.scopes.includes(scope)) return toResponse(lacking(scope))
         return handler.pipe(Effect.provideService(Caller, { merchant: found.merchant }), Effect.annotateLogs("merchant", found.merchant))
       }
     })

@@ -34,6 +34,7 @@ import { Api } from "./Api.ts"
 import * as ApiKeyAuth from "./ApiKeyAuth.ts"
 import * as HealthHandlers from "./HealthHandlers.ts"
 import * as NodeServer from "./NodeServer.ts"
+import * as MetricsHandlers from "./observability/MetricsHandlers.ts"
 import * as PaymentHandlers from "./PaymentHandlers.ts"
 import { MaxBodyBytes } from "./RequestBody.ts"
 import * as RequestEdge from "./RequestEdge.ts"
@@ -84,13 +85,14 @@ const reasonOf = (cause: unknown): typeof ListenReason.Type => {
 }
 
 /** The routes without a server. */
-export const routes = (config: Pick<HttpConfig, "apiKeys">) =>
+export const routes = (config: Pick<HttpConfig, "apiKeys" | "metrics">) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
       Layer.provide([PaymentHandlers.layer, HealthHandlers.layer]),
       Layer.provide([ApiKeyAuth.layer(config.apiKeys), RequestErrors.layer])
     ),
     Webhooks.layer,
+    config.metrics?.enabled === false ? Layer.empty : MetricsHandlers.layer(config),
     HttpApiScalar.layer(Api, { path: "/docs" })
   )
 
@@ -98,7 +100,9 @@ export const routes = (config: Pick<HttpConfig, "apiKeys">) =>
 const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }
 
 /** The whole application as one effect per request, for servers and for tests without one. */
-export const app = Effect.fnUntraced(function* (config: Pick<HttpConfig, "apiKeys" | "maxBodyBytes" | "rateLimits" | "trustedProxies">) {
+export const app = Effect.fnUntraced(function* (
+  config: Pick<HttpConfig, "apiKeys" | "metrics" | "maxBodyBytes" | "rateLimits" | "trustedProxies">
+) {
   const router = yield* Effect.provideService(HttpRouter.toHttpEffect(routes(config)), HttpRouter.RouterConfig, exactRoutes)
   const { apiKeys, rateLimits: settings, trustedProxies = [] } = config
   const limited =

@@ -19,6 +19,7 @@ import { looksLikeCardNumber } from "../../domain/payment/PaymentMethod.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Api } from "./Api.ts"
 import { CorrelationId, internalError, Problem, toResponse } from "./Problems.ts"
+import * as MetricsHandlers from "./observability/MetricsHandlers.ts"
 import { RequestSubject, type Subject } from "./observability/RequestSubject.ts"
 import * as Webhooks from "./Webhooks.ts"
 
@@ -39,6 +40,7 @@ const routes: ReadonlyArray<RouteTemplate> = [
     Object.values(group.endpoints).map(({ method, path }) => ({ method: String(method), template: String(path) }))
   ),
   { method: "POST", template: Webhooks.template },
+  { method: "GET", template: MetricsHandlers.template },
   { method: "GET", template: "/openapi.json" },
   { method: "GET", template: "/docs" }
 ].map((route) => ({ ...route, pattern: new RegExp(`^${route.template.replaceAll(/:[A-Za-z]+/g, "[^/]+").replaceAll(".", "[.]")}$`) }))

@@ -106,18 +106,18 @@ describe("spans", () => {
   })
 
   it.effect("without a tracer none is made", () => {
-    const original = Tracer.nativeTracer.span
+    const original = { ...Tracer.nativeTracer }
     const made: Array<string> = []
     const watched = Effect.acquireRelease(
       Effect.sync(() => {
         Object.assign(Tracer.nativeTracer, {
-          span: (options: Parameters<typeof original>[0]) => {
+          span: (options: Parameters<Tracer.Tracer["span"]>[0]) => {
             made.push(options.name)
-            return original.call(Tracer.nativeTracer, options)
+            return original.span(options)
           }
         })
       }),
-      () => Effect.sync(() => Object.assign(Tracer.nativeTracer, { span: original }))
+      () => Effect.sync(() => Object.assign(Tracer.nativeTracer, original))
     )
     return Effect.gen(function* () {
       const payments = yield* Payments.Payments

@@ -19,6 +19,7 @@ import * as Path from "node:path"
 import { makeDirectory } from "../../../layers/postgres/embedded/MakeDirectory.ts"
 import * as Sandbox from "../../../sandbox/Options.ts"
 import * as Config from "../../config/Config.ts"
+import { Scope } from "../../config/ConfigSchema.ts"
 import { cannotRun, type Failure } from "../Failure.ts"
 import { freePort } from "./FreePort.ts"
 import type { Target } from "./Target.ts"
@@ -71,7 +72,7 @@ export const load = Effect.fnUntraced(function* (options: {
           leavesOpenAfterDecline: leavesOpenAfterDecline ?? false
         })),
         sandbox: { port: Number(port), directory: Path.join(dataDir, "sandbox") },
-        http: { apiKeys: [{ merchant, key: `env:${keyVariable}` }] }
+        http: { apiKeys: [{ merchant, key: `env:${keyVariable}`, scopes: Scope.literals }] }
       },
       environment: {
         ...environment,
