@@ -492,6 +492,39 @@ describe("what recovery leaves alone", () => {
   })
 })
 
+describe("a dry run", () => {
+  it.effect("asks, and says what recovery would find out; records and sends nothing, though everything is leased by somebody", () => {
+    const answers: ReadonlyArray<readonly [LookupAnswer | "success", string]> = [
+      ["success", "succeeded"],
+      [declined("hard"), "declined"],
+      [{ _tag: "Absent" }, "not_charged"],
+      [pending as LookupAnswer, "pending"],
+      [requiresAction as LookupAnswer, "requires_action"],
+      [unknown, "unknown"]
+    ]
+    let nth = 0
+    const a = testGateway("a", {
+      lookup: (intent) =>
+        Effect.sync((): LookupAnswer => {
+          const answer = answers[nth++]?.[0]
+          return answer === "success" || answer === undefined ? success(intent) : answer
+        })
+    })
+    return Effect.gen(function* () {
+      const ids: Array<PaymentId> = []
+      for (const [index] of answers.entries()) ids.push((yield* crashed({ under: `k${index}` })).id)
+      yield* TestClock.adjust("1 hour")
+      const locks = yield* Lock
+      for (const id of ids) yield* locks.acquire({ key: `recovery:${id}`, owner: "somebody", ttlMillis: 3_600_000 })
+      const before = yield* Effect.forEach(ids, eventsOf)
+      const report = yield* recover([a], { dryRun: true, concurrency: 1 })
+      assert.deepStrictEqual(report.results, Object.fromEntries(answers.map(([, result]) => [result, 1])))
+      assert.deepStrictEqual(yield* Effect.forEach(ids, eventsOf), before)
+      assert.lengthOf(a.sent, 0)
+    }).pipe(Effect.provide(memory))
+  })
+})
+
 describe("trouble during recovery", () => {
   it.effect("a store error or a defect on one payment does not stop the others, and is reported", () => {
     const flaky = FlakyEventStore.script()

@@ -182,6 +182,7 @@ const payment = Command.make("payment").pipe(
 const recover = Command.make(
   "recover",
   {
+    dryRun: Flag.Boolean("dry-run").pipe(Flag.withDescription("Only ask the gateways; record and send nothing"), Flag.withDefault(false)),
     olderThan: Flags.duration("older-than").pipe(
       Flag.withDescription("Only operations opened at least this long ago (default: recovery.olderThanMillis, 45s)"),
       Flag.optional

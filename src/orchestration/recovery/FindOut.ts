@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { isOpen, tookEffect, type Operation, settledAfter } from "../../domain/operation/Operation.ts"
+import { settle } from "../../domain/operation/Settle.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { PaymentEvent } from "../../domain/payment/Event.ts"
 import type { EventContinuityError } from "../../domain/payment/Replay.ts"
@@ -56,6 +57,27 @@ export const glance = Effect.fnUntraced(function* (open: OpenOperation, lease: F
   const after = isPositive ? yield* record(payment, operation, asked, lease) : payment
   return resultOf(operationOf(after, open.operation))
 })
+
+/** What the gateway says of an operation now, as far as that is certain. Records nothing. */
+export const preview = Effect.fnUntraced(function* (
+  open: OpenOperation
+): Effect.fn.Return<Found, EventStoreError | EventContinuityError | PaymentNotFound, EventStore | Gateways> {
+  const found = yield* examine(open)
+  if (found._tag === "Nothing") return found.result
+  const { gateway, operation, payment } = found
+  const { answer, askedAt } = yield* ask(gateway, payment, operation)
+  const settlement = settle(operation, { _tag: "Asked", askedAt, answer })
+  switch (settlement._tag) {
+    case "Charged":
+      return "succeeded"
+    case "NotCharged":
+      return settlement.because._tag === "Declined" ? "declined" : "not_charged"
+    case "StillOpen":
+      return openStatus[settlement.outcome._tag]
+  }
+})
+
+const openStatus = { Pending: "pending", RequiresAction: "requires_action", Unknown: "unknown" } as const
 
 const resultOf = (operation: Operation | undefined): Found => (operation === undefined ? "error" : statusOfOperation(operation))
 

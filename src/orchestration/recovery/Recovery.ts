@@ -18,7 +18,7 @@ import { type OpenOperation, PaymentRepository } from "../../services/PaymentRep
 import { Settings } from "../../services/Settings.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
-import { finish, type Found, glance } from "./FindOut.ts"
+import { finish, type Found, glance, preview } from "./FindOut.ts"
 import { underLease } from "./PaymentLease.ts"
 
 /** What a run looks at. Times in milliseconds. */
@@ -30,6 +30,8 @@ export interface RecoveryOptions {
    * intent may still be sending it. For the first run after a restart. Default false.
    */
   readonly lookUpYounger?: boolean
+  /** Only asks the gateways: records and sends nothing, and takes no lease. `results` are then what they say now. Default false. */
+  readonly dryRun?: boolean
   readonly gateway?: GatewayName
   /** Payments at a time; default: the preset `recovery.concurrency`. */
   readonly concurrency?: number
@@ -73,9 +75,11 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   const isResting = yield* restingBetween(options.previousRunAt, startedAt)
   const results: { [Result in RecoveryResult]?: number } = {}
   const errors: Array<RecoveryReport["errors"][number]> = []
+  const lookAt = (open: OpenOperation) =>
+    options.dryRun === true ? guarded(open, preview(open)) : recoverOne(open, isYoung(open) ? glance : finish)
   let scanned = 0
   const one = Effect.fnUntraced(function* (open: OpenOperation) {
-    const { message, result }: One = isResting(open) ? { result: open.status } : yield* recoverOne(open, isYoung(open) ? glance : finish)
+    const { message, result }: One = isResting(open) ? { result: open.status } : yield* lookAt(open)
     scanned++
     results[result] = (results[result] ?? 0) + 1
     if (message !== undefined && errors.length < maxErrors) errors.push({ payment: open.payment, operation: open.operation, message })
@@ -122,10 +126,23 @@ interface One {
   readonly message?: string
 }
 
-/** What goes wrong with one does not keep the others waiting. */
 const recoverOne = Effect.fnUntraced(function* (open: OpenOperation, look: typeof finish) {
-  const one = yield* underLease(open.payment, (lease) => Effect.andThen(CrashPoint.reach("recovery/after-lease"), look(open, lease))).pipe(
-    Effect.map((found): One => ({ result: Option.getOrElse(found, () => "busy" as const) })),
+  const found = underLease(open.payment, (lease) => Effect.andThen(CrashPoint.reach("recovery/after-lease"), look(open, lease)))
+  const one = yield* guarded(
+    open,
+    Effect.map(
+      found,
+      Option.getOrElse(() => "busy" as const)
+    )
+  )
+  yield* Metrics.recovered(one.result)
+  return one
+})
+
+/** What goes wrong with one does not keep the others waiting. */
+const guarded = <E, R>(open: OpenOperation, look: Effect.Effect<RecoveryResult, E, R>) =>
+  look.pipe(
+    Effect.map((result): One => ({ result })),
     Effect.catchDefect((defect) => Effect.fail(defect)),
     Effect.catch((error) => {
       const message = error instanceof Error ? error.message : String(error)
@@ -133,6 +150,3 @@ const recoverOne = Effect.fnUntraced(function* (open: OpenOperation, look: typeo
       return Effect.as(PaymentLog.about(open.payment, open.gateway)(line), { result: "error", message } satisfies One)
     })
   )
-  yield* Metrics.recovered(one.result)
-  return one
-})

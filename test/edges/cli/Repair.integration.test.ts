@@ -1,5 +1,5 @@
 /**
- * `aegispay rebuild`, `reconcile` and `payment resolve` as processes, on a database server and a sandbox in a process of its own.
+ * `aegispay recover`, `rebuild`, `reconcile` and `payment resolve` as processes, on a database server and a sandbox in a process of its own.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
@@ -88,6 +88,20 @@ describe("repairs on the command line", () => {
     assert.strictEqual(jsonOf(damaged).damaged, scanned)
     await sql(`insert into aegispay.events select * from kept`)
     assert.strictEqual((await run("rebuild")).code, 0)
+  })
+
+  it("recover: --dry-run says what the gateways say and changes nothing, without it the payment is finished, once", async () => {
+    const { id, status } = await pay("tok_5xx_after")
+    assert.strictEqual(status, "in_doubt")
+    const shown = (await run("payment", "get", id)).stdout
+    const recover = (...args: ReadonlyArray<string>) => run("recover", "--older-than", "0", ...args)
+    const dry = await recover("--dry-run")
+    assert.deepInclude(jsonOf(dry), { scanned: 1, results: { succeeded: 1 } })
+    assert.deepStrictEqual([dry.code, dry.stderr], [0, ""])
+    assert.strictEqual((await run("payment", "get", id)).stdout, shown)
+    assert.deepInclude(jsonOf(await recover()), { scanned: 1, results: { succeeded: 1 } })
+    assert.deepInclude(jsonOf(await recover()), { scanned: 0, results: {} })
+    assert.deepInclude(jsonOf(await run("payment", "get", id)), { status: "succeeded" })
   })
 
   it("payment resolve: what needs review is listed with its evidence, and a person says what became of it", async () => {

@@ -16,6 +16,7 @@ import * as Engine from "../runtime/Engine.ts"
 import * as Target from "../runtime/Target.ts"
 
 export interface Input {
+  readonly dryRun: boolean
   readonly olderThan: Option.Option<Duration.Duration>
   readonly concurrency: Option.Option<number>
   readonly limit: Option.Option<number>
@@ -34,6 +35,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     const total = yield* openOperations(input)
     return yield* orCannotRun(
       payments.recover({
+        dryRun: input.dryRun,
         concurrency: Option.getOrElse(input.concurrency, () => target.config.recovery.concurrency),
         ...(Option.isSome(input.olderThan) ? { olderThanMillis: Duration.toMillis(input.olderThan.value) } : {}),
         ...(Option.isSome(input.limit) ? { limit: input.limit.value } : {}),
@@ -42,7 +44,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
       })
     )
   }).pipe(Effect.ensuring(progress.end), Effect.provide(Engine.layer(target, "existing")))
-  yield* print({ json: report, text: textOf(report) })
+  yield* print({ json: report, text: textOf(report, input.dryRun) })
   const open = leftOpen.flatMap((result) => (report.results[result] === undefined ? [] : [`${report.results[result]} ${result}`]))
   if (open.length > 0) return yield* notDone(`left open: ${open.join(", ")}; see aegispay payment events for each, or run it again later`)
 })
@@ -58,8 +60,8 @@ const openOperations = Effect.fnUntraced(function* (input: Input) {
   )
 })
 
-const textOf = (report: RecoveryReport): ReadonlyArray<string> => [
-  `${report.scanned} open operations looked at in ${report.durationMillis} ms`,
+const textOf = (report: RecoveryReport, dryRun: boolean): ReadonlyArray<string> => [
+  `${report.scanned} open operations ${dryRun ? "asked about, nothing recorded or sent," : "looked at"} in ${report.durationMillis} ms`,
   ...Object.entries(report.results).map(([result, count]) => `  ${result}: ${count}`),
   ...report.errors.map((error) => `  ${error.payment} operation ${error.operation}: ${error.message}`)
 ]
