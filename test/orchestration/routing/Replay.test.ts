@@ -168,6 +168,17 @@ describe("Replay: what is left out, and what is found out late", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.effect("the range begins with its first moment and ends before its last", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust("1 hour")
+      const at = yield* Clock.currentTimeMillis
+      yield* record({ decision, then: [Events.succeeded()] })
+      assert.strictEqual((yield* replay(half, { from: at, to: at + 1 })).decisions, 1)
+      assert.strictEqual((yield* replay(half, { from: at - 1_000, to: at })).decisions, 0)
+      assert.strictEqual((yield* replay(half, { from: at + 1, to: at + 1_000 })).decisions, 0)
+    }).pipe(Effect.provide(memory))
+  )
+
   it.effect("an outcome that came after the range is found in the payment's own events", () =>
     Effect.gen(function* () {
       const payment = yield* record({ decision, then: [Events.uncertain()] })
@@ -184,12 +195,13 @@ describe("Replay: what is left out, and what is found out late", () => {
 
   it.effect("memory is bounded: with more open payments than are followed the oldest are read by themselves, and nothing is lost", () =>
     Effect.gen(function* () {
+      // More than a page of the log before the first of them ends.
       const open: Array<Payment> = []
-      for (let nth = 0; nth < 40; nth++) open.push(yield* record({ decision }))
+      for (let nth = 0; nth < 300; nth++) open.push(yield* record({ decision }))
       for (const payment of open) yield* mustCommit(Events.commitOf(payment, [Events.succeeded()]))
       const whole = yield* replay(half, lenient)
       const bounded = yield* replay(half, { ...lenient, maxFollowed: 5 })
-      assert.strictEqual(bounded.decisions, 40)
+      assert.strictEqual(bounded.decisions, 300)
       assert.deepStrictEqual({ ...bounded, durationMillis: 0 }, { ...whole, durationMillis: 0 })
     }).pipe(Effect.provide(memory))
   )
