@@ -142,9 +142,12 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
     lastCleanUpAt = now
   })
 
-  /** Runs against the store with a time limit; tells of the first failure and of the first success after it. */
+  /**
+   * Runs against the store with a time limit; tells of the first failure and of the first success after it. Closing waits for it: cut off
+   * in the middle of a commit it would not know what is stored, and store it again.
+   */
   const guarded = <E>(work: Effect.Effect<void, E>): Effect.Effect<void> =>
-    work.pipe(
+    Effect.interruptible(work).pipe(
       Effect.timeout(roundLimit),
       Effect.matchCauseEffect({
         onFailure: (cause) => {
@@ -158,7 +161,8 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
           inTrouble = false
           return recovered ? Effect.logInfo("gateway metrics are stored again") : Effect.void
         }
-      })
+      }),
+      Effect.uninterruptible
     )
 
   yield* guarded(read)
