@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import { aegispay } from "./Commands.ts"
 import { cannotRun, codeOfInterruption, ofCause, oneLine } from "./Failure.ts"
 import { version } from "./Version.ts"
@@ -30,7 +31,9 @@ const services = Layer.mergeAll(
   NodeServices.layer,
   presenter,
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel] }),
-  Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+  Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]),
+  // Nobody collects spans here, so none are made, and gateways are sent no trace headers that lead nowhere.
+  Layer.succeed(References.TracerEnabled, false)
 )
 
 /** What is wrong with the arguments, in one line. */

@@ -102,6 +102,10 @@ export interface Config {
     /** The embedded database and everything else that is kept go below `dataDir`. */
     | { readonly _tag: "Embedded"; readonly dataDir: string }
   readonly gateways: ReadonlyArray<GatewayConfig>
+  /** Where short-lived state may be shared besides the database. */
+  readonly redis: { readonly url: Redacted.Redacted; readonly prefix?: string } | undefined
+  /** Where instances tell each other which circuit breakers are open. */
+  readonly shareBreakers: "none" | "database" | "redis"
   readonly sandbox: SandboxConfig | undefined
   readonly engine: EngineSettings
   readonly routing: RoutingInForce
@@ -247,6 +251,13 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
   if (file.database.url !== undefined && file.fingerprintKey === undefined) {
     refuse("fingerprintKey", "is required with database.url: every process on a database must use the same key")
   }
+  if (file.redis === undefined) {
+    for (const [path, where] of [
+      ["breakers.share", file.breakers?.share],
+      ["rateLimits.store", file.rateLimits?.store]
+    ] as const)
+      if (where === "redis") refuse(path, "needs the section redis with the url of a server")
+  }
   notifications.endpoints.forEach(({ url }, index) => {
     if (!notifications.allowLoopback && new URL(url).protocol === "http:")
       refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
@@ -268,6 +279,8 @@ const withDefaults = (file: ConfigFile): Config => ({
       ? { _tag: "Embedded", dataDir: file.database.dataDir ?? "." }
       : { _tag: "Server", url: file.database.url },
   gateways: (file.gateways ?? []).map((gateway) => ({ ...gateway, secretKey: gateway.secretKey ?? sandboxKey(gateway.baseUrl) })),
+  redis: file.redis,
+  shareBreakers: file.breakers?.share ?? (file.redis === undefined ? "database" : "redis"),
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
   engine: engineOf(file),
   routing: Routing.settingsOf(file),
@@ -277,14 +290,7 @@ const withDefaults = (file: ConfigFile): Config => ({
     intervalMillis: file.recovery?.intervalMillis ?? Presets.recovery.intervalMillis.value,
     concurrency: file.recovery?.concurrency ?? Presets.recovery.concurrency.value
   },
-  http: {
-    ...httpDefaults,
-    port: Presets.http.port.value,
-    maxBodyBytes: Presets.http.maxBodyBytes.value,
-    ...file.http,
-    apiKeys: (file.http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? defaultScopes })),
-    ...(file.rateLimits === undefined ? {} : { rateLimits: RateLimits.settingsOf(file.rateLimits) })
-  },
+  http: httpOf(file),
   notifications: {
     endpoints: (file.notifications?.endpoints ?? []).map(({ merchant, previousSecret, secret, url }) => ({
       merchant,
@@ -294,6 +300,17 @@ const withDefaults = (file: ConfigFile): Config => ({
     allowLoopback: file.notifications?.allowLoopback ?? false
   },
   fingerprintKey: file.fingerprintKey
+})
+
+const httpOf = ({ http, rateLimits, redis }: ConfigFile): HttpConfig => ({
+  ...httpDefaults,
+  port: Presets.http.port.value,
+  maxBodyBytes: Presets.http.maxBodyBytes.value,
+  ...http,
+  apiKeys: (http?.apiKeys ?? []).map((key) => ({ ...key, scopes: key.scopes ?? defaultScopes })),
+  ...(rateLimits === undefined
+    ? {}
+    : { rateLimits: RateLimits.settingsOf({ ...(redis === undefined ? {} : { store: "redis" }), ...rateLimits }) })
 })
 
 const engineOf = (file: ConfigFile): EngineSettings => {

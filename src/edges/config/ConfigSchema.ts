@@ -86,17 +86,23 @@ const gatewayUrl = text("expected a URL").check(
 
 const endpointUrl = text("expected a URL").check(Schema.makeFilter((value) => urlProblem(value) ?? true))
 
-const databaseMessage = 'expected a postgres:// URL, or a reference to one, such as "env:AEGISPAY_DATABASE_URL"'
-
-const databaseProblem = (value: string): string | undefined => {
-  if (!URL.canParse(value)) return "expected a postgres:// URL"
-  const { protocol } = new URL(value)
-  return protocol === "postgres:" || protocol === "postgresql:" ? undefined : "expected a postgres:// URL"
+/** The address of a server that may hold a password: `problem` says what is wrong with it, without repeating it. */
+interface ServerAddress {
+  readonly message: string
+  readonly problem: (value: string) => string | undefined
 }
 
+const addressOf = (protocols: ReadonlyArray<string>, expected: string, example: string): ServerAddress => ({
+  message: `${expected}, or a reference to one, such as "env:${example}"`,
+  problem: (value) => (URL.canParse(value) && protocols.includes(new URL(value).protocol) ? undefined : expected)
+})
+
+const databaseAddress = addressOf(["postgres:", "postgresql:"], "expected a postgres:// URL", "AEGISPAY_DATABASE_URL")
+const redisAddress = addressOf(["redis:", "rediss:"], "expected a redis:// or rediss:// URL", "AEGISPAY_REDIS_URL")
+
 /** A reference, or a URL without a password. */
-const databaseUrl = (environment: Environment) =>
-  text(databaseMessage).pipe(
+const serverUrl = (environment: Environment, { message, problem: problemOf }: ServerAddress) =>
+  text(message).pipe(
     Schema.decodeTo(
       RedactedText,
       SchemaTransformation.transformEffect({
@@ -104,8 +110,8 @@ const databaseUrl = (environment: Environment) =>
           const name = variableOf(written)
           const value = name === undefined ? written : environment[name]
           if (value === undefined || value === "") return refuse(`environment variable ${name} is not set`)
-          const problem = databaseProblem(value)
-          if (problem !== undefined) return refuse(name === undefined ? databaseMessage : `environment variable ${name}: ${problem}`)
+          const problem = problemOf(value)
+          if (problem !== undefined) return refuse(name === undefined ? message : `environment variable ${name}: ${problem}`)
           if (name === undefined && new URL(value).password !== "") {
             return refuse('holds a password; keep it in an environment variable and write "env:NAME" here')
           }
@@ -175,12 +181,22 @@ const customerWait = integer(60_000, 90 * 86_400_000)
 export const ConfigFile = (environment: Environment) =>
   Schema.Struct({
     database: Schema.Struct({
-      url: Schema.optionalKey(databaseUrl(environment)),
+      url: Schema.optionalKey(serverUrl(environment, databaseAddress)),
       dataDir: Schema.optionalKey(nonEmpty("expected the path of a directory"))
     }).check(
       Schema.makeFilter(({ dataDir, url }) =>
         (url === undefined) === (dataDir === undefined) ? "expected exactly one of url and dataDir" : undefined
       )
+    ),
+    redis: Schema.optionalKey(
+      Schema.Struct({
+        url: serverUrl(environment, redisAddress),
+        prefix: Schema.optionalKey(
+          text("expected a prefix").check(
+            Schema.isPattern(/^[\x21-\x7e]{1,64}$/, { message: 'expected 1 to 64 visible ASCII characters, such as "aegispay:"' })
+          )
+        )
+      })
     ),
     gateways: Schema.optionalKey(listOf(gateway(environment), 100)),
     sandbox: Schema.optionalKey(

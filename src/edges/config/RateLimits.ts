@@ -50,7 +50,9 @@ const group = <F extends Schema.Struct.Fields>(fields: F) =>
 
 /** The section. */
 export const RateLimits = Schema.Struct({
-  store: Schema.optionalKey(Schema.Literals(["memory", "postgres"]).annotate({ message: 'expected "memory" or "postgres"' })),
+  store: Schema.optionalKey(
+    Schema.Literals(["memory", "postgres", "redis"]).annotate({ message: 'expected "memory", "postgres" or "redis"' })
+  ),
   onStoreFailure: Schema.optionalKey(Schema.Literals(["open", "closed"]).annotate({ message: 'expected "open" or "closed"' })),
   maxKeys: Schema.optionalKey(integer(1_000, 16_000_000)),
   routes: Schema.optionalKey(
@@ -68,8 +70,8 @@ type Section = typeof RateLimits.Type
 
 /** The limits in force. */
 export interface RateLimitSettings {
-  /** `memory`: every process counts for itself. */
-  readonly store: "memory" | "postgres"
+  /** `memory`: every process counts for itself. Default: `redis` where it is configured, else `memory`. */
+  readonly store: "memory" | "postgres" | "redis"
   /** Whether requests are let through (`open`) or refused while the store is away. */
   readonly onStoreFailure: "open" | "closed"
   /** Of the store in memory. */

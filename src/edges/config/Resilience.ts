@@ -38,9 +38,15 @@ export const Retries = Schema.Struct({
 
 const someOfBreaker = BreakerSettings.mapFields(Struct.map(Schema.optionalKey))
 
-/** Of every kind of operation at every gateway; by gateway, and by `<gateway>.<kind>`, where one differs. Ranges: `BreakerSettings`. */
+/**
+ * Of every kind of operation at every gateway; by gateway, and by `<gateway>.<kind>`, where one differs. Ranges: `BreakerSettings`.
+ *
+ * `share`: where instances tell each other which breakers are open; default: Redis where it is configured, else the database. It costs each
+ * instance one small query a second.
+ */
 export const Breakers = Schema.Struct({
   ...someOfBreaker.fields,
+  share: Schema.optionalKey(Schema.Literals(["none", "database", "redis"]).annotate({ message: 'expected "none", "database" or "redis"' })),
   gateways: Schema.optionalKey(Schema.Record(GatewayName, someOfBreaker)),
   operations: Schema.optionalKey(Schema.Record(BreakerName, someOfBreaker))
 })
@@ -85,7 +91,7 @@ export const settingsOf = ({ breakers, bulkheads, retries }: Sections) => {
 
 /** What a gateway or an operation leaves out is what holds for all; of an operation first what holds for its gateway. */
 const breakersOf = (section: Sections["breakers"]): EngineSettings["breakers"] => {
-  const { gateways = {}, operations = {}, ...all } = section ?? {}
+  const { gateways = {}, operations = {}, share: _share, ...all } = section ?? {}
   const settings = { ...defaults.breakers.settings, ...all }
   const ofGateway = (gateway: string) => ({ ...settings, ...gateways[gateway as GatewayName] })
   return {

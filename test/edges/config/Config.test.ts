@@ -113,6 +113,18 @@ describe("a configuration", () => {
     assert.notInclude(JSON.stringify(config), "sk_live_1")
   })
 
+  it("shares through Redis where it is configured, unless told otherwise; without it breakers through the database, limits not at all", () => {
+    const redis = { redis: { url: "env:R", prefix: "shop:" }, rateLimits: {} }
+    const environment = { R: "rediss://:hidden@redis.example:6380/1" }
+    const shared = decoded({ ...dataDir, ...redis }, environment)
+    assert.strictEqual(shared.redis === undefined ? "" : Redacted.value(shared.redis.url), environment.R)
+    assert.deepStrictEqual([shared.redis?.prefix, shared.shareBreakers, shared.http.rateLimits?.store], ["shop:", "redis", "redis"])
+    const apart = decoded({ ...dataDir, ...redis, breakers: { share: "none" }, rateLimits: { store: "postgres" } }, environment)
+    assert.deepStrictEqual([apart.shareBreakers, apart.http.rateLimits?.store], ["none", "postgres"])
+    const without = decoded({ ...dataDir, rateLimits: {} })
+    assert.deepStrictEqual([without.redis, without.shareBreakers, without.http.rateLimits?.store], [undefined, "database", "memory"])
+  })
+
   it("reads how gateways are retried and how many calls go to one", () => {
     const { connectLimitMillis, engine } = decoded({
       ...dataDir,
@@ -244,6 +256,27 @@ describe("a configuration", () => {
       { ...dataDir, http: { apiKeys: [{ merchant: "m1", key: "env:K", scopes: ["all"] }] } },
       'http.apiKeys[0].scopes[0]: expected "payments:read" | "payments:write" | "metrics", got a string',
       { K: "0123456789abcdef" }
+    ],
+    [
+      "has a Redis that is none",
+      { ...dataDir, redis: { url: "env:R" } },
+      "redis.url: environment variable R: expected a redis:// or rediss:// URL",
+      { R: "http://:hidden@localhost" }
+    ],
+    [
+      "has a Redis with a password in the file",
+      { ...dataDir, redis: { url: "redis://:hidden@localhost" } },
+      'redis.url: holds a password; keep it in an environment variable and write "env:NAME" here'
+    ],
+    [
+      "shares breakers through a Redis that it lacks",
+      { ...dataDir, breakers: { share: "redis" } },
+      "breakers.share: needs the section redis with the url of a server"
+    ],
+    [
+      "limits through a Redis that it lacks",
+      { ...dataDir, rateLimits: { store: "redis" } },
+      "rateLimits.store: needs the section redis with the url of a server"
     ],
     [
       "has limits that contradict",

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../../src/layers/memory/MemoryStore.ts"
+import * as Failures from "../../../src/orchestration/observability/Failures.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
 import * as FlakyEventStore from "../../support/FlakyEventStore.ts"
@@ -50,6 +51,8 @@ describe("failed commands", () => {
       yield* Fiber.interrupt(charging)
       assert.deepStrictEqual(yield* errors, {})
       yield* TestClock.adjust("1 minute")
+      yield* Effect.exit(Failures.counted(Effect.interrupt))
+      assert.deepStrictEqual(yield* errors, {})
     }).pipe(Effect.provide(engine([testGateway("a", { send: () => Effect.delay(Effect.succeed(gone), "20 seconds") })])), alone)
   )
 })

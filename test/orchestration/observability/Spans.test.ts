@@ -106,18 +106,16 @@ describe("spans", () => {
   })
 
   it.effect("without a tracer none is made", () => {
-    const original = { ...Tracer.nativeTracer }
+    const { nativeTracer } = Tracer
     const made: Array<string> = []
+    const original = Object.getOwnPropertyDescriptor(nativeTracer, "span")
+    const span: Tracer.Tracer["span"] = (options) => {
+      made.push(options.name)
+      return new Tracer.NativeSpan(options)
+    }
     const watched = Effect.acquireRelease(
-      Effect.sync(() => {
-        Object.assign(Tracer.nativeTracer, {
-          span: (options: Parameters<Tracer.Tracer["span"]>[0]) => {
-            made.push(options.name)
-            return original.span(options)
-          }
-        })
-      }),
-      () => Effect.sync(() => Object.assign(Tracer.nativeTracer, original))
+      Effect.sync(() => Object.defineProperty(nativeTracer, "span", { ...original, value: span })),
+      () => Effect.sync(() => Object.defineProperty(nativeTracer, "span", original ?? {}))
     )
     return Effect.gen(function* () {
       const payments = yield* Payments.Payments

@@ -11,8 +11,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import * as HealthProbe from "../../../layers/postgres/resilience/HealthProbe.ts"
-import * as OpenOperations from "../../../orchestration/observability/OpenOperations.ts"
 import * as Dependencies from "../../../orchestration/resilience/dependency/Dependencies.ts"
 import type { HttpConfig } from "../../config/Config.ts"
 import * as HttpServer from "../../http/HttpServer.ts"
@@ -23,6 +21,7 @@ import * as Engine from "../runtime/Engine.ts"
 import * as GatewayRegistry from "../runtime/GatewayRegistry.ts"
 import * as Notifications from "../runtime/Notifications.ts"
 import * as NotifyLoops from "../runtime/NotifyLoops.ts"
+import * as Observation from "../runtime/Observation.ts"
 import * as RecoveryLoop from "../runtime/RecoveryLoop.ts"
 import * as Target from "../runtime/Target.ts"
 import { version } from "../Version.ts"
@@ -47,14 +46,13 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   let serverUrl: string | undefined
   return yield* Effect.gen(function* () {
     if (!input.allowMissingGateways) yield* GatewayRegistry.requireOpenAccounts(target)
+    yield* Observation.start
     // Opened before the server's: it closes after it, so that requests are no longer taken while deliveries end.
     const loops = yield* Scope.fork(yield* Effect.scope)
     const { url } = Context.get(yield* Layer.build(listening(http)), HttpServer.Listening)
     serverUrl = url
     yield* Scope.provide(NotifyLoops.start, loops)
     yield* RecoveryLoop.start(config)
-    yield* watchDatabase
-    yield* OpenOperations.start()
     yield* announce(target, url)
     yield* endsByInterruption
     return yield* Effect.never
@@ -68,12 +66,6 @@ export const run = Effect.fnUntraced(function* (input: Input) {
       )
     )
   )
-})
-
-/** Its level is logged and exported as a metric; connections that broke or fell silent are replaced. */
-const watchDatabase = Effect.gen(function* () {
-  const dependencies = yield* Dependencies.Dependencies
-  yield* Effect.orDie(dependencies.register(yield* HealthProbe.make()))
 })
 
 const listening = (http: HttpConfig) =>

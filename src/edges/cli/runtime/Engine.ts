@@ -1,7 +1,7 @@
 /**
  * The engine of a configuration: the one place where a process is put together.
  *
- *     database -> stores ----------------+
+ *     database, Redis -> stores ---------+
  *     sandbox (where configured)         +-> Payments
  *       -> gateways ---------------------+
  *
@@ -17,11 +17,14 @@ import * as Ids from "../../../layers/memory/Ids.ts"
 import * as RequestFingerprint from "../../../layers/node/RequestFingerprint.ts"
 import * as Background from "../../../orchestration/operation/Background.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
+import * as GatewaySeries from "../../../orchestration/routing/GatewaySeries.ts"
 import { RoutingPolicy } from "../../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../../services/Settings.ts"
 import * as FingerprintKey from "../../config/FingerprintKey.ts"
 import { cannotRun, orCannotRun } from "../Failure.ts"
 import * as GatewayRegistry from "./GatewayRegistry.ts"
+import * as Protection from "./resilience/Protection.ts"
+import * as Redis from "./resilience/Redis.ts"
 import * as SharedSandbox from "./SharedSandbox.ts"
 import * as Storage from "./Storage.ts"
 import type { Target } from "./Target.ts"
@@ -30,14 +33,23 @@ import type { Target } from "./Target.ts"
  * Payments, with every service it is made of; `Background` too, since the HTTP interface asks whether it accepts more. `serverUrl`: where
  * this process' own sandbox posts webhooks once it is known; without it they are not sent while this process serves the sandbox.
  */
-export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox.ServerUrl = () => undefined) =>
-  Payments.layerEngine.pipe(
+export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox.ServerUrl = () => undefined) => {
+  const { config } = target
+  const serves = use === "serve"
+  const redis = Redis.layer(target)
+  return Payments.layerEngine.pipe(
+    Layer.provideMerge(GatewaySeries.layer),
+    Layer.provideMerge(
+      Layer.merge(Protection.breakers(config, { redis, serves }), serves ? Protection.rateLimiter(config, redis) : Layer.empty)
+    ),
     Layer.provideMerge(Background.layer),
     Layer.provideMerge(Layer.mergeAll(gateways(target, serverUrl), fingerprints(target), Ids.layer)),
     Layer.provideMerge(Storage.layer(target, use)),
-    Layer.provideMerge(Layer.succeed(RoutingPolicy, target.config.routing)),
-    Layer.provideMerge(Layer.succeed(Settings, target.config.engine))
+    Layer.provideMerge(serves && config.redis !== undefined ? redis : Layer.empty),
+    Layer.provideMerge(Layer.succeed(RoutingPolicy, config.routing)),
+    Layer.provideMerge(Layer.succeed(Settings, config.engine))
   )
+}
 
 const gateways = (target: Target, serverUrl: SharedSandbox.ServerUrl) => {
   const { gateways, sandbox } = target.config

@@ -6,16 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { SqlError } from "effect/sql/SqlError"
+import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import * as Path from "node:path"
-import * as MemoryRateLimitStore from "../../../layers/memory/resilience/RateLimitStore.ts"
 import * as EmbeddedPostgres from "../../../layers/postgres/EmbeddedPostgres.ts"
 import * as GatewayMetrics from "../../../layers/postgres/routing/GatewayMetrics.ts"
 import * as Lock from "../../../layers/postgres/Lock.ts"
 import * as Migrations from "../../../layers/postgres/Migrations.ts"
 import * as Postgres from "../../../layers/postgres/Postgres.ts"
-import * as PostgresRateLimitStore from "../../../layers/postgres/resilience/RateLimitStore.ts"
-import * as RateLimiter from "../../../orchestration/resilience/RateLimiter.ts"
 import { cannotRun, type Failure, orCannotRun } from "../Failure.ts"
 import type { Target } from "./Target.ts"
 
@@ -23,7 +21,14 @@ import type { Target } from "./Target.ts"
 export type Use = "serve" | "create" | "existing"
 
 /** Connections of a process. A command needs few; a server shares them among its requests. */
-const poolOf = (use: Use) => ({ maxConnections: use === "serve" ? 20 : 4, connectTimeout: "10 seconds" as const })
+export const maxConnections = { serve: 20, create: 4, existing: 4 } satisfies Record<Use, number>
+
+/** Each process has a name of its own, so that the database tells whose connections are whose. */
+const poolOf = (use: Use) => ({
+  maxConnections: maxConnections[use],
+  connectTimeout: "10 seconds" as const,
+  applicationName: `aegispay-${randomBytes(4).toString("hex")}`
+})
 
 /** The client. An embedded database is found running or started. */
 export const client = (target: Target, use: Use) =>
@@ -32,7 +37,7 @@ export const client = (target: Target, use: Use) =>
       const { database } = target.config
       if (database._tag === "Server") {
         // The pool connects with the first statement: this one tells whether there is anything to connect to.
-        return yield* PgClient.make({ url: database.url, applicationName: "aegispay", ...poolOf(use) }).pipe(
+        return yield* PgClient.make({ url: database.url, ...poolOf(use) }).pipe(
           Effect.tap((sql) => sql`select 1`),
           Effect.mapError((error) => unreachable(target, database.url, error))
         )
@@ -66,19 +71,9 @@ const schema = (target: Target) =>
       : orCannotRun(Migrations.check)
   )
 
-/** The rate limiter of the HTTP interface, where it has limits: in this process' memory, or shared by all on this database. */
-const rateLimiter = (target: Target) => {
-  const { rateLimits } = target.config.http
-  if (rateLimits === undefined) return Layer.empty
-  const { maxKeys, onStoreFailure, store } = rateLimits
-  return RateLimiter.layerWith({ onStoreFailure }).pipe(
-    Layer.provide(store === "memory" ? MemoryRateLimitStore.layerWith({ maxKeys }) : PostgresRateLimitStore.layer)
-  )
-}
-
 /** Every service on the database, over its client. */
 export const layer = (target: Target, use: Use) =>
-  Layer.mergeAll(Postgres.layer, Lock.layer, GatewayMetrics.layer, use === "serve" ? rateLimiter(target) : Layer.empty).pipe(
+  Layer.mergeAll(Postgres.layer, Lock.layer, GatewayMetrics.layer).pipe(
     Layer.provideMerge(schema(target)),
     Layer.provideMerge(client(target, use))
   )
