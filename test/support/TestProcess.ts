@@ -26,7 +26,10 @@ export interface TestProcess {
 export const start = Effect.fnUntraced(function* (gateways: ReadonlyArray<Gateway>, settings: Partial<EngineSettings> = {}) {
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-  const sudden = Layer.provide(Background.layer, Layer.succeed(Settings, { ...defaults, sendWindowMillis: 0, attemptTimeoutMillis: 0, storeWaitMillis: 0 }))
+  const sudden = Layer.provide(
+    Background.layer,
+    Layer.succeed(Settings, { ...defaults, sendWindowMillis: 0, attemptTimeoutMillis: 0, storeWaitMillis: 0 })
+  )
   const layer = Payments.layerEngine.pipe(
     Layer.provide(Layer.mergeAll(gatewaysOf(...gateways), fingerprints, sudden)),
     Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings }))

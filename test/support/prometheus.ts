@@ -71,7 +71,7 @@ const keyOf = ({ labels, name }: Sample, without?: string): string =>
     name,
     ...Object.entries(labels)
       .filter(([label]) => label !== without)
-      .sort()
+      .toSorted(([left], [right]) => (left < right ? -1 : 1))
   ])
 
 const suffixes: Readonly<Record<string, ReadonlyArray<string>>> = { counter: [""], gauge: [""], histogram: ["_bucket", "_sum", "_count"] }
@@ -93,38 +93,50 @@ const checkHistogram = ({ name, samples }: Family): void => {
   }
 }
 
+interface Reading {
+  readonly families: Array<{ name: string; type: string; help: string; samples: Array<Sample> }>
+  readonly seen: Set<string>
+  help: readonly [name: string, text: string] | undefined
+}
+
+const readType = (reading: Reading, line: string, { name, type }: { readonly name: string; readonly type: string }): void => {
+  if (!(type in suffixes)) fail(line, "unknown type")
+  if (reading.help?.[0] !== name) fail(line, "HELP comes before TYPE")
+  if (reading.families.some((family) => family.name === name)) fail(line, "a family is in one place")
+  reading.families.push({ name, type, help: reading.help?.[1] ?? "", samples: [] })
+}
+
+const readSample = ({ families, seen }: Reading, line: string): void => {
+  const sample = sampleOf(line)
+  const family = families.at(-1)
+  const suffix = sample.name.slice(family?.name.length)
+  if (family === undefined || !sample.name.startsWith(family.name) || !suffixes[family.type]?.includes(suffix))
+    fail(line, "not of the family above")
+  const key = keyOf(sample)
+  if (seen.has(key)) fail(line, "twice")
+  seen.add(key)
+  family?.samples.push(sample)
+}
+
+const checkFamily = (family: Family): void => {
+  if (family.samples.length === 0) fail(family.name, "a family has samples")
+  if (family.type === "histogram") checkHistogram(family)
+  if (family.type !== "counter") return
+  if (!family.name.endsWith("_total")) fail(family.name, "a counter ends in _total")
+  if (family.samples.some(({ value }) => !(value >= 0))) fail(family.name, "a counter is not negative")
+}
+
 /** The families of an answer, or an error. */
 export const parse = (text: string): ReadonlyArray<Family> => {
   if (text !== "" && !text.endsWith("\n")) fail("", "the last line ends with a line feed")
-  const families: Array<{ name: string; type: string; help: string; samples: Array<Sample> }> = []
-  const seen = new Set<string>()
-  let help: readonly [name: string, text: string] | undefined
+  const reading: Reading = { families: [], seen: new Set(), help: undefined }
   for (const line of text.split("\n").slice(0, -1)) {
     const [, kind, name = "", rest = ""] = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line) ?? []
-    if (kind === "HELP") help = [name, rest]
-    else if (kind === "TYPE") {
-      if (!(rest in suffixes)) fail(line, "unknown type")
-      if (help?.[0] !== name) fail(line, "HELP comes before TYPE")
-      if (families.some((family) => family.name === name)) fail(line, "a family is in one place")
-      families.push({ name, type: rest, help: help?.[1] ?? "", samples: [] })
-    } else if (line.startsWith("#") || line.trim() !== line || line === "") fail(line, "neither HELP, TYPE nor a sample")
-    else {
-      const sample = sampleOf(line)
-      const family = families.at(-1)
-      if (family === undefined || !suffixes[family.type]?.includes(sample.name.slice(family.name.length)))
-        fail(line, "not of the family above")
-      if (!sample.name.startsWith(family?.name ?? "")) fail(line, "not of the family above")
-      const key = keyOf(sample)
-      if (seen.has(key)) fail(line, "twice")
-      seen.add(key)
-      family?.samples.push(sample)
-    }
+    if (kind === "HELP") reading.help = [name, rest]
+    else if (kind === "TYPE") readType(reading, line, { name, type: rest })
+    else if (line.startsWith("#") || line.trim() !== line || line === "") fail(line, "neither HELP, TYPE nor a sample")
+    else readSample(reading, line)
   }
-  for (const family of families) {
-    if (family.samples.length === 0) fail(family.name, "a family has samples")
-    if (family.type === "histogram") checkHistogram(family)
-    if (family.type === "counter" && !family.name.endsWith("_total")) fail(family.name, "a counter ends in _total")
-    if (family.type === "counter" && family.samples.some(({ value }) => !(value >= 0))) fail(family.name, "a counter is not negative")
-  }
-  return families
+  for (const family of reading.families) checkFamily(family)
+  return reading.families
 }

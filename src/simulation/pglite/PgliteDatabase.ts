@@ -57,7 +57,7 @@ const connections = (postgres: Session.Postgres, { kernel, onDurable }: Pick<Dat
         username: "postgres",
         database: "postgres",
         maxConnections
-      }).pipe(Effect.provide(Reactivity.layer), Effect.orDie),
+      }).pipe(Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make), Effect.orDie),
     crashed: (process: Kernel.Process) => {
       for (const { hangUp } of sockets.get(process) ?? []) hangUp()
       sockets.delete(process)
