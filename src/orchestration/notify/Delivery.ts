@@ -16,7 +16,6 @@ import type { EventStoreError } from "../../services/EventStore.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { type Delivery, type Notification, Notifier } from "../../services/notify/Notifier.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
-import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Backoff from "./Backoff.ts"
 import * as EndpointHealth from "./EndpointHealth.ts"
 
@@ -52,7 +51,7 @@ export const make = Effect.fnUntraced(function* (options: {
     endpoints.set(endpoint, EndpointHealth.started(healthOf(endpoint)))
     const delivery = yield* notifier.deliver(endpoint, notification.success).pipe(
       Effect.catchDefect((defect) =>
-        Effect.as(PaymentLog.about(event.paymentId)(Effect.logError("a notifier died", defect)), {
+        Effect.as(Effect.logError("a notifier died", defect), {
           _tag: "Retry",
           reason: "the notifier died"
         } satisfies Delivery)
@@ -76,7 +75,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const failed = Effect.fnUntraced(function* (batch: OutboxBatch, delivery: Exclude<Delivery, { _tag: "Delivered" }>) {
     const lease = { payment: batch.payment, token: batch.token }
     if (delivery._tag === "Rejected" || batch.attempts + 1 >= maxAttempts) {
-      yield* logged(batch)(Effect.logError(`notifications are given up after ${batch.attempts + 1} attempts: ${delivery.reason}`))
+      yield* Effect.logError(`notifications are given up after ${batch.attempts + 1} attempts: ${delivery.reason}`)
       return (yield* outbox.deadLetter({ ...lease, reason: delivery.reason })) ? "dead" : "lost"
     }
     const delay = Math.max(yield* Backoff.delayMillis(backoff, batch.attempts + 1), delivery.retryAfterMillis ?? 0)
@@ -120,24 +119,22 @@ export const make = Effect.fnUntraced(function* (options: {
   return (batch: OutboxBatch, leasedAt: number) =>
     handle(batch, leasedAt).pipe(
       Effect.catch((error) =>
-        Effect.as(logged(batch)(Effect.logWarning(`notifications are delivered again when their lease is over: ${error.message}`)), {
+        Effect.as(Effect.logWarning(`notifications are delivered again when their lease is over: ${error.message}`), {
           delivered: 0,
           end: "lost"
         } satisfies Handled)
       ),
       Effect.catchDefect((defect) =>
-        Effect.as(logged(batch)(Effect.logError("notifying died; it is tried again when its lease is over", defect)), {
+        Effect.as(Effect.logError("notifying died; it is tried again when its lease is over", defect), {
           delivered: 0,
           end: "lost"
         } satisfies Handled)
       ),
-      Effect.tap(({ end }) => (end === "dead" || end === "lost" ? Metrics.notified(end) : Effect.void))
+      Effect.tap(({ end }) => (end === "dead" || end === "lost" ? Metrics.notified(end) : Effect.void)),
+      // The token is one lease of one payment, so it tells which lines belong together.
+      Effect.annotateLogs({ correlationId: `relay-${batch.token}`, payment: batch.payment, merchant: batch.tenant })
     )
 })
-
-/** A line about a batch. Its token is one lease of one payment, so it tells which lines belong together. */
-const logged = ({ payment, tenant, token }: OutboxBatch) =>
-  Effect.annotateLogs({ correlationId: `relay-${token}`, payment, merchant: tenant })
 
 const notificationOf = (tenant: TenantId, event: StoredEvent): Result.Result<Notification, string> =>
   Result.mapBoth(PublicEvent.of(event), {

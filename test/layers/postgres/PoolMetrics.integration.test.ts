@@ -70,7 +70,8 @@ describe("metrics of the pool", () => {
 
   it.live("end with their scope", () =>
     Effect.gen(function* () {
-      yield* Effect.scoped(PoolMetrics.make({ maxConnections }))
+      const made = yield* Effect.scoped(PoolMetrics.make({ maxConnections }))
+      assert.isTrue(Effect.isEffect(made))
       assert.deepStrictEqual(yield* gauges, {})
     }).pipe(Effect.provide(pool), alone)
   )
