@@ -17,7 +17,7 @@ export interface Counts {
 }
 
 /** Mean intervals in milliseconds: over ten minutes they are meant to reach 400 kills, 50 of Postgres, 60 pauses and 500 changes. */
-const intervals = { kill: 1_100, postgres: 9_000, pause: 8_000, network: 800 }
+const intervals = { kill: 1_350, postgres: 9_000, pause: 8_000, network: 800 }
 
 /** How soon it is tried again where nobody could be harmed. */
 const notNowMillis = 150

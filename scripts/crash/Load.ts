@@ -5,6 +5,7 @@
 import { type Chance, stream } from "./Chance.ts"
 import { pause } from "./FaultProxy.ts"
 import { count, type Log, type PaymentBody } from "./Log.ts"
+import * as Pace from "./Pace.ts"
 import { apiKey, type World } from "./World.ts"
 
 export interface LoadOptions {
@@ -69,10 +70,11 @@ const maxTries = 10
 
 /** Runs until it is over and every caller has heard the end of what it was asking. */
 export const run = async (options: LoadOptions): Promise<void> => {
+  const pace = Pace.make(options.workers)
   const worker = async (number: number) => {
     for (let nth = 1; !options.isOver(); nth++) {
       const key = `crash-${options.seed}-${number}-${nth}`
-      await live(new Caller(options, key), stream(options.seed, key))
+      await pace.run(() => live(new Caller(options, key, pace), stream(options.seed, key)), options.isOver)
     }
   }
   await Promise.all(Array.from({ length: options.workers }, (_, number) => worker(number)))
@@ -90,9 +92,11 @@ interface Request {
 class Caller {
   readonly options: LoadOptions
   readonly key: string
-  constructor(options: LoadOptions, key: string) {
+  readonly pace: Pace.Pace
+  constructor(options: LoadOptions, key: string, pace: Pace.Pace) {
     this.options = options
     this.key = key
+    this.pace = pace
   }
 
   /** Asks until there is an answer for good, at a server by chance each time; `undefined`: refused, or it is over. */
@@ -103,7 +107,7 @@ class Caller {
       const answer = await this.ask(url, request, patience)
       if (answer !== undefined) return answer === "refused" ? undefined : answer
       if (this.options.isOver()) return undefined
-      await pause(chance.between(30, 200 * (attempt + 1)))
+      await pause(chance.between(50, 300 * (attempt + 1)))
     }
     return undefined
   }
@@ -118,6 +122,7 @@ class Caller {
 
   async ask(url: string, request: Request, patience: number): Promise<PaymentBody | "refused" | undefined> {
     const { log } = this.options
+    const askedAt = performance.now()
     try {
       const response = await fetch(`${url}${request.path}`, {
         method: request.method,
@@ -130,6 +135,7 @@ class Caller {
         signal: AbortSignal.timeout(patience)
       })
       const body = (await response.json()) as PaymentBody & { readonly code?: string }
+      if (request.command === "charge") this.pace.answered(performance.now() - askedAt)
       if (response.ok) {
         count(log, String(response.status))
         log.answers.push({ key: this.key, command: request.command, httpStatus: response.status, body })
