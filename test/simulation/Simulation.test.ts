@@ -31,7 +31,7 @@ describe("fresh seeds", () => {
   const parts = 6
   const each = 50
   for (let part = 0; part < parts; part++) {
-    it(`${from + part * each} to ${from + (part + 1) * each - 1}: nothing is lost, nothing is doubled`, { timeout: 60_000 }, () => {
+    it(`${from + part * each} to ${from + (part + 1) * each - 1}: nothing is lost, nothing is doubled`, { timeout: 300_000 }, () => {
       const report = Campaign.seeds({ from: from + part * each, count: each, offset: 0, stride: 1 })
       assert.deepStrictEqual(report.failures, [])
       assert.strictEqual(report.runs, each)
@@ -65,7 +65,7 @@ describe("planted bugs", () => {
   /** The rarest needs about 200. */
   const atMost = 800
   for (const bug of Bugs.all) {
-    it(`${bug.name}: ${bug.breaks}`, { timeout: 60_000 }, () => {
+    it(`${bug.name}: ${bug.breaks}`, { timeout: 300_000 }, () => {
       let seed = 1
       while (seed <= atMost && Simulation.run({ seed, bug }).violations.length === 0) seed++
       assert.isAtMost(seed, atMost, "no seed found it")
@@ -90,7 +90,7 @@ describe("a failure", () => {
 
 describe("a crash at every operation", () => {
   for (const seed of [32, 25]) {
-    it(`of the scenario of seed ${seed} loses nothing and doubles nothing`, { timeout: 60_000 }, () => {
+    it(`of the scenario of seed ${seed} loses nothing and doubles nothing`, { timeout: 300_000 }, () => {
       const operations = Campaign.operationsOf(seed)
       assert.isAbove(operations, 200)
       const report = Campaign.exhaustive({ seed, operations, offset: 0, stride: 3 })
