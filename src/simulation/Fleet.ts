@@ -31,8 +31,8 @@ export interface Fleet {
   readonly afterStep: (process: Process) => void
   /** No more crashes and pauses; everything is up. */
   readonly calm: () => void
-  /** How many runs of recovery every instance has ended. */
-  readonly recoveryRuns: () => number
+  /** The running instances. */
+  readonly all: () => ReadonlyArray<Instance>
   readonly counts: () => { readonly crashes: number; readonly pauses: number; readonly operations: number }
 }
 
@@ -48,6 +48,8 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
   const counts = { crashes: 0, pauses: 0, operations: 0 }
   let generations = 0
   let calm = false
+
+  const running = () => slots.filter((instance) => instance !== undefined)
 
   const startIn = (slot: number): void => {
     const skew = Chance.pick(draw, clockErrors)
@@ -81,7 +83,7 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
   return {
     startAll: () => slots.forEach((_, slot) => startIn(slot)),
     any: (by) => {
-      const [first, ...others] = slots.filter((instance) => instance !== undefined)
+      const [first, ...others] = running()
       return first === undefined ? undefined : Chance.pick(by, [first, ...others])
     },
     disturb: () => {
@@ -119,7 +121,7 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
         else kernel.resume(instance.process)
       })
     },
-    recoveryRuns: () => Math.min(...slots.map((instance) => instance?.recoveryRuns() ?? 0)),
+    all: running,
     counts: () => counts
   }
 }

@@ -50,8 +50,6 @@ export interface Instance {
     onEnd: (exit: Exit.Exit<A, E>) => void,
     onLost: () => void
   ) => { readonly leave: () => void }
-  /** How many runs of recovery have ended. */
-  readonly recoveryRuns: () => number
   /** What the callers of a crashed instance learn. */
   readonly crashed: () => void
 }
@@ -116,7 +114,6 @@ export const start = (options: InstanceOptions): Instance => {
   const waiting = new Set<{ readonly onLost: () => void }>()
   const queued: Array<() => void> = []
   let engine: Engine | undefined
-  let runs = 0
 
   const program = Effect.gen(function* () {
     const { inTransaction, running } = yield* build(options)
@@ -134,7 +131,6 @@ export const start = (options: InstanceOptions): Instance => {
     for (;;) {
       const report = yield* Effect.option(payments.recover(previousRunAt === undefined ? {} : { previousRunAt }))
       if (Option.isSome(report)) previousRunAt = report.value.startedAt
-      runs++
       yield* Effect.sleep(options.recoveryIntervalMillis())
     }
   }).pipe(Effect.scoped)
@@ -166,7 +162,6 @@ export const start = (options: InstanceOptions): Instance => {
         }
       }
     },
-    recoveryRuns: () => runs,
     crashed: () => {
       for (const { onLost } of waiting) onLost()
       waiting.clear()

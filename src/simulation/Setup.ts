@@ -33,7 +33,7 @@ export interface Setup {
 const maxPayments = 5
 const maxInstances = 3
 /** Crashes, pauses and outages begin within this time. */
-const spanMillis = 150_000
+const spanMillis = 90_000
 
 const list = <A>(count: number, make: () => A): ReadonlyArray<A> => Array.from({ length: count }, make)
 
@@ -52,18 +52,18 @@ export const of = (seed: number): Setup => {
     .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
     .map((account) => ({ ...account, ...habitsOf(draw) }))
   return {
-    preempt: Chance.pick(draw, [0, 0.01, 0.03, 0.1]),
+    preempt: Chance.pick(draw, [0, 0.005, 0.02, 0.08]),
     accounts,
     replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
     plans: Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts),
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
-    recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 8_000]),
-    webhookPollMillis: Chance.pick(draw, [5_000, 20_000, 30_000]),
-    crashes: list(Chance.pick(draw, [0, 1, 2, 4, 8]), () => ({
+    recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 30_000, 8_000]),
+    webhookPollMillis: Chance.pick(draw, [8_000, 30_000]),
+    crashes: list(Chance.pick(draw, [0, 1, 3, 8, 16]), () => ({
       ...target(),
-      operations: Chance.between(draw, 0, Chance.pick(draw, [50, 300, 1_000])),
-      downMillis: Chance.between(draw, 100, 60_000)
+      operations: Chance.between(draw, 0, Chance.pick(draw, [30, 150, 600])),
+      downMillis: Chance.between(draw, 100, Chance.pick(draw, [2_000, 15_000, 60_000]))
     })),
     pauses: list(Chance.pick(draw, [0, 0, 1, 3]), () => ({ ...target(), millis: Chance.pick(draw, [2_000, 20_000, 50_000, 100_000]) })),
     outages: list(Chance.pick(draw, [0, 0, 1, 3]), () => ({

@@ -266,34 +266,46 @@ const calmDown = (world: Served): void => {
 
 /**
  * Ends when it is quiet: nothing but what waits for the customer or a person is left to be done, and two runs of recovery on every
- * instance have changed nothing since. Not quiet within `calmMillis`: whatever is still open is a violation.
+ * instance change nothing. Not quiet within `calmMillis`: whatever is still open is a violation.
  */
-const quiet = Effect.fnUntraced(function* ({ chronicle, fleet, kernel, postman, setup, storage }: Served) {
+const quiet = Effect.fnUntraced(function* (world: Served) {
+  const { chronicle, kernel, postman, setup, storage } = world
   const until = kernel.now() + calmMillis
-  let since: { readonly at: number; readonly commits: number; runs: number | undefined } | undefined
+  // Recovery leaves young operations alone, and what is under way takes its time: what runs before then says nothing.
+  const restMillis = setup.recoveryOlderThanMillis + Psp.settleTimeMillis + Psp.longestLookupLagMillis
+  let since: { readonly at: number; readonly commits: number } | undefined
   while (kernel.now() <= until) {
     yield* Effect.sleep(watchMillis)
     const left = yield* Storage.leftOver(storage.watched)
     const commits = chronicle.commits()
     if (!isAtRest(left) || postman.undelivered() > 0) since = undefined
-    else if (since?.commits !== commits) since = { at: kernel.now(), commits, runs: undefined }
-    // Recovery leaves young operations alone, and what is under way takes its time: what runs before then says nothing.
-    else if (
-      kernel.now() >
-      since.at + setup.recoveryOlderThanMillis + Psp.settleTimeMillis + Psp.longestLookupLagMillis + untilAsked(left, kernel.now())
-    ) {
-      since.runs ??= fleet.recoveryRuns()
-      if (fleet.recoveryRuns() >= since.runs + 2) return
+    else if (since?.commits !== commits) since = { at: kernel.now(), commits }
+    else if (kernel.now() > since.at + restMillis) {
+      const through = (yield* recoverEverywhere(world)) && (yield* recoverEverywhere(world))
+      if (through && chronicle.commits() === commits) return
     }
   }
   if (since === undefined || kernel.now() - since.at < restlessMillis) chronicle.wrong("I9", "recovery goes on recording, run after run")
 })
 
-/** What waits for the customer is asked about the more rarely the older it is: until then nobody knows what the customer did last. */
-const untilAsked = ({ open }: Storage.LeftOver, nowMillis: number): number =>
-  open.some(({ status }) => status === "requires_action")
-    ? Math.max(Presets.recovery.pollFirstMillis.value, nowMillis * Presets.recovery.pollShare.value)
-    : 0
+/**
+ * A run of recovery on every instance, one after the other, with everything asked that can be asked. False where it did not get to
+ * something: what a dead instance has leased is kept from the others for a while.
+ */
+const recoverEverywhere = ({ fleet, kernel, server }: Served): Effect.Effect<boolean> =>
+  Effect.map(
+    Effect.forEach(fleet.all(), (instance) =>
+      Effect.callback<boolean>((resume) => {
+        const end = (through: boolean) => kernel.post(server, () => resume(Effect.succeed(through)))
+        instance.call(
+          ({ payments }) => payments.recover({}),
+          (exit) => end(Exit.isSuccess(exit) && exit.value.results.busy === undefined && exit.value.errors.length === 0),
+          () => end(false)
+        )
+      })
+    ),
+    (through) => through.every(Boolean)
+  )
 
 const isAtRest = ({ open, undelivered, webhooks }: Storage.LeftOver): boolean =>
   undelivered === 0 && webhooks === 0 && open.every(({ status }) => status === "requires_action" || status === "needs_review")

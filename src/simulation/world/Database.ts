@@ -11,14 +11,14 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { PaymentId } from "../../domain/payment/Ids.ts"
+import type { PaymentEvent } from "../../domain/payment/Event.ts"
+import type { EventId, PaymentId } from "../../domain/payment/Ids.ts"
 import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
 import * as MemoryEventStore from "../../layers/memory/EventStore.ts"
 import * as MemoryLeases from "../../layers/memory/Leases.ts"
 import * as MemoryLock from "../../layers/memory/Lock.ts"
-import { decodeRows, layer as memoryTables, MemoryStore } from "../../layers/memory/MemoryStore.ts"
+import { layer as memoryTables, MemoryStore } from "../../layers/memory/MemoryStore.ts"
 import * as MemoryWebhookInbox from "../../layers/memory/notify/WebhookInbox.ts"
 import * as MemoryOutbox from "../../layers/memory/Outbox.ts"
 import * as MemoryPaymentRepository from "../../layers/memory/PaymentRepository.ts"
@@ -48,6 +48,8 @@ interface Opened extends DatabaseOptions {
   readonly memory: (typeof MemoryStore)["Service"]
   /** How many events of each payment were told to be durable. */
   readonly told: Map<PaymentId, number>
+  /** The events of all commits that were tried. */
+  readonly handedIn: Map<EventId, PaymentEvent>
 }
 
 const tables = Layer.mergeAll(
@@ -62,7 +64,7 @@ const tables = Layer.mergeAll(
 export const make = Effect.fnUntraced(function* (options: DatabaseOptions): Effect.fn.Return<Storage, never, Scope.Scope> {
   const built = Context.add(yield* Layer.build(tables), HostTransaction, hostTransaction)
   const memory = Context.get(built, MemoryStore)
-  const opened: Opened = { ...options, tables: built, memory, told: new Map() }
+  const opened: Opened = { ...options, tables: built, memory, told: new Map(), handedIn: new Map() }
   return {
     connect: () =>
       Effect.succeed({
@@ -130,20 +132,29 @@ const provisional = (state: PaymentState, commit: Commit, now: number): PaymentS
   commit.events.reduce((current, { event, version }) => evolve(current, { event, version, recordedAt: now }), state)
 
 /** Makes a commit durable. `at`: the database time of its events, where that is not now. */
-const write = (options: Opened, commit: Commit, at?: number): Effect.Effect<CommitResult, EventStoreError> =>
-  Context.get(options.tables, EventStore)
+const write = (options: Opened, commit: Commit, at?: number): Effect.Effect<CommitResult, EventStoreError> => {
+  for (const { event, eventId } of commit.events) options.handedIn.set(eventId, event)
+  return Context.get(options.tables, EventStore)
     .commit(commit)
     .pipe(
       Effect.tap((result) => Effect.sync(() => result._tag === "Committed" && options.onDurable(durableOf(options, commit)))),
       onServer(options, at)
     )
+}
 
-/** What the tables hold that was not told yet: what the committing process believes is its own matter, and others may have been quicker. */
-const durableOf = ({ memory, told }: Opened, { claim, payment: { id } }: Commit): Durable => {
+/**
+ * What the tables hold that was not told yet: what the committing process believes is its own matter, and others may have been quicker.
+ * The rows say which events they are; what was in them is known from when they were handed in, so that it need not be decoded.
+ */
+const durableOf = ({ handedIn, memory, told }: Opened, { claim, payment: { id } }: Commit): Durable => {
   const rows = memory.payments.get(id)?.events ?? []
-  const events = decodeRows("simulation", rows.slice(told.get(id) ?? 0))
+  const known = told.get(id) ?? 0
   told.set(id, rows.length)
-  return { payment: id, events: Result.getOrElse(events, () => []), key: claim?.key }
+  const events = rows.slice(known).flatMap(({ eventId, recordedAt, version }) => {
+    const event = handedIn.get(eventId)
+    return event === undefined ? [] : [{ eventId, version, recordedAt, event }]
+  })
+  return { payment: id, events, key: claim?.key }
 }
 
 /** With the database's clock, or with it standing at a time. */
