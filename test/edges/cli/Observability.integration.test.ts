@@ -13,7 +13,19 @@ import { catalog } from "../../../src/services/metrics/Catalog.ts"
 import * as Prometheus from "../../support/prometheus.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 import * as TestRedis from "../../support/TestRedis.ts"
-import { aegispay, apiKey, ask, configuration, directory, request, type Running, start, takenPort, waitFor } from "./aegispay.ts"
+import {
+  aegispay,
+  apiKey,
+  ask,
+  assertOneLine,
+  configuration,
+  directory,
+  request,
+  type Running,
+  start,
+  takenPort,
+  waitFor
+} from "./aegispay.ts"
 
 const scope = Scope.makeUnsafe()
 const metricsKey = "test-key-of-the-collector"
@@ -35,6 +47,11 @@ afterAll(async () => {
 
 /** A server with these sections besides, and a key for its metrics. */
 const serve = async (extra: object, env: Record<string, string> = {}): Promise<Running> => {
+  const configured = await configurationWith(extra)
+  return start(["serve", "--config", configured.file, "--json"], { env: { ...configured.env, ...env } })
+}
+
+const configurationWith = async (extra: object) => {
   const apiKeys = [
     { merchant: "m1", key: "env:TEST_API_KEY" },
     { merchant: "m1", key: "env:TEST_METRICS_KEY", scopes: ["metrics"] }
@@ -45,7 +62,7 @@ const serve = async (extra: object, env: Record<string, string> = {}): Promise<R
     accounts: ["a", "b"],
     extra: { http: { port: 0, apiKeys }, ...extra }
   })
-  return start(["serve", "--config", config.file, "--json"], { env: { ...config.env, TEST_METRICS_KEY: metricsKey, ...env } })
+  return { file: config.file, env: { ...config.env, TEST_METRICS_KEY: metricsKey } }
 }
 
 const scrape = async (running: Running) => {
@@ -149,6 +166,16 @@ describe("instances", () => {
         { TEST_REDIS_URL: Redacted.value(redis.url) }
       )
       assert.strictEqual(valueOf(families, "aegispay_dependency_level", "redis"), 0)
+    })
+
+    it("do not start with a password that their Redis refuses", async () => {
+      const redis = await Effect.runPromise(Scope.provide(TestRedis.start({ args: ["--requirepass", "right"] }), scope))
+      const { env, file } = await configurationWith({ redis: { url: "env:TEST_REDIS_URL" } })
+      const url = `redis://:wrong-hidden@127.0.0.1:${redis.port}`
+      const ended = await aegispay(["serve", "--config", file], { env: { ...env, TEST_REDIS_URL: url } })
+      assert.strictEqual(ended.code, 2)
+      assertOneLine(ended, /redis: Redis at .* refuses the connection/)
+      assert.notInclude(ended.stderr, "hidden")
     })
   })
 
