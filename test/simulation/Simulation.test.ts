@@ -1,5 +1,5 @@
 /**
- * The simulation: one seed is one run, fresh seeds hold, and what fails is reduced. Half of the seeds; `FreshSeeds.test.ts` has the others.
+ * The simulation: one seed is one run, fixed seeds hold, and what fails is reduced. `FreshSeeds.test.ts` has as many that are new with each commit.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Bugs from "../../src/simulation/bugs/Bugs.ts"
@@ -26,7 +26,7 @@ describe("a seed", () => {
   })
 })
 
-describe("fresh seeds", () => {
+describe("fixed seeds", () => {
   for (const range of ranges({ from: 1, count: 2_500 }, 250)) {
     it(`${range.from} to ${range.from + range.count - 1}: nothing is lost, nothing is doubled`, { timeout: limitMillis }, () => {
       const report = holds(range)

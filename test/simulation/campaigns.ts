@@ -1,29 +1,47 @@
 /**
  * What the tests of the simulation share: how much of it they run.
  *
- * The seeds of a normal run are always the same. With AEGISPAY_LONG others are added that nobody has run before; the names of their tests say
- * which, and every failure comes with the command that shows it.
+ * Half of the seeds are always the same. The others are new with each commit and the same for one commit, so that a run that failed can be
+ * repeated: the names of the tests say which, and every failure comes with the command that shows it. AEGISPAY_LONG adds to both halves.
  */
 import { assert, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
 import * as Campaign from "../../src/simulation/campaign/Campaign.ts"
 
 /** Is more to be run than a normal run has time for? */
 export const isLong = process.env["AEGISPAY_LONG"] === "1"
 
-/** The first of the seeds that nobody has run before: by the minute, so that the files of one run take different ones by their offset. */
-const newest = Math.floor(Date.now() / 60_000) * 1_000
+/** Seeds of a commit stay apart from the fixed ones, and below 2^31, where streams of chance are taken from. */
+const firstOfCommits = 10_000_000
+const seedsOfCommit = 20_000
+const commits = 100_000
+/** Where there is no repository, as in a source package. */
+const commitWithoutGit = "00000000"
 
-/** Seeds of a file: the fixed ones, and with AEGISPAY_LONG as many times more that are new. */
-export const ranges = (fixed: { readonly from: number; readonly count: number }, each: number) => {
-  const parts = (from: number, count: number) => Array.from({ length: Math.ceil(count / each) }, (_, part) => from + part * each)
-  const added = isLong ? parts((newest % 1_000_000_000) + 10_000_000 + fixed.from, 3 * fixed.count) : []
-  return [...parts(fixed.from, fixed.count), ...added].map((from) => ({ from, count: each }))
+const commit = (): string => {
+  try {
+    const printed = execFileSync("git", ["rev-parse", "HEAD"], {
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"]
+    })
+    return /^[0-9a-f]{40,64}$/.test(printed.trim()) ? printed : commitWithoutGit
+  } catch {
+    return commitWithoutGit
+  }
 }
+
+/** The first of the seeds that are new with the commit that is checked out. */
+export const firstOfCommit = (): number => firstOfCommits + (Number.parseInt(commit().slice(0, 8), 16) % commits) * seedsOfCommit
+
+/** Parts of `each` seeds from the first one on; with AEGISPAY_LONG four times as many. */
+export const ranges = (wanted: { readonly from: number; readonly count: number }, each: number) =>
+  Array.from({ length: ((isLong ? 4 : 1) * wanted.count) / each }, (_, part) => ({ from: wanted.from + part * each, count: each }))
 
 /** Runs a range of seeds, all of which have to hold. */
 export const holds = (range: { readonly from: number; readonly count: number }, lab?: Campaign.Lab): Campaign.Report => {
   const report = Campaign.seeds({ ...range, offset: 0, stride: 1 }, lab)
-  assert.deepStrictEqual(report.failures, [])
+  assert.deepStrictEqual(report.failures, [], ["to see it:", ...report.failures.map(({ replay }) => replay)].join("\n"))
   assert.strictEqual(report.runs, range.count)
   return report
 }
@@ -38,7 +56,7 @@ export const crashEverywhere = (scenarios: ReadonlyArray<{ readonly seed: number
       const operations = Campaign.operationsOf(seed)
       assert.isAbove(operations, 200)
       const report = Campaign.exhaustive({ seed, operations, offset: 0, stride: 1 })
-      assert.deepStrictEqual(report.failures, [])
+      assert.deepStrictEqual(report.failures, [], ["to see it:", ...report.failures.map(({ replay }) => replay)].join("\n"))
       assert.strictEqual(report.crashes, operations)
     })
   }
