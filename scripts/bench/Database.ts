@@ -36,32 +36,38 @@ export interface Counters {
 export interface Server {
   readonly version: string
   readonly settings: string
+  /** Connections that benchmarks can have at once. */
+  readonly room: number
   /** Makes a database with the schema in it, dropped when the scope ends. Answers its name. */
   readonly create: Effect.Effect<string, never, Scope.Scope>
+  /** The same without the schema. */
+  readonly createEmpty: Effect.Effect<string, never, Scope.Scope>
+  /** Where a database is, with the password: for clients that are not Effect's. */
+  readonly urlOf: (name: string) => URL
   /** A pool of connections to a database, for as long as the scope lives. */
   readonly connect: (name: string) => Layer.Layer<PgClient.PgClient | Layer.Success<ReturnType<typeof PgClient.layer>>>
   readonly counters: (name: string) => Effect.Effect<Counters>
-  /** CPU time in milliseconds of the backends connected to a database; `NaN` where /proc does not tell. */
+  /** CPU time in milliseconds of the backends connected to a database since they began; `NaN` where /proc does not tell. */
   readonly backendCpuMillis: (name: string) => Effect.Effect<number>
 }
 
-const clientTo = (url: Redacted.Redacted, name?: string) => {
+const urlOf = (url: Redacted.Redacted, name?: string): URL => {
   const target = new URL(Redacted.value(url))
   if (name !== undefined) target.pathname = `/${name}`
+  return target
+}
+
+const clientTo = (url: Redacted.Redacted, name?: string) => {
+  const target = urlOf(url, name)
   return PgClient.layer({ url: Redacted.make(target.toString()), maxConnections: name === undefined ? 1 : maxConnections }).pipe(
     Layer.orDie
   )
 }
 
-/** Clock ticks per second of Linux' /proc: `USER_HZ`, 100 on every architecture that Node supports. */
-const ticksPerSecond = 100
-
+/** What the scheduler has counted for a process, in nanoseconds in its first field: finer than the ticks of `stat`. */
 const cpuMillisOf = (pid: number): number => {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-      .replace(/^.*\) /, "")
-      .split(" ")
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]) / 1e6
   } catch {
     return Number.NaN
   }
@@ -72,8 +78,9 @@ export const server: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(func
   const url = yield* TestDatabase.server
   const maintenance = Context.get(yield* Layer.build(clientTo(url)), PgClient.PgClient)
   const [about] = yield* Effect.orDie(
-    maintenance.unsafe<{ readonly version: string; readonly number: number; readonly settings: string }>(
+    maintenance.unsafe<{ readonly version: string; readonly number: number; readonly settings: string; readonly room: number }>(
       `select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - 2 as room,
        (select string_agg(name || ' = ' || setting, ', ' order by name) from pg_settings
         where name in ('fsync', 'synchronous_commit', 'full_page_writes')) as settings`
     )
@@ -87,17 +94,23 @@ export const server: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(func
       Effect.retry({ times: 100, schedule: Schedule.spaced("20 millis") })
     )
 
+  const createEmpty = Effect.gen(function* () {
+    const name = `aegispay_bench_${randomUUID().replaceAll("-", "")}`
+    yield* Effect.acquireRelease(maintenance.unsafe(`create database ${name} template template0`), () =>
+      Effect.orDie(maintenance.unsafe(`drop database if exists ${name} with (force)`))
+    )
+    return name
+  }).pipe(Effect.orDie)
+
   return {
     version: about.version,
     settings: about.settings,
-    create: Effect.gen(function* () {
-      const name = `aegispay_bench_${randomUUID().replaceAll("-", "")}`
-      yield* Effect.acquireRelease(maintenance.unsafe(`create database ${name} template template0`), () =>
-        Effect.orDie(maintenance.unsafe(`drop database if exists ${name} with (force)`))
-      )
-      yield* Effect.scoped(Layer.build(Layer.provide(Migrations.layer, clientTo(url, name))))
-      return name
-    }).pipe(Effect.orDie),
+    room: about.room,
+    create: Effect.tap(createEmpty, (name) =>
+      Effect.orDie(Effect.scoped(Layer.build(Layer.provide(Migrations.layer, clientTo(url, name)))))
+    ),
+    createEmpty,
+    urlOf: (name) => urlOf(url, name),
     connect: (name) => clientTo(url, name),
     counters: (name) =>
       Effect.andThen(

@@ -90,6 +90,12 @@ export const instantGateways: Effect.Effect<ReadonlyArray<Gateway>, never, Scope
   }))
 )
 
+/** The same with a time that the answer takes: what is measured is then how many calls are under way, not how fast one is. */
+export const slowGateways = (millis: number): Effect.Effect<ReadonlyArray<Gateway>, never, Scope.Scope> =>
+  Effect.map(instantGateways, (gateways) =>
+    gateways.map((gateway) => ({ ...gateway, send: (request) => Effect.delay(gateway.send(request), millis) }))
+  )
+
 const gatewaysLayer = (make: Effect.Effect<ReadonlyArray<Gateway>, never, Scope.Scope>): Layer.Layer<Gateways> =>
   Layer.effect(
     Gateways,

@@ -50,6 +50,10 @@ export interface Options {
   readonly concurrency: ReadonlyArray<number>
   readonly payments: number
   readonly inFlight: number
+  /** Times that gateways take to answer, in milliseconds; 0 is always measured. */
+  readonly gatewayMillis: ReadonlyArray<number>
+  /** Payments that arrive per second. */
+  readonly rates: ReadonlyArray<number>
   /** Only the cases whose name contains it; empty: all. */
   readonly only: string
   /** Days of the routing study. */
