@@ -48,6 +48,7 @@ export const problems = {
   no_usable_gateway: { status: 422, title: "No gateway can take this payment" },
   rate_limited: { status: 429, title: "Too many requests" },
   headers_too_large: { status: 431, title: "The headers are too large" },
+  body_already_read: { status: 500, title: "The body was read before this interface could" },
   internal_error: { status: 500, title: "Something went wrong" },
   payment_halted: { status: 500, title: "The payment's history cannot be read" },
   not_accepting: { status: 503, title: "No new operations are accepted at the moment" },

@@ -99,7 +99,7 @@ const cardNumber = (keys: ReadonlyArray<PropertyKey>) =>
   })
 
 /** What no body may hold. Walks without recursion, breadth first; the size of the body bounds it. */
-const refusalOf = (input: unknown): Problem | undefined => {
+export const refusalOf = (input: unknown): Problem | undefined => {
   const waiting: Array<{ readonly value: unknown; readonly keys: ReadonlyArray<PropertyKey> }> = [{ value: input, keys: [] }]
   for (let entry = waiting.pop(); entry !== undefined; entry = waiting.pop()) {
     const { keys, value } = entry
