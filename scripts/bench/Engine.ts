@@ -40,6 +40,7 @@ import type { GatewayMetrics } from "../../src/services/routing/GatewayMetrics.t
 import type { HostTransaction } from "../../src/services/HostTransaction.ts"
 import type { Lock } from "../../src/services/Lock.ts"
 import type { PaymentRepository } from "../../src/services/PaymentRepository.ts"
+import { defaults, type EngineSettings, Settings } from "../../src/services/Settings.ts"
 
 const toWire = (request: HttpClientRequest.HttpClientRequest, url: URL) => ({
   method: request.method,
@@ -166,13 +167,15 @@ const fingerprintKey = Redacted.make("benchmarks only: not a secret at all")
 /** Builds the engine over stores, for as long as the scope lives. Answers the stores' other services as well. */
 export const build = <Rest = never>(
   stores: Layer.Layer<Stores | Rest>,
-  gateways: Effect.Effect<ReadonlyArray<Gateway>, never, Scope.Scope>
+  gateways: Effect.Effect<ReadonlyArray<Gateway>, never, Scope.Scope>,
+  settings: Partial<EngineSettings> = {}
 ): Effect.Effect<Engine & { readonly context: Context.Context<Rest> }, never, Scope.Scope> => {
   const commits: CommitCount = { committed: 0, first: [] }
   return Payments.layerEngine.pipe(
     Layer.provideMerge(Background.layer),
     Layer.provide(Layer.mergeAll(gatewaysLayer(gateways), MemoryIds.layer, RequestFingerprint.layer(fingerprintKey))),
     Layer.provide(counting(commits)),
+    Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings })),
     Layer.provideMerge(stores),
     Layer.build,
     Effect.map((context) => ({

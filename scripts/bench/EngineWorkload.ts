@@ -18,6 +18,8 @@ import { alternate, type Options, ratioOf, type Report, resultsOf } from "./Harn
 import { simulatorCall } from "./SimulatorCall.ts"
 import * as Subject from "./Subject.ts"
 
+const usualConcurrency = [1, 64, 256]
+
 /** The gateways, by how they are named in a case. */
 const gatewaysOf = (millis: ReadonlyArray<number>) => [
   { suffix: "", gateways: Engine.sandboxGateways },
@@ -58,7 +60,8 @@ const pairs = [
 /** Runs the workload. */
 export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
-    const { concurrency, gatewayMillis, rounds, seconds } = options
+    const { gatewayMillis, rounds, seconds } = options
+    const concurrency = options.concurrency.length === 0 ? usualConcurrency : options.concurrency
     const server = yield* Database.server
     const durable = onPostgres(server, { engine: yield* server.create, bare: yield* server.create }, gatewayMillis)
     const cases = concurrency.flatMap((fibers) => [

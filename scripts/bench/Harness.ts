@@ -47,6 +47,7 @@ export interface Report {
 export interface Options {
   readonly rounds: number
   readonly seconds: number
+  /** Payments at a time; empty: what the workload takes by itself. */
   readonly concurrency: ReadonlyArray<number>
   readonly payments: number
   readonly inFlight: number

@@ -1,9 +1,11 @@
 /**
  * What a measurement was made on. Numbers without it say nothing.
  */
+import { spawnSync } from "node:child_process"
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs"
 import * as os from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { spreadOf } from "./Harness.ts"
 
 const versionOf = (name: string): string => {
@@ -46,4 +48,13 @@ export const facts = (): Readonly<Record<string, string>> => {
       .map((value) => value.toFixed(2))
       .join(", ")
   }
+}
+
+/** The commit that was measured, with `+` where files differ from it; empty outside of a git work tree. */
+export const commit = (): string => {
+  const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty=+", "--exclude=*"], {
+    cwd: fileURLToPath(new URL(".", import.meta.url)),
+    encoding: "utf8"
+  })
+  return status === 0 ? stdout.trim() : ""
 }

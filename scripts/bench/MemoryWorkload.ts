@@ -1,5 +1,6 @@
 /**
- * `memory`: many payments through the engine on its memory stores in one process, with the heap reported on the way.
+ * `memory`: payments that wait for their gateway all at once (see `InFlight.ts`); then many payments through the engine on its memory stores
+ * in one process, with the heap reported on the way.
  *
  * The gateway keeps nothing, so what grows is the stores (whose growth is their purpose) or the engine (which must not grow). To tell
  * them apart the stores' tables are emptied at the end, then a quarter of the payments is made once more and the tables are emptied again:
@@ -8,35 +9,17 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { MemoryStore } from "../../src/layers/memory/MemoryStore.ts"
+import * as Database from "./Database.ts"
 import * as Engine from "./Engine.ts"
 import { type Options, progress, type Report, spreadOf } from "./Harness.ts"
+import { heapBytes } from "./Heap.ts"
+import * as InFlight from "./load/InFlight.ts"
 
 /** Payments before the first size is taken: code is compiled, metrics have their series. */
 const warmUpPayments = 2000
 const concurrency = 64
 const steps = 4
-
-setFlagsFromString("--expose-gc")
-const collect = runInNewContext("gc") as () => void
-
-/** Collections for one size at the most. */
-const maxCollections = 10
-
-/** Bytes of the heap in use when another full collection finds nothing more: what finalizers hold goes with the one after. */
-const heapBytes: Effect.Effect<number> = Effect.gen(function* () {
-  let bytes = Number.POSITIVE_INFINITY
-  for (let collections = 0; collections < maxCollections; collections++) {
-    yield* Effect.sleep("20 millis")
-    collect()
-    const { heapUsed } = process.memoryUsage()
-    if (heapUsed >= bytes) return bytes
-    bytes = heapUsed
-  }
-  return bytes
-})
 
 const charge = (engine: Engine.Engine, count: number): Effect.Effect<void> => {
   let left = count
@@ -56,8 +39,10 @@ const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`
 const one = (value: number) => spreadOf([value])
 
 /** Runs the workload. */
-export const run = ({ payments }: Options): Effect.Effect<Report> =>
+export const run = ({ inFlight, payments }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
+    // First, while the process is small: memory that a process once had it hardly gives back.
+    const parked = yield* Effect.scoped(Effect.flatMap(Database.server, (server) => InFlight.measure(server, inFlight)))
     const engine = yield* Engine.build<MemoryStore>(Engine.memoryStores, Engine.instantGateways)
     const tables = Context.get(engine.context, MemoryStore)
     const empty = (names: ReadonlyArray<keyof typeof tables>) =>
@@ -99,6 +84,7 @@ export const run = ({ payments }: Options): Effect.Effect<Report> =>
       workload: "memory",
       facts: Object.fromEntries(sizes.map((size) => [`heap at ${size.payments} payments`, megabytes(size.bytes)])),
       cases: [
+        parked,
         { name: "heap, all", numbers: { "bytes per payment": each(full - baseline) } },
         { name: "heap, all, by quarter", numbers: { "bytes per payment": spreadOf(growth) } },
         { name: "of it the undelivered outbox", numbers: { "bytes per payment": each(full - withoutOutbox) } },

@@ -15,8 +15,10 @@ import { fork } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import type { CaseResult, Options, Report, Spread } from "./Harness.ts"
+import type { Options, Report } from "./Harness.ts"
 import * as Machine from "./Machine.ts"
+import type { Results } from "./report/Results.ts"
+import * as Text from "./report/Text.ts"
 
 /** The workloads. A process loads only its own. */
 const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options: Options) => Effect.Effect<Report> }>>> = {
@@ -26,6 +28,7 @@ const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options:
   latency: () => import("./load/LatencyWorkload.ts"),
   limiter: () => import("./LimiterWorkload.ts"),
   memory: () => import("./MemoryWorkload.ts"),
+  outbox: () => import("./load/OutboxWorkload.ts"),
   peers: () => import("./peers/PeersWorkload.ts"),
   pgbench: () => import("./limit/PgbenchWorkload.ts"),
   recovery: () => import("./RecoveryWorkload.ts"),
@@ -34,14 +37,21 @@ const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options:
   sketch: () => import("./SketchWorkload.ts")
 }
 
+/** It measures no time, and writes into the documentation. */
+const onlyWhenNamed = ["routing-study"]
+
 const usage = `Usage: npm run bench -- [${Object.keys(workloads).join(" | ")}]... [options]
 
-  --rounds <n>            rounds of the engine's cases (default 5)
-  --seconds <s>           duration of one of its measurements (default 1.2)
-  --concurrency <n,...>   payments at a time (default 1,64)
-  --only <text>           only the engine's cases whose name contains the text
-  --payments <n>          payments of the memory workload (default 100000)
-  --in-flight <n>         payments of the recovery workload (default 10000)
+Without names: all but routing-study, which is no measurement.
+
+  --rounds <n>            rounds, in which every case is measured once (default 5)
+  --seconds <s>           duration of one measurement (default 1.2; of latency four times as long)
+  --concurrency <n,...>   payments at a time (default: engine 1,64,256; peers 64, and 1 for two of them; pgbench 256)
+  --gateway-ms <n,...>    times that gateways take in the workload engine, beside none (default 20)
+  --rate <n,...>          payments per second in the workload latency (default 150,1000)
+  --only <text>           of engine, peers, pgbench and breaker only the cases whose name contains the text
+  --payments <n>          payments of the memory and outbox workloads (default 100000; outbox at most 10000)
+  --in-flight <n>         payments under way in the memory and recovery workloads (default 10000)
   --seeds <n>             simulated days of the routing study (default 20)
   --plot <file.svg>       where the routing study writes its picture, and its numbers beside it (default docs/plots/routing-study.svg)
   --json <file>           also writes everything as JSON
@@ -71,7 +81,7 @@ const parse = () => {
       options: {
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "1.2" },
-        concurrency: { type: "string", default: "1,64" },
+        concurrency: { type: "string" },
         "gateway-ms": { type: "string", default: "20" },
         rate: { type: "string", default: "150,1000" },
         payments: { type: "string", default: "100000" },
@@ -133,61 +143,18 @@ const worker = (name: string, options: Options) =>
     process.disconnect()
   })
 
-const digits = (value: number): string =>
-  Number.isNaN(value) ? "-" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toPrecision(3)
-const spread = ({ max, median, min }: Spread): string =>
-  min === max ? digits(median) : `${digits(median)} [${digits(min)} - ${digits(max)}]`
-
-const table = (results: ReadonlyArray<CaseResult>): string => {
-  const numbers = [...new Set(results.flatMap((result) => Object.keys(result.numbers)))]
-  const rows = [
-    ["", ...numbers],
-    ...results.map((result) => [
-      result.name,
-      ...numbers.map((name) => {
-        const value = result.numbers[name]
-        return value === undefined ? "" : spread(value)
-      })
-    ])
-  ]
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
-
-const lines = (facts: Readonly<Record<string, string>>): ReadonlyArray<string> =>
-  Object.entries(facts).map(([name, value]) => `${name}: ${value}`)
-
-const print = (report: Report): void => {
-  const parts = [
-    `\n== ${report.workload} ==`,
-    ...lines(report.facts),
-    "",
-    table(report.cases),
-    ...(report.ratios.length === 0
-      ? []
-      : ["", table(report.ratios.map((ratio) => ({ name: ratio.name, numbers: { "median of the rounds' ratios": ratio } })))]),
-    "",
-    ...report.notes
-  ]
-  process.stdout.write(`${parts.join("\n")}\n`)
-}
-
 const main = Effect.gen(function* () {
   const { positionals, values } = parse()
   if (values.help) return void process.stdout.write(usage)
-  const names = positionals.length === 0 ? Object.keys(workloads) : positionals
+  const names = positionals.length === 0 ? Object.keys(workloads).filter((name) => !onlyWhenNamed.includes(name)) : positionals
   for (const name of names) if (!Object.hasOwn(workloads, name)) fail(`there is no workload "${name}"`)
   const options: Options = {
     rounds: numberOf("rounds", values.rounds, { min: 1, max: 1000 }),
     seconds: numberOf("seconds", values.seconds, { min: 0.05, max: 600, integer: false }),
-    concurrency: values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
+    concurrency:
+      values.concurrency === undefined
+        ? []
+        : values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
     payments: numberOf("payments", values.payments, { min: 100, max: 10_000_000 }),
     inFlight: numberOf("in-flight", values["in-flight"], { min: 1, max: 1_000_000 }),
     gatewayMillis: values["gateway-ms"].split(",").map((text) => numberOf("gateway-ms", text, { min: 0, max: 10_000 })),
@@ -198,7 +165,7 @@ const main = Effect.gen(function* () {
   }
   const profile = values["cpu-prof"] === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${values["cpu-prof"]}`]
   const machine = Machine.facts()
-  process.stdout.write(`${lines(machine).join("\n")}\nNumbers: median of the rounds [smallest - largest].\n`)
+  process.stdout.write(`${Text.facts(machine).join("\n")}\nNumbers: median of the rounds [smallest - largest].\n`)
   const reports: Array<Report> = []
   for (const name of names) {
     const report = yield* Effect.result(inProcess(name, options, profile))
@@ -207,10 +174,13 @@ const main = Effect.gen(function* () {
       process.exitCode = 1
       continue
     }
-    print(report.success)
+    process.stdout.write(Text.report(report.success))
     reports.push(report.success)
   }
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, options, reports }, undefined, 2)}\n`)
+  if (values.json !== undefined) {
+    const results: Results = { at: new Date().toISOString(), commit: Machine.commit(), machine, options, reports }
+    writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`)
+  }
 })
 
 const [mode, name = "", options = ""] = process.argv.slice(2)

@@ -17,6 +17,8 @@ import * as Pgbench from "./Pgbench.ts"
 
 /** Clients of the limit. What the server has no room for is left out. */
 const clientCounts = [1, 8, 32, 64]
+/** Of the engine. */
+const usualConcurrency = [256]
 const yardstick = { form: Pgbench.forms.cte, clients: 32 }
 
 const nameOf = (form: Pgbench.Form, clients: number) => `${form.name}, ${clients} clients`
@@ -61,8 +63,10 @@ const limitCase = (
 })
 
 /** Runs the workload. */
-export const run = ({ concurrency, only, rounds, seconds }: Options): Effect.Effect<Report> =>
+export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
+    const { only, rounds, seconds } = options
+    const concurrency = options.concurrency.length === 0 ? usualConcurrency : options.concurrency
     const server = yield* Database.server
     const program = Pgbench.isInstalled()
     const url = server.urlOf(yield* server.createEmpty)

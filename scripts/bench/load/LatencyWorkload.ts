@@ -15,7 +15,7 @@ import * as OpenLoop from "./OpenLoop.ts"
 import { arrivals, quantile } from "./Schedule.ts"
 
 const ours = "AegisPay"
-const peerName = "pg, one CTE per transaction"
+const peerName = HandWritten.atOnce
 
 /** A measurement is so many times as long as `--seconds`: a 99th percentile takes some hundred payments. */
 const lengthFactor = 4

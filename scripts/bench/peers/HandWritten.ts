@@ -82,6 +82,9 @@ const transaction = async (pool: Pool, queries: ReadonlyArray<Query>): Promise<v
   }
 }
 
+/** The faster form's name. */
+export const atOnce = "pg, one CTE per transaction"
+
 /** Both forms; none where `pg` is not installed. */
 export const peers = async (): Promise<ReadonlyArray<Peer>> => {
   const pg = await load<Pg>("pg")
@@ -101,7 +104,7 @@ export const peers = async (): Promise<ReadonlyArray<Peer>> => {
       })
     },
     {
-      name: "pg, one CTE per transaction",
+      name: atOnce,
       prepare: (url) => prepare(pg, url),
       open: opened(async (pool, ids) => {
         written(await pool.query(intentQuery(ids)))

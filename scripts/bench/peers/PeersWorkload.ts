@@ -9,6 +9,7 @@ import * as Database from "../Database.ts"
 import * as Engine from "../Engine.ts"
 import { alternate, type Options, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
 import * as Subject from "../Subject.ts"
+import * as HandWritten from "./HandWritten.ts"
 import * as Installed from "./Installed.ts"
 import * as PeerSubject from "./PeerSubject.ts"
 
@@ -35,8 +36,10 @@ const ratiosOf = (
   )
 
 /** Runs the workload. */
-export const run = ({ concurrency, only, rounds, seconds }: Options): Effect.Effect<Report> =>
+export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
+    const { only, rounds, seconds } = options
+    const concurrency = options.concurrency.length === 0 ? [64] : options.concurrency
     const server = yield* Database.server
     const { missing, peers } = yield* Effect.promise(Installed.peers)
     const wanted = peers.filter(({ name }) => name.includes(only))
@@ -45,6 +48,9 @@ export const run = ({ concurrency, only, rounds, seconds }: Options): Effect.Eff
     const cases = concurrency.flatMap((fibers) =>
       subjects.map((subject) => Subject.postgresCase(server, subject, { concurrency: fibers, seconds }))
     )
+    // One caller, with nothing to group: beside what would be as fast by hand.
+    const alone = options.concurrency.length === 0 ? subjects.filter(({ name }) => [ours, HandWritten.atOnce].includes(name)) : []
+    cases.push(...alone.map((subject) => Subject.postgresCase(server, subject, { concurrency: 1, seconds })))
     const samples = yield* alternate("peers", cases, rounds)
     return {
       workload: "peers",
@@ -54,7 +60,9 @@ export const run = ({ concurrency, only, rounds, seconds }: Options): Effect.Eff
         peers: Installed.versions()
       },
       cases: resultsOf(samples),
-      ratios: concurrency.flatMap((fibers) => ratiosOf(samples, { names: wanted.map(({ name }) => name), fibers })),
+      ratios: [...new Set([...concurrency, ...(alone.length > 0 ? [1] : [])])].flatMap((fibers) =>
+        ratiosOf(samples, { names: wanted.map(({ name }) => name), fibers })
+      ),
       notes: [
         ...missing.map((name) => `${name} is not installed and was left out: npm install --prefix scripts/bench/peers`),
         "payments/s: more is better; of the others less is.",
