@@ -28,20 +28,21 @@ export interface Answer {
 /**
  * Sends one request and reads its answer. Fails with the outcome that the failure means; interruption closes the connection.
  *
- * Trace headers are left out: the request is what the intent says (rule 14), and the PSP need not know our traces.
+ * `maxBytes`: of the answer; more is for lists. Trace headers are left out: the request is what the intent says (rule 14), and the PSP need not know our traces.
  */
 export const exchange = (
   client: HttpClient.HttpClient,
-  request: HttpClientRequest.HttpClientRequest
+  request: HttpClientRequest.HttpClientRequest,
+  maxBytes = maxAnswerBytes
 ): Effect.Effect<Answer, NotSent | Unknown> =>
   Effect.flatMap(
     Effect.mapError(Effect.provideService(client.execute(request), HttpClient.TracerPropagationEnabled, false), meaningOf),
     (response) =>
-      readBounded(response.stream).pipe(
+      readBounded(response.stream, maxBytes).pipe(
         Effect.map((text): Answer => ({ status: response.status, headers: response.headers, text })),
         Effect.mapError((error) =>
           error === tooLong
-            ? unknown("unreadable", `the answer has more than ${maxAnswerBytes} bytes`)
+            ? unknown("unreadable", `the answer has more than ${maxBytes} bytes`)
             : unknown("connection_lost", "the connection was lost while the answer was read")
         )
       )
@@ -49,7 +50,10 @@ export const exchange = (
 
 const tooLong = Symbol("more bytes than an answer may have")
 
-const readBounded = (stream: Stream.Stream<Uint8Array, HttpClientError>): Effect.Effect<string, HttpClientError | typeof tooLong> =>
+const readBounded = (
+  stream: Stream.Stream<Uint8Array, HttpClientError>,
+  maxBytes: number
+): Effect.Effect<string, HttpClientError | typeof tooLong> =>
   Effect.suspend(() => {
     const decoder = new TextDecoder()
     let bytes = 0
@@ -57,7 +61,7 @@ const readBounded = (stream: Stream.Stream<Uint8Array, HttpClientError>): Effect
     return stream.pipe(
       Stream.runForEach((chunk) => {
         bytes += chunk.byteLength
-        if (bytes > maxAnswerBytes) return Effect.fail(tooLong)
+        if (bytes > maxBytes) return Effect.fail(tooLong)
         text += decoder.decode(chunk, { stream: true })
         return Effect.void
       }),

@@ -41,6 +41,7 @@ export type WebhookVerification =
  * - `Answer`: what became of the operation, read against its intent.
  * - `Hint`: something changed; the gateway has to be asked.
  * - `FailedLater`: a capture or refund that had succeeded failed.
+ * - `About`: news of an object that is named by the gateway's id alone; `referenceOf` tells whose it is.
  * - `Ignored`: nothing that concerns payments. `Unreadable`: not what this version of the adapter knows; a person has to look.
  */
 export type WebhookNews =
@@ -53,6 +54,11 @@ export type WebhookNews =
       readonly disputeId: string
       readonly amount: Money
       readonly status: "open" | "won" | "lost"
+    }
+  | {
+      readonly _tag: "About"
+      readonly gatewayReference: GatewayReference
+      readonly newsOf: (reference: string) => WebhookNews
     }
   | { readonly _tag: "Ignored"; readonly reason: string }
   | { readonly _tag: "Unreadable"; readonly reason: string }
@@ -72,11 +78,13 @@ export interface WebhookEvent {
  *   gateway, and `eventId` must be a digest of the body, so that nobody can take the place of a true event.
  * - `verify`: over the raw body, in constant time, against every secret in force (several during a rotation). `nowSeconds`: Unix time.
  * - `parse`: total and pure; the same body always reads the same.
+ * - `referenceOf`: our reference that an object of the gateway carries, "" where it carries none. Needed where `parse` answers `About`.
  */
 export interface GatewayWebhooks {
   readonly trust: "news" | "hint"
   readonly verify: (request: WebhookRequest, nowSeconds: number) => WebhookVerification
   readonly parse: (body: Uint8Array) => WebhookEvent
+  readonly referenceOf?: ((gatewayReference: GatewayReference) => Effect.Effect<string, Unknown>) | undefined
 }
 
 /**

@@ -16,13 +16,12 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs/promises"
 import * as Presets from "../../domain/Presets.ts"
-import type { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
-import type { MethodType } from "../../domain/payment/PaymentMethod.ts"
-import type { Fees } from "../../domain/routing/policy/Cost.ts"
+import type { TenantId } from "../../domain/payment/Ids.ts"
 import type { AccountOptions } from "../../sandbox/Options.ts"
 import type { Routing as RoutingInForce } from "../../services/routing/RoutingPolicy.ts"
 import { defaults, type EngineSettings } from "../../services/Settings.ts"
 import { ConfigFile, defaultScopes, type Environment, type Scope } from "./ConfigSchema.ts"
+import * as Gateways from "./Gateways.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
 import * as RateLimits from "./RateLimits.ts"
@@ -30,22 +29,7 @@ import * as Resilience from "./Resilience.ts"
 import * as Routing from "./Routing.ts"
 
 export type { Environment, Scope } from "./ConfigSchema.ts"
-
-/** A gateway account: one of the sandbox. */
-export interface GatewayConfig {
-  readonly name: GatewayName
-  readonly kind: "sandbox"
-  readonly baseUrl: string
-  readonly secretKey: Redacted.Redacted
-  readonly webhookSecret?: Redacted.Redacted
-  readonly captures?: "single" | "multiple"
-  readonly leavesOpenAfterDecline?: boolean
-  readonly lookupLagMillis?: number
-  readonly settleTimeMillis?: number
-  /** Default: every kind. */
-  readonly methods?: ReadonlyArray<MethodType>
-  readonly fees?: Fees
-}
+export type { GatewayConfig, StripeGatewayConfig } from "./Gateways.ts"
 
 /** A key of the HTTP interface: whose it is and what it may do. */
 export interface ApiKeyConfig {
@@ -101,7 +85,7 @@ export interface Config {
     | { readonly _tag: "Server"; readonly url: Redacted.Redacted }
     /** The embedded database and everything else that is kept go below `dataDir`. */
     | { readonly _tag: "Embedded"; readonly dataDir: string }
-  readonly gateways: ReadonlyArray<GatewayConfig>
+  readonly gateways: ReadonlyArray<Gateways.GatewayConfig>
   /** Where short-lived state may be shared besides the database. */
   readonly redis: { readonly url: Redacted.Redacted; readonly prefix?: string } | undefined
   /** Where instances tell each other which circuit breakers are open. */
@@ -180,7 +164,7 @@ export const decode = (options: {
 
 /** Secrets are not shown, nor is the URL of a database, nor what stands where nobody knows what it is. */
 const mayShow = (path: string): boolean =>
-  /(^|\.)(name|kind|baseUrl|merchant|host|port|\w+Millis|max\w+|concurrency|queue|onStart|errorRate|strategy|factor|jitter|earnPerCall)$/.test(
+  /(^|\.)(name|kind|baseUrl|accountId|lookup|merchant|host|port|\w+Millis|max\w+|concurrency|queue|onStart|errorRate|strategy|factor|jitter|earnPerCall)$/.test(
     path
   )
 
@@ -235,6 +219,7 @@ const duplicates = (options: {
 /** What can be said of the data before it decodes, so that it is listed with everything else. */
 const crossProblems = (input: unknown): ReadonlyArray<Problem> => [
   ...duplicates({ list: listAt(input, "gateways"), path: "gateways", field: "name" }),
+  ...Gateways.problemsOf(listAt(input, "gateways")),
   ...duplicates({ list: listAt(input, "http", "apiKeys"), path: "http.apiKeys", field: "key" }),
   ...duplicates({ list: listAt(input, "notifications", "endpoints"), path: "notifications.endpoints", field: "merchant" }),
   ...duplicates({ list: listAt(input, "sandbox", "accounts"), path: "sandbox.accounts", field: "name" })
@@ -278,7 +263,7 @@ const withDefaults = (file: ConfigFile): Config => ({
     file.database.url === undefined
       ? { _tag: "Embedded", dataDir: file.database.dataDir ?? "." }
       : { _tag: "Server", url: file.database.url },
-  gateways: (file.gateways ?? []).map((gateway) => ({ ...gateway, secretKey: gateway.secretKey ?? sandboxKey(gateway.baseUrl) })),
+  gateways: (file.gateways ?? []).map(Gateways.withDefaults),
   redis: file.redis,
   shareBreakers: file.breakers?.share ?? (file.redis === undefined ? "database" : "redis"),
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
@@ -336,7 +321,3 @@ const engineOf = (file: ConfigFile): EngineSettings => {
     recoveryLeaseMillis: file.recovery?.leaseMillis ?? defaults.recoveryLeaseMillis
   }
 }
-
-/** The sandbox' own default: its keys are public. */
-const sandboxKey = (baseUrl: string) =>
-  Redacted.make(`sk_sandbox_${new URL(baseUrl).pathname.split("/").findLast((part) => part !== "") ?? ""}`)

@@ -16,6 +16,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
 import { between, boolean, integer, network } from "./Fields.ts"
+import * as Gateways from "./Gateways.ts"
 import { RateLimits } from "./RateLimits.ts"
 import * as Resilience from "./Resilience.ts"
 import * as Routing from "./Routing.ts"
@@ -128,11 +129,14 @@ const keyProblem = (value: string): string | undefined =>
 const gateway = (environment: Environment) =>
   Schema.Struct({
     name: GatewayName.annotate({ message: "expected a name of 1 to 64 characters a-z, 0-9 and -" }),
-    kind: Schema.Literals(["sandbox"]).annotate({ message: 'expected "sandbox"' }),
-    baseUrl: gatewayUrl,
-    /** Default: the public key of the sandbox account that the URL names. */
+    kind: Gateways.Kind,
+    baseUrl: Schema.optionalKey(gatewayUrl),
+    /** Default of the sandbox: the public key of the account that the URL names. */
     secretKey: Schema.optionalKey(secret(environment)),
     webhookSecret: Schema.optionalKey(secret(environment)),
+    /** While the secret is being changed. */
+    previousWebhookSecret: Schema.optionalKey(secret(environment)),
+    ...Gateways.stripeFields,
     captures: Schema.optionalKey(Schema.Literals(["single", "multiple"])),
     leavesOpenAfterDecline: Schema.optionalKey(boolean),
     lookupLagMillis: Schema.optionalKey(integer(0, 3_600_000)),

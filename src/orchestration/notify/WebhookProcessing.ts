@@ -22,7 +22,7 @@ import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { EventStore } from "../../services/EventStore.ts"
-import { type Gateway, Gateways, gaveUp, type LookupAnswer, type WebhookNews } from "../../services/Gateway.ts"
+import { type Gateway, Gateways, type GatewayWebhooks, gaveUp, type LookupAnswer, type WebhookNews } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { type LeasedWebhook, WebhookInbox } from "../../services/notify/WebhookInbox.ts"
 import { conclude, type Persist, type Report, type Truth } from "../operation/Conclude.ts"
@@ -59,7 +59,7 @@ type Verdict =
   | { readonly _tag: "Poison"; readonly reason: string }
 
 const done: Verdict = { _tag: "Done" }
-const failed = (reason: string): Verdict => ({ _tag: "Failed", reason })
+const failed = (reason: string): Extract<Verdict, { _tag: "Failed" }> => ({ _tag: "Failed", reason })
 
 const backoff: Backoff.Backoff = {
   baseMillis: Presets.webhooks.retryBaseMillis.value,
@@ -70,7 +70,7 @@ const backoff: Backoff.Backoff = {
 /** A webhook is kept until it is done: what cannot be stored now is told again by its next attempt. */
 const once: Persist = (commit) => commit
 
-type About = Exclude<WebhookNews, { _tag: "Ignored" | "Unreadable" }>
+type About = Exclude<WebhookNews, { _tag: "About" | "Ignored" | "Unreadable" }>
 
 /** The payment that a webhook turned out to be about, for the log. */
 interface Concerned {
@@ -82,7 +82,9 @@ const judge = Effect.fnUntraced(function* (webhook: LeasedWebhook, concerned: Co
   const gateway = yield* Effect.option(gateways.get(webhook.gateway))
   const webhooks = gateway._tag === "Some" ? gateway.value.webhooks : undefined
   if (gateway._tag === "None" || webhooks === undefined) return { _tag: "Wait", reason: "its gateway is not configured" } satisfies Verdict
-  const { news, occurredAt } = webhooks.parse(webhook.body)
+  const { news: told, occurredAt } = webhooks.parse(webhook.body)
+  const news = told._tag === "About" ? yield* referred(webhooks, told) : told
+  if (news._tag === "Failed") return news
   if (news._tag === "Ignored") return { _tag: "Ignored" } satisfies Verdict
   if (news._tag === "Unreadable") return { _tag: "Poison", reason: news.reason } satisfies Verdict
   const subject = operationOfRequestKey(news.reference)
@@ -101,6 +103,19 @@ const judge = Effect.fnUntraced(function* (webhook: LeasedWebhook, concerned: Co
   const trusted: About = webhooks.trust === "news" ? news : { _tag: "Hint", reference: news.reference }
   return yield* take({ gateway: gateway.value, payment, operation, news: trusted, receivedAt: webhook.receivedAt, occurredAt })
 })
+
+/** The news of an object that the gateway names by its own id only: the gateway is asked whose it is. */
+const referred = (webhooks: GatewayWebhooks, { gatewayReference, newsOf }: Extract<WebhookNews, { _tag: "About" }>) => {
+  const limit = Duration.millis(Presets.recovery.lookupTimeoutMillis.value)
+  return (webhooks.referenceOf?.(gatewayReference) ?? Effect.fail(gaveUp("inconclusive", "this gateway cannot tell"))).pipe(
+    Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.fail(gaveUp("timeout", "the look-up was not answered")) }),
+    Effect.map((reference) => {
+      const news = newsOf(reference)
+      return news._tag === "About" ? failed("it refers to an object that refers to another") : news
+    }),
+    Effect.catch(({ message }) => Effect.succeed(failed(`the gateway could not be asked whose object it is: ${message}`)))
+  )
+}
 
 interface Matched {
   readonly gateway: Gateway

@@ -182,7 +182,7 @@ describe("a configuration", () => {
     const problems = problemsOf({
       database: {},
       gatewys: [],
-      gateways: [gateway, { ...gateway, baseUrl: 3, secretKey: "env:NOT_SET" }, { name: "Bad Name", kind: "stripe" }],
+      gateways: [gateway, { ...gateway, baseUrl: 3, secretKey: "env:NOT_SET" }, { name: "Bad Name", kind: "adyen" }],
       http: { port: "80", apiKeys: [{ merchant: "m1", key: "literal-secret-in-the-file" }] },
       recovery: { intervalMillis: 1.5 }
     })
@@ -192,7 +192,7 @@ describe("a configuration", () => {
       "gateways[1].name: is the same as gateways[0].name",
       "gateways[1].secretKey: environment variable NOT_SET is not set",
       "gateways[2].baseUrl: is required",
-      'gateways[2].kind: expected "sandbox", got "stripe"',
+      'gateways[2].kind: expected "sandbox" or "stripe", got "adyen"',
       'gateways[2].name: expected a name of 1 to 64 characters a-z, 0-9 and -, got "Bad Name"',
       "gatewys: is not a known field",
       'http.apiKeys[0].key: expected a reference to an environment variable, such as "env:STRIPE_SECRET_KEY", got a string',

@@ -2,11 +2,13 @@
  * The configured gateways, made by kind, and what start-up refuses about them.
  */
 import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import { isRecoverable, type OperationCapabilities } from "../../../domain/operation/Capabilities.ts"
 import * as Presets from "../../../domain/Presets.ts"
 import * as GatewayList from "../../../gateways/GatewayList.ts"
 import * as SandboxGateway from "../../../gateways/sandbox/SandboxGateway.ts"
+import * as StripeGateway from "../../../gateways/stripe/StripeGateway.ts"
 import * as GatewayHttpClient from "../../../layers/node/GatewayHttpClient.ts"
 import { type Gateway, Gateways } from "../../../services/Gateway.ts"
 import { PaymentRepository } from "../../../services/PaymentRepository.ts"
@@ -16,12 +18,17 @@ import { cannotRun, type Failure, orCannotRun } from "../Failure.ts"
 import type { Target } from "./Target.ts"
 
 /** One adapter per kind. */
-const makers = {
-  sandbox: SandboxGateway.make
+const adapterOf = (config: GatewayConfig, connectLimitMillis: number): Effect.Effect<Gateway, never, HttpClient.HttpClient> => {
+  switch (config.kind) {
+    case "sandbox":
+      return SandboxGateway.make({ connectLimitMillis, ...config })
+    case "stripe":
+      return StripeGateway.make({ connectLimitMillis, ...config })
+  }
 }
 
 const make = (config: GatewayConfig, connectLimitMillis: number) =>
-  Effect.map(makers[config.kind]({ connectLimitMillis, ...config }), (gateway) => taking(gateway, config.methods))
+  Effect.map(adapterOf(config, connectLimitMillis), (gateway) => taking(gateway, config.methods))
 
 /** An account may take fewer kinds of payment method than its adapter. */
 const taking = (gateway: Gateway, methods: GatewayConfig["methods"]): Gateway =>

@@ -32,7 +32,8 @@ export type ServerUrl = () => string | undefined
 export const posting = (config: SandboxConfig, gateways: ReadonlyArray<GatewayConfig>, serverUrl: ServerUrl): SandboxConfig => ({
   ...config,
   accounts: (config.accounts ?? Sandbox.defaultAccounts).map((account) => {
-    const gateway = gateways.find(({ baseUrl, webhookSecret }) => webhookSecret !== undefined && isAccount(baseUrl, config, account.name))
+    const ofSandbox = gateways.filter((one) => one.kind === "sandbox")
+    const gateway = ofSandbox.find(({ baseUrl, webhookSecret }) => webhookSecret !== undefined && isAccount(baseUrl, config, account.name))
     if (gateway?.webhookSecret === undefined) return account
     const webhookUrl = () => {
       const url = serverUrl()
