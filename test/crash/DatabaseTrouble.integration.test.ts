@@ -7,7 +7,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { Deferred, Effect, Exit, Layer, Option, Redacted, Result, type Scope } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Option, Redacted, Result, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Intent } from "../../src/domain/operation/Operation.ts"
 import { bucketOfPayment, operationOfRequestKey, type PaymentId, uuidOfPayment } from "../../src/domain/payment/Ids.ts"
@@ -17,6 +17,7 @@ import * as PostgresLock from "../../src/layers/postgres/Lock.ts"
 import * as Migrations from "../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../src/layers/postgres/Postgres.ts"
 import { Payments } from "../../src/orchestration/payment/Payments.ts"
+import { EventStoreError } from "../../src/services/EventStore.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
 import * as TcpProxy from "../support/TcpProxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
@@ -82,13 +83,16 @@ const engineIn = Effect.fnUntraced(function* (
   return { becomes, charge, charges, client, direct, gateway, keyIsFree, on, proxy, script, statusOf }
 })
 
-/** From now on the next `times` appends of events fail with this code, counted by a sequence, which no rollback takes back. */
-const failNext = Effect.fnUntraced(function* (sql: Sql, code: string, times: number) {
+/** From now on the next `times` appends of events fail with this code. */
+const failNext = (sql: Sql, code: string, times: number) => meetNext(sql, `raise exception 'trouble' using errcode = '${code}'`, times)
+
+/** From now on the next `times` appends of events meet this, counted by a sequence, which no rollback takes back. */
+const meetNext = Effect.fnUntraced(function* (sql: Sql, trouble: string, times: number) {
   yield* sql`create sequence if not exists trouble`
   yield* sql`alter sequence trouble restart with 1`
   yield* sql.unsafe(`create or replace function trouble() returns trigger language plpgsql as $$
     begin
-      if nextval('trouble') <= ${times} then raise exception 'trouble' using errcode = '${code}'; end if;
+      if nextval('trouble') <= ${times} then ${trouble}; end if;
       return null;
     end $$`)
   yield* sql`create or replace trigger trouble before insert on aegispay.events for each statement execute function trouble()`
@@ -135,6 +139,32 @@ describe("an intent that meets", () => {
       assert.strictEqual((yield* charge("k1")).payment.status, "succeeded", what)
       assert.lengthOf(gateway.sent, 1, what)
     })
+  )
+
+  it.live("the end of its session in the middle of the transaction is stored by another one, and charged once", () =>
+    Effect.gen(function* () {
+      const { charge, charges, direct, gateway } = yield* engineIn()
+      yield* meetNext(direct, "perform pg_terminate_backend(pg_backend_pid())", 1)
+      assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
+      assert.lengthOf(gateway.sent, 1)
+      assert.strictEqual(yield* charges, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a statement timeout is repeated, and charged once", () =>
+    Effect.gen(function* () {
+      const { charge, charges, direct, gateway } = yield* engineIn({
+        signOn: (direct, url) => Effect.as(direct.unsafe(`alter database ${url.pathname.slice(1)} set statement_timeout = '300ms'`), url)
+      })
+      yield* meetNext(direct, "perform pg_sleep(2)", 1)
+      assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
+      assert.lengthOf(gateway.sent, 1)
+      assert.strictEqual(yield* charges, 1)
+      yield* meetNext(direct, "perform pg_sleep(2)", always)
+      const error = yield* Effect.flip(charge("k2"))
+      assert.isTrue(error._tag === "EventStoreError" && error.isRetryable && !error.isAmbiguous)
+      assert.lengthOf(gateway.sent, 1)
+    }).pipe(Effect.scoped)
   )
 
   it.live("a server that refuses connections is refused before anything is sent", () =>
@@ -263,13 +293,60 @@ describe("connections that run out", () => {
       })
       yield* direct.unsafe(`alter role ${role} connection limit 0`)
       proxy.breakAll()
-      const exit = yield* Effect.exit(charge("k1"))
-      assert.isTrue(Exit.isFailure(exit))
+      const error = yield* Effect.flip(charge("k1"))
+      assert.isTrue(error._tag === "EventStoreError" && error.isRetryable && !error.isAmbiguous)
       assert.lengthOf(gateway.sent, 0)
       yield* direct.unsafe(`alter role ${role} connection limit 1`)
       assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
       assert.lengthOf(gateway.sent, 1)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a database that says nothing", () => {
+  /** Fails after the limit of a read, and long before a person would give up. */
+  const failsInTime = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
+    Effect.gen(function* () {
+      const begunAt = yield* Clock.currentTimeMillis
+      const error = yield* Effect.flip(Effect.timeout(effect, 12_000))
+      assert.isTrue(error instanceof EventStoreError && error.reason._tag === "Unavailable", what)
+      assert.include(String(error), "no answer within 5 s", what)
+      assert.isAtLeast((yield* Clock.currentTimeMillis) - begunAt, 4_900, what)
+    })
+
+  it.live("keeps no read for ever: a connection that is half open, a pool that stays used up", () =>
+    Effect.all(
+      [
+        Effect.gen(function* () {
+          const { charge, gateway, keyIsFree, proxy } = yield* engineIn()
+          proxy.swallowAnswers = 1
+          yield* failsInTime("the look-up of a key", charge("k1"))
+          assert.lengthOf(gateway.sent, 0)
+          assert.isTrue(yield* keyIsFree)
+          assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
+        }),
+        Effect.gen(function* () {
+          const { charge, on, proxy, statusOf } = yield* engineIn()
+          const { payment } = yield* charge("k1")
+          const reads = { recovery: on(({ recover }) => recover()), "a payment": statusOf(payment.id) }
+          for (const [what, read] of Object.entries<Effect.Effect<unknown, unknown>>(reads)) {
+            proxy.swallowAnswers = 1
+            yield* failsInTime(what, read)
+            yield* read
+          }
+        }),
+        Effect.gen(function* () {
+          const { charge, client, gateway } = yield* engineIn({ maxConnections: 2 })
+          const busy = yield* Effect.forkScoped(Effect.all([client`select pg_sleep(7)`, client`select pg_sleep(7)`], { concurrency: 2 }))
+          yield* Effect.sleep(50)
+          yield* failsInTime("a charge", charge("k1"))
+          assert.lengthOf(gateway.sent, 0)
+          yield* Fiber.join(busy)
+          assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
+        })
+      ].map(Effect.scoped),
+      { concurrency: "unbounded", discard: true }
+    )
   )
 })
 

@@ -6,6 +6,7 @@
  * is being stopped, because that can strike between the commit and its acknowledgement.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { ConnectionError, type SqlError } from "effect/sql/SqlError"
@@ -75,21 +76,45 @@ export const isInTransaction = (sql: SqlClient): Effect.Effect<boolean> =>
 const again = Schedule.exponential("20 millis")
 
 /**
- * Runs a statement that may be repeated without harm: a read, or a write that is fenced by a token. Tries up to three times;
- * then `Unavailable`. Inside a transaction it is tried once, and a failure is `TransactionFailed`.
+ * The longest that a repeatable statement is waited for, its repetitions and the wait for a connection included. A connection whose other
+ * end has gone without a word would otherwise keep its caller for ever, and with it a background loop.
+ */
+const limitMillis = 5000
+
+/** Waits for the limit. Cancelling a statement takes the client up to 5 s more: its caller does not wait for that. */
+const inTime = Effect.fnUntraced(function* <A, E, R>(operation: string, effect: Effect.Effect<A, E, R>) {
+  const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
+  const answer = Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+  return yield* Effect.timeoutOrElse(answer, {
+    duration: limitMillis,
+    orElse: () =>
+      Effect.fail(
+        new EventStoreError({
+          operation,
+          reason: {
+            _tag: "Unavailable",
+            detail: `no answer within ${limitMillis / 1000} s: it is too busy, all connections of the pool are in use, or the connection is broken`
+          }
+        })
+      )
+  })
+})
+
+/**
+ * Runs a statement that may be repeated without harm: a read, or a write that is fenced by a token. Tries up to three times, for 5 s in
+ * all; then `Unavailable`. Inside a transaction it is tried once, for as long as the host waits, and a failure is `TransactionFailed`.
  */
 export const repeatable = <A, E, R>(sql: SqlClient, operation: string, effect: Effect.Effect<A, E | SqlError, R>) =>
   Effect.flatMap(isInTransaction(sql), (inside) => {
     const isSql = (error: E | SqlError): error is SqlError =>
       typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
-    const repeated = inside
-      ? effect
-      : Effect.retry(effect, {
-          times: 2,
-          schedule: again,
-          while: (error) => isSql(error) && ["transient", "ambiguous"].includes(effectsOf(error))
-        })
-    return Effect.mapError(repeated, (error): Exclude<E, SqlError> | EventStoreError =>
+    const toStoreError = (error: E | SqlError): Exclude<E, SqlError> | EventStoreError =>
       isSql(error) ? (inside ? transactionFailed(operation, error) : unavailable(operation, error)) : (error as Exclude<E, SqlError>)
-    )
+    if (inside) return Effect.mapError(effect, toStoreError)
+    const repeated = Effect.retry(effect, {
+      times: 2,
+      schedule: again,
+      while: (error) => isSql(error) && ["transient", "ambiguous"].includes(effectsOf(error))
+    })
+    return inTime(operation, Effect.mapError(repeated, toStoreError))
   })

@@ -27,6 +27,8 @@ export const maxConnections = { serve: 20, create: 4, existing: 4 } satisfies Re
 const poolOf = (use: Use) => ({
   maxConnections: maxConnections[use],
   connectTimeout: "10 seconds" as const,
+  /** So that a connection whose other end has gone without a word is found out while nobody uses it. */
+  keepAlive: "30 seconds" as const,
   applicationName: `aegispay-${randomBytes(4).toString("hex")}`
 })
 
