@@ -54,21 +54,27 @@ const tierAnswers = Family.of("aegispay_degradation_answers_total")
 const requests = Family.of("aegispay_http_requests_total")
 const requestDurations = Family.of("aegispay_http_request_duration_milliseconds")
 
+/** What is counted with every payment is counted in one step of its fiber. */
+const atOnce = (count: (context: Context.Context<never>) => void): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    count(fiber.context)
+    return Effect.void
+  })
+
 /** A call to a gateway ended. */
 export const gatewayCall = (call: {
   readonly gateway: GatewayName
   readonly kind: OperationKind
   readonly outcome: Outcome
   readonly durationMillis: number
-}): Effect.Effect<void> => {
-  const { durationMillis, gateway, kind, outcome } = call
-  const counted = Effect.andThen(
-    Metric.update(calls({ gateway, kind, outcome: outcome._tag }), 1),
-    Metric.update(callDurations({ gateway, kind }), durationMillis)
-  )
-  const category = troubleOf(outcome)
-  return category === undefined ? counted : Effect.andThen(counted, Metric.update(callErrors({ gateway, category }), 1))
-}
+}): Effect.Effect<void> =>
+  atOnce((context) => {
+    const { durationMillis, gateway, kind, outcome } = call
+    calls({ gateway, kind, outcome: outcome._tag }).updateUnsafe(1, context)
+    callDurations({ gateway, kind }).updateUnsafe(durationMillis, context)
+    const category = troubleOf(outcome)
+    if (category !== undefined) callErrors({ gateway, category }).updateUnsafe(1, context)
+  })
 
 /** Why a call did not do what it was to do, if it did not. */
 const troubleOf = (outcome: Outcome): LabelsOf<"aegispay_gateway_errors_total">["category"] | undefined => {
@@ -89,10 +95,10 @@ export const routed = (decision: {
   readonly explored: boolean
   readonly durationNanos: number
 }): Effect.Effect<void> =>
-  Effect.andThen(
-    Metric.update(routings({ gateway: decision.gateway, explored: decision.explored ? "true" : "false" }), 1),
-    Metric.update(routingDurations({}), decision.durationNanos / 1_000)
-  )
+  atOnce((context) => {
+    routings({ gateway: decision.gateway, explored: decision.explored ? "true" : "false" }).updateUnsafe(1, context)
+    routingDurations({}).updateUnsafe(decision.durationNanos / 1_000, context)
+  })
 
 /** A commit was answered. `result`: the tags of `CommitResult`. */
 export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> => {
@@ -106,15 +112,15 @@ export const recorded = (change: {
   readonly after: Payment
   readonly events: ReadonlyArray<PaymentEvent>
 }): Effect.Effect<void> =>
-  Effect.gen(function* () {
+  atOnce((context) => {
     for (const event of change.events) {
       const ended = endedBy(change.after, event)
-      if (ended !== undefined) yield* Metric.update(operations(ended), 1)
+      if (ended !== undefined) operations(ended).updateUnsafe(1, context)
       const failover = failoverOf(change.before, event)
-      if (failover !== undefined) yield* Metric.update(failovers(failover), 1)
+      if (failover !== undefined) failovers(failover).updateUnsafe(1, context)
     }
     const now = status(change.after)
-    if (isResting(now) && now !== status(change.before)) yield* Metric.update(payments({ status: now }), 1)
+    if (isResting(now) && now !== status(change.before)) payments({ status: now }).updateUnsafe(1, context)
   })
 
 type Resting = LabelsOf<"aegispay_payments_total">["status"]

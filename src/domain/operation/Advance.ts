@@ -73,10 +73,7 @@ export const advance = (operation: Operation, progress: Progress): Operation => 
 
 /** Adds a fact to the sorted set of facts and derives the progress from all of them. */
 export const withFact = (operation: Operation, fact: Fact): Operation => {
-  const key = factKey(fact)
-  const others = operation.facts.filter((known) => factKey(known) !== key)
-  const same = operation.facts.find((known) => factKey(known) === key)
-  const facts = [...others, same === undefined ? fact : merged(same, fact)].sort((left, right) => (factKey(left) < factKey(right) ? -1 : 1))
+  const facts = operation.facts.length === 0 ? [fact] : including(operation.facts, fact)
   const success = facts.find((known) => known._tag === "Succeeded" && matches(operation, known.amount))
   if (success?._tag === "Succeeded") {
     return {
@@ -94,6 +91,14 @@ export const withFact = (operation: Operation, fact: Fact): Operation => {
   if (facts.some((known) => known._tag === "Succeeded")) return { ...operation, facts, progress: { _tag: "InReview" } }
   const declined = facts.find((known) => known._tag === "Declined")
   return declined?._tag === "Declined" ? { ...operation, facts, progress: { _tag: "Declined", declined } } : { ...operation, facts }
+}
+
+/** A set of facts, sorted, with one more. */
+const including = (known: ReadonlyArray<Fact>, fact: Fact): ReadonlyArray<Fact> => {
+  const key = factKey(fact)
+  const others = known.filter((other) => factKey(other) !== key)
+  const same = known.find((other) => factKey(other) === key)
+  return [...others, same === undefined ? fact : merged(same, fact)].sort((left, right) => (factKey(left) < factKey(right) ? -1 : 1))
 }
 
 /** The same fact from two sources: the earliest time of the PSP's own counts. */

@@ -22,18 +22,21 @@ const passesLuhn = (digits: string): boolean => {
 }
 
 /** Lengths of a card number (ISO/IEC 7812). */
-const isCardLength = (length: number): boolean => length >= 13 && length <= 19
+const shortestCard = 13
+const longestCard = 19
+const isCardLength = (length: number): boolean => length >= shortestCard && length <= longestCard
 
 /**
  * True when a text is, or contains, a plausible card number (ISO/IEC 7812: 13 to 19 digits, Luhn). Of digits in groups every row of
  * neighbouring groups is looked at: an expiry date or a security code may stand beside the number.
  */
 export const looksLikeCardNumber = (text: string): boolean => {
+  if (text.length < shortestCard) return false
   for (const run of text.matchAll(/\d(?:[ .-]?\d){12,}/g)) {
     const groups = run[0].split(/[ .-]/)
     for (let first = 0; first < groups.length; first++) {
       let digits = ""
-      for (let last = first; last < groups.length && digits.length < 19; last++) {
+      for (let last = first; last < groups.length && digits.length < longestCard; last++) {
         digits += groups[last]
         if (isCardLength(digits.length) && passesLuhn(digits)) return true
       }

@@ -102,7 +102,16 @@ export const evolve = (state: PaymentState, recorded: Recorded): PaymentState =>
     }
   }
   if (state._tag === "New") return state
-  return { ...apply(state, event, recordedAt), version, updatedAt: recordedAt }
+  return moved(state, apply(state, event, recordedAt), recorded)
+}
+
+/** What `apply` has made is nobody else's yet, so its head is set in place; a state that it hands back unchanged is copied. */
+const moved = (before: Payment, after: Payment, { recordedAt, version }: Recorded): Payment => {
+  if (after === before) return { ...before, version, updatedAt: recordedAt }
+  const mine: { -readonly [Field in keyof Payment]: Payment[Field] } = after
+  mine.version = version
+  mine.updatedAt = recordedAt
+  return mine
 }
 
 type Later = Exclude<PaymentEvent, { _tag: "PaymentInitiated" }>

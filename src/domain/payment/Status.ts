@@ -6,7 +6,6 @@
  */
 import * as Schema from "effect/Schema"
 import { isCharge, isOpen, tookEffect, type Operation } from "../operation/Operation.ts"
-import type { OperationNumber } from "./Ids.ts"
 import { lastCharge, type Payment, type PaymentState } from "./State.ts"
 
 /** The statuses of a payment; the last three are views of the amounts of a charged one. */
@@ -41,46 +40,59 @@ export interface Amounts {
   readonly reservedForRefund: bigint
 }
 
-const sum = (operations: ReadonlyArray<Operation>): bigint =>
-  operations.reduce((total, operation) => total + operation.intent.amount.minor, 0n)
-
-const targeting = (payment: Payment, target: OperationNumber, kind: "capture" | "refund" | "void") =>
-  payment.operations.filter((operation) => operation.intent.kind === kind && operation.intent.target === target)
-
 const isVoided = (operation: Operation): boolean => operation.progress._tag === "Succeeded" && operation.progress.voided
 
 /** A charge that is only authorized: `authorize`, or `confirm` of a manually captured payment. */
 const isAuthorization = (payment: Payment, charge: Operation): boolean =>
   charge.intent.kind === "authorize" || (charge.intent.kind === "confirm" && payment.details.captureMethod === "manual")
 
-const capturedOf = (payment: Payment, charge: Operation): bigint => {
-  if (isAuthorization(payment, charge)) return sum(targeting(payment, charge.intent.number, "capture").filter(tookEffect))
-  return isVoided(charge) ? 0n : charge.intent.amount.minor
-}
+type Totals = { -readonly [Name in keyof Amounts]: Amounts[Name] }
 
-/** No further capture of this charge is possible: it was voided, or its final capture took effect. */
-const isReleased = (payment: Payment, charge: Operation): boolean =>
-  isVoided(charge) ||
-  targeting(payment, charge.intent.number, "capture").some((capture) => tookEffect(capture) && capture.intent.details.final === true)
+const nothing = (): Totals => ({ authorized: 0n, captured: 0n, refunded: 0n, disputed: 0n, reservedForCapture: 0n, reservedForRefund: 0n })
+
+/**
+ * Adds one charge that took effect. A charge is released when no further capture of it is possible: it was voided, or its final capture
+ * took effect. One pass over the operations: every commit and every answer comes through here.
+ */
+const addCharge = (total: Totals, payment: Payment, charge: Operation): void => {
+  const isHold = isAuthorization(payment, charge)
+  const voided = isVoided(charge)
+  let released = voided
+  let captured = isHold || voided ? 0n : charge.intent.amount.minor
+  let openCaptures = 0n
+  for (const operation of payment.operations) {
+    const { amount, details, kind, target } = operation.intent
+    if (target !== charge.intent.number || (kind !== "capture" && kind !== "refund")) continue
+    if (tookEffect(operation)) {
+      if (kind === "refund") total.refunded += amount.minor
+      else {
+        if (isHold) captured += amount.minor
+        released ||= details.final === true
+      }
+    } else if (isOpen(operation)) {
+      if (kind === "refund") total.reservedForRefund += amount.minor
+      else openCaptures += amount.minor
+    }
+  }
+  total.authorized += released ? captured + openCaptures : charge.intent.amount.minor
+  total.captured += captured
+  total.reservedForCapture += openCaptures
+}
 
 /** Amounts of one charge that took effect. */
 export const amountsOf = (payment: Payment, charge: Operation): Amounts => {
-  const number = charge.intent.number
-  const captured = capturedOf(payment, charge)
-  const openCaptures = sum(targeting(payment, number, "capture").filter(isOpen))
-  return {
-    authorized: isReleased(payment, charge) ? captured + openCaptures : charge.intent.amount.minor,
-    captured,
-    refunded: sum(targeting(payment, number, "refund").filter(tookEffect)),
-    disputed: 0n,
-    reservedForCapture: openCaptures,
-    reservedForRefund: sum(targeting(payment, number, "refund").filter(isOpen))
-  }
+  const total = nothing()
+  addCharge(total, payment, charge)
+  return total
 }
 
+const isEffective = (operation: Operation): boolean => isCharge(operation) && tookEffect(operation)
+
 /** The charges that took effect. More than one only after a late success. */
-export const charges = (payment: Payment): ReadonlyArray<Operation> =>
-  payment.operations.filter((operation) => isCharge(operation) && tookEffect(operation))
+export const charges = (payment: Payment): ReadonlyArray<Operation> => payment.operations.filter(isEffective)
+
+/** The last of the charges that took effect. */
+export const lastEffective = (payment: Payment): Operation | undefined => payment.operations.findLast(isEffective)
 
 /** The charge a refund is taken from. A late one is reversed by an operation of its own; it is refunded only where it is all there is. */
 export const refundable = (payment: Payment): Operation | undefined => {
@@ -112,52 +124,44 @@ export const isReleasable = (payment: Payment, charge: Operation): boolean => {
 }
 
 /** The amounts of a payment. */
-export const amounts = (payment: Payment): Amounts =>
-  charges(payment)
-    .map((charge) => amountsOf(payment, charge))
-    .reduce<Amounts>(
-      (total, one) => ({
-        ...total,
-        authorized: total.authorized + one.authorized,
-        captured: total.captured + one.captured,
-        refunded: total.refunded + one.refunded,
-        reservedForCapture: total.reservedForCapture + one.reservedForCapture,
-        reservedForRefund: total.reservedForRefund + one.reservedForRefund
-      }),
-      {
-        authorized: 0n,
-        captured: 0n,
-        refunded: 0n,
-        disputed: payment.disputes
-          .filter((dispute) => dispute.status !== "won")
-          .reduce((total, dispute) => total + dispute.amount.minor, 0n),
-        reservedForCapture: 0n,
-        reservedForRefund: 0n
-      }
-    )
+export const amounts = (payment: Payment): Amounts => {
+  const total = nothing()
+  for (const operation of payment.operations) if (isEffective(operation)) addCharge(total, payment, operation)
+  for (const dispute of payment.disputes) if (dispute.status !== "won") total.disputed += dispute.amount.minor
+  return total
+}
 
 /** Operations that are open, in the order they were started. */
 export const openOperations = (payment: Payment): ReadonlyArray<Operation> => payment.operations.filter(isOpen)
 
-/** The status shown. */
-export const status = (state: PaymentState): PaymentStatus => {
+/** The status shown. `total`: the payment's amounts, where they are known already. */
+export const status = (state: PaymentState, total?: Amounts): PaymentStatus => {
   if (state._tag === "New") return "initiated"
   if (state.reviews.length > 0) return "needs_review"
-  return statusOfOpen(state) ?? statusOfAmounts(state) ?? statusAtRest(state)
+  return statusOfOpen(state) ?? statusOfAmounts(state, total ?? amounts(state)) ?? statusAtRest(state)
 }
 
 /** A refund in progress does not change what happened to the charge; everything else in progress does, a reversal included (rule 6). */
 const statusOfOpen = (payment: Payment): PaymentStatus | undefined => {
-  const reverses = (operation: Operation) => operation.intent.kind === "void" || operation.intent.purpose === "reverse"
-  const open = openOperations(payment).filter((operation) => operation.intent.kind !== "refund" || reverses(operation))
-  if (open.length === 0) return undefined
-  if (open.some(reverses)) return "processing"
-  if (open.some((operation) => operation.progress._tag === "Uncertain" || operation.progress._tag === "InReview")) return "in_doubt"
-  return open.every((operation) => operation.progress._tag === "AwaitingCustomer") ? "requires_action" : "processing"
+  let isInProgress = false
+  let isInDoubt = false
+  let waitsForCustomer = true
+  for (const operation of payment.operations) {
+    if (!isOpen(operation)) continue
+    const { kind, purpose } = operation.intent
+    if (kind === "void" || purpose === "reverse") return "processing"
+    if (kind === "refund") continue
+    const { _tag } = operation.progress
+    isInProgress = true
+    isInDoubt ||= _tag === "Uncertain" || _tag === "InReview"
+    waitsForCustomer &&= _tag === "AwaitingCustomer"
+  }
+  if (!isInProgress) return undefined
+  if (isInDoubt) return "in_doubt"
+  return waitsForCustomer ? "requires_action" : "processing"
 }
 
-const statusOfAmounts = (payment: Payment): PaymentStatus | undefined => {
-  const total = amounts(payment)
+const statusOfAmounts = (payment: Payment, total: Amounts): PaymentStatus | undefined => {
   if (total.captured > 0n) {
     if (payment.disputes.some((dispute) => dispute.status !== "won")) return "disputed"
     if (total.refunded >= total.captured) return payment.late.length > 0 && payment.ended !== undefined ? payment.ended.as : "refunded"

@@ -11,7 +11,7 @@ import { NextAction } from "../operation/Outcome.ts"
 import { CaptureMethod, Metadata, ReviewReason } from "./Event.ts"
 import { GatewayName, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
 import type { Payment } from "./State.ts"
-import { amounts, charges, openOperations, PaymentStatus, status } from "./Status.ts"
+import { amounts, lastEffective, PaymentStatus, status } from "./Status.ts"
 
 /** Where an operation stands, for people and programs. */
 export const OperationStatus = Schema.Literals([
@@ -73,10 +73,10 @@ export type PaymentView = typeof PaymentView.Type
 /** Shows a payment. */
 export const ofPayment = (payment: Payment): PaymentView => {
   const total = amounts(payment)
-  const gateway = (charges(payment).at(-1) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent
+  const gateway = (lastEffective(payment) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent
     .gateway
-  const action = openOperations(payment).findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
-  const shown = status(payment)
+  const action = payment.operations.findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
+  const shown = status(payment, total)
   return {
     id: payment.id,
     tenant: payment.details.tenant,

@@ -12,11 +12,17 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { Ids } from "../../services/Ids.ts"
 
-/** 12 bits. */
+/** 12 bits: three hexadecimal digits. */
 const countersPerMilli = 0x1000
-const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0")
-/** Up to 48 random bits as hexadecimal digits. */
-const randomHex = (random: Random.Random, digits: number) => hex(Math.floor(random.nextDoubleUnsafe() * 16 ** digits), digits)
+const bits12 = 0xfff
+const bits24 = 2 ** 24
+/** Every group of 12 bits as digits: an id is put together of seven such look-ups instead of numbers that are formatted and padded. */
+const digits12 = Array.from({ length: countersPerMilli }, (_, value) => value.toString(16).padStart(3, "0"))
+/** The highest two bits of the group after the counter say which variant of UUID it is. */
+const variants = ["8", "9", "a", "b"] as const
+
+/** Up to 24 bits as six digits. */
+const digits24 = (value: number): string => `${digits12[value >>> 12]}${digits12[value & bits12]}`
 
 /** Identifiers of this process. */
 export const layer: Layer.Layer<Ids> = Layer.effect(
@@ -24,24 +30,35 @@ export const layer: Layer.Layer<Ids> = Layer.effect(
   Effect.sync(() => {
     let lastMillis = -1
     let counter = 0
+    let prefix = ""
+
+    const advance = (now: number): void => {
+      counter += 1
+      if (now <= lastMillis && counter < countersPerMilli) return
+      lastMillis = now > lastMillis ? now : lastMillis + 1
+      counter = 0
+      const millis = lastMillis.toString(16).padStart(12, "0")
+      prefix = `${millis.slice(0, 8)}-${millis.slice(8)}-7`
+    }
 
     const next = (now: number, random: Random.Random): string => {
-      counter += 1
-      if (now > lastMillis || counter === countersPerMilli) {
-        lastMillis = now > lastMillis ? now : lastMillis + 1
-        counter = 0
-      }
-      const millis = hex(lastMillis, 12)
-      const variant = hex(0x8 + Math.floor(random.nextDoubleUnsafe() * 4), 1)
-      return `${millis.slice(0, 8)}-${millis.slice(8)}-7${hex(counter, 3)}-${variant}${randomHex(random, 3)}-${randomHex(random, 12)}`
+      advance(now)
+      const variant = variants[Math.floor(random.nextDoubleUnsafe() * variants.length)] ?? variants[0]
+      const middle = digits12[Math.floor(random.nextDoubleUnsafe() * countersPerMilli)]
+      const last = random.nextDoubleUnsafe() * bits24
+      const high = Math.floor(last)
+      return `${prefix}${digits12[counter]}-${variant}${middle}-${digits24(high)}${digits24(Math.floor((last - high) * bits24))}`
     }
 
     return Ids.of({
-      uuids: Effect.fnUntraced(function* (count) {
-        const now = yield* Clock.currentTimeMillis
-        const random = yield* Random.Random
-        return Array.from({ length: count }, () => next(now, random))
-      })
+      uuids: (count) =>
+        Effect.withFiber((fiber) => {
+          const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+          const random = fiber.getRef(Random.Random)
+          const uuids: Array<string> = []
+          for (let made = 0; made < count; made++) uuids.push(next(now, random))
+          return Effect.succeed(uuids)
+        })
     })
   })
 )

@@ -65,24 +65,23 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
     )
     return Background.of({
       run: <R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, never, R>) =>
-        Effect.gen(function* () {
-          const context = yield* Effect.context<R>()
-          const answer = yield* Deferred.make<Payment>()
+        Effect.suspend(() => {
+          const answer = Deferred.makeUnsafe<Payment>()
           inFlight.set(payment.id, answer)
           const guarded = transaction.outside(work(answer)).pipe(
-            Effect.provideContext(context),
             Effect.catchDefect((defect) =>
               Effect.as(PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", defect)), payment)
             ),
             Effect.tap((result) => Deferred.succeed(answer, result))
           )
-          const fiber = yield* FiberSet.run(fibers, guarded)
-          // After the end of the service nothing runs any more, not even what completes the answer.
-          fiber.addObserver(() => {
-            Deferred.doneUnsafe(answer, Effect.succeed(payment))
-            if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
+          return Effect.map(FiberSet.run(fibers, guarded), (fiber) => {
+            // After the end of the service nothing runs any more, not even what completes the answer.
+            fiber.addObserver(() => {
+              Deferred.doneUnsafe(answer, Effect.succeed(payment))
+              if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
+            })
+            return answer
           })
-          return answer
         }),
       answering: (id) => inFlight.get(id),
       unstored: () => unstored,

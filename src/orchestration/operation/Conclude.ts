@@ -7,6 +7,7 @@
  * **Gotchas**: whoever lost its lease hands in facts all the same, and starts nothing. What follows from the fact is durable with it, so
  * that it cannot be forgotten: an intent that is written so stays open until recovery sends it.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Operation } from "../../domain/operation/Operation.ts"
@@ -94,28 +95,26 @@ export const conclude = Effect.fnUntraced(function* (options: {
   }
 })
 
-const commit = Effect.fnUntraced(function* (
-  options: { readonly persist: Persist },
-  payment: Payment,
-  events: ReadonlyArray<NewEvent>,
-  lease: Fence | undefined
-) {
-  const journaled = yield* options.persist(Journal.commit({ payment, events, ...(lease === undefined ? {} : { lease }) }))
-  yield* Metrics.committed(journaled.result._tag)
-  return journaled
-})
+const commit = (options: { readonly persist: Persist }, payment: Payment, events: ReadonlyArray<NewEvent>, lease: Fence | undefined) =>
+  Effect.tap(options.persist(Journal.commit(lease === undefined ? { payment, events } : { payment, events, lease })), ({ result }) =>
+    Metrics.committed(result._tag)
+  )
 
 /** Facts pass every fence: charged, refunded and cancelled by name (rule 10). */
 const isFact = (events: ReadonlyArray<PaymentEvent>): boolean => events.some((event) => event._tag === "OperationSucceeded")
 
-const eventsOf = Effect.fnUntraced(function* (payment: Payment, truth: Truth | Report) {
-  const recorded = "command" in truth ? decided(payment, truth.command) : settled(payment, truth)
-  if (recorded === undefined) return []
-  const settings = yield* Settings
-  const after = yield* Journal.existing(Journal.fold(payment, recorded, truth.observedAt))
-  const step = nextStep(after, { policy: settings.policy, now: truth.observedAt })
-  return [...recorded, ...(yield* eventsOfStep(after, step, truth.observedAt))]
-})
+const eventsOf = (payment: Payment, truth: Truth | Report) =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const recorded = "command" in truth ? decided(payment, truth.command) : settled(payment, truth)
+    if (recorded === undefined) return Effect.succeed<ReadonlyArray<PaymentEvent>>([])
+    const { policy } = Context.get(context, Settings)
+    return Effect.flatMap(Journal.existing(Journal.fold(payment, recorded, truth.observedAt)), (after) => {
+      const step = nextStep(after, { policy, now: truth.observedAt })
+      return step._tag === "Rest"
+        ? Effect.succeed(recorded)
+        : Effect.map(eventsOfStep(after, step, truth.observedAt), (following) => [...recorded, ...following])
+    })
+  })
 
 /** The events of a truth as it is judged now; `undefined` for an operation that the payment does not have. */
 const settled = (payment: Payment, truth: Truth): ReadonlyArray<PaymentEvent> | undefined => {
@@ -137,10 +136,8 @@ const decided = (payment: Payment, command: Command): ReadonlyArray<PaymentEvent
  * The events of a step. One that cannot be started, because its gateway or account is not configured any more, goes to a person:
  * nothing of the payment is open then, so no recovery would come back to it.
  */
-const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: NextStep, now: number) {
+const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: Exclude<NextStep, { _tag: "Rest" }>, now: number) {
   switch (step._tag) {
-    case "Rest":
-      return []
     case "End":
       return decided(payment, { _tag: "EndPayment", after: step.after, as: step.as })
     case "Review":

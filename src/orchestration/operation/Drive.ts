@@ -3,6 +3,7 @@
  * gateway, closing what a decline left open, ending the payment. Runs in the scope of the service.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,8 +49,8 @@ const driveOne = (payment: Payment, started: Started, options: DriveOptions) => 
 }
 
 const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation: Operation, started: Started, options: DriveOptions) {
-  const gateways = yield* Gateways
-  const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
+  const context = yield* Effect.context<Gateways>()
+  const gateway = yield* Effect.option(Context.get(context, Gateways).get(operation.intent.gateway))
   if (gateway._tag === "None" || gateway.value.account !== operation.intent.account) {
     yield* PaymentLog.about(
       payment.id,
@@ -57,16 +58,17 @@ const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation
     )(Effect.logError(`the account of the gateway is not configured; operation ${started.operation} stays open`))
     return { payment, started: undefined } satisfies Conclusion
   }
+  const isCharge = isChargeKind(operation.intent.kind)
   yield* CrashPoint.reach("operation/before-call")
   const attempts = yield* GatewayCall.call({
     gateway: gateway.value,
     payment: payment.id,
     operation,
     permission: started.permission,
-    notAfter: isChargeKind(operation.intent.kind) ? payment.completeBefore : undefined,
-    retryNotSent: !isChargeKind(operation.intent.kind) || !hasAlternative(payment),
+    notAfter: isCharge ? payment.completeBefore : undefined,
+    retryNotSent: !isCharge || !hasAlternative(payment),
     segment: Segment.ofPayment(payment.details),
-    fee: isChargeKind(operation.intent.kind) ? feeOf(yield* RoutingPolicy, payment, gateway.value.name) : undefined
+    fee: isCharge ? feeOf(Context.get(context, RoutingPolicy), payment, gateway.value.name) : undefined
   })
   yield* CrashPoint.reach("operation/after-call")
   const concluded = yield* conclude({
@@ -75,7 +77,7 @@ const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation
       operation: started.operation,
       evidence: { _tag: "Sent", permission: started.permission.index, attempts },
       source: options.source,
-      observedAt: yield* GatewayCall.databaseTime(started.permission)
+      observedAt: GatewayCall.databaseTimeAt(Context.get(context, Clock.Clock), started.permission)
     },
     persist: options.persist,
     ...(options.lease === undefined ? {} : { lease: options.lease })
@@ -92,38 +94,42 @@ const feeOf = ({ policy }: Routing, { details }: Payment, gateway: GatewayName):
 
 const hasAlternative = (payment: Payment): boolean => {
   const plan = payment.operations[0]?.intent.decision?.ranked ?? []
-  const tried = new Set(payment.operations.map((operation) => operation.intent.gateway))
-  return plan.some((candidate) => !tried.has(candidate.gateway))
+  return plan.some(({ gateway }) => payment.operations.every((operation) => operation.intent.gateway !== gateway))
 }
 
 /**
  * Keeps an outcome while the database is away: repeats the commit with backoff until it is stored (rule 16). When that takes
  * longer than a caller should wait, the caller is told what is durable.
  */
-export const keepTrying = Effect.fnUntraced(function* (durable: Payment, answer: Answering) {
-  const background = yield* Background
-  const settings = yield* Settings
-  const persist: Persist = (commit) =>
-    Effect.gen(function* () {
-      const issuedAt = yield* Clock.currentTimeMillis
-      return yield* Effect.catchTag(commit, "EventStoreError", (error) =>
-        Effect.gen(function* () {
-          if (!error.isRetryable) return yield* error
-          yield* PaymentLog.about(
-            durable.id,
-            durable.operations.at(-1)?.intent.gateway
-          )(Effect.logWarning(`the outcome cannot be stored, trying again: ${error.message}`))
-          const left = settings.storeWaitMillis - ((yield* Clock.currentTimeMillis) - issuedAt)
-          const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
-            Effect.andThen(Deferred.succeed(answer, durable)),
-            Effect.andThen(Effect.never)
-          )
-          return yield* background.whileUnstored(Effect.raceFirst(repeat(commit), toldMeanwhile))
-        })
+export const keepTrying = (durable: Payment, answer: Answering): Effect.Effect<Persist, never, Background> =>
+  Effect.contextWith((context: Context.Context<Background>) => {
+    const background = Context.get(context, Background)
+    const { storeWaitMillis } = Context.get(context, Settings)
+    const clock = Context.get(context, Clock.Clock)
+    const away = Effect.fnUntraced(function* <A, R>(
+      commit: Effect.Effect<A, EventStoreError, R>,
+      error: EventStoreError,
+      issuedAt: number
+    ) {
+      if (!error.isRetryable) return yield* error
+      yield* PaymentLog.about(
+        durable.id,
+        durable.operations.at(-1)?.intent.gateway
+      )(Effect.logWarning(`the outcome cannot be stored, trying again: ${error.message}`))
+      const left = storeWaitMillis - (clock.currentTimeMillisUnsafe() - issuedAt)
+      const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
+        Effect.andThen(Deferred.succeed(answer, durable)),
+        Effect.andThen(Effect.never)
       )
+      return yield* background.whileUnstored(Effect.raceFirst(repeat(commit), toldMeanwhile))
     })
-  return persist
-})
+    const persist: Persist = (commit) =>
+      Effect.suspend(() => {
+        const issuedAt = clock.currentTimeMillisUnsafe()
+        return Effect.catchTag(commit, "EventStoreError", (error) => away(commit, error, issuedAt))
+      })
+    return Effect.succeed(persist)
+  })
 
 /** Presets `outcomes`: 100 ms doubled, capped, without end while a repetition may work. */
 const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, EventStoreError, R>) {
@@ -137,12 +143,12 @@ const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, Event
 })
 
 /** Drives an operation in the scope of the service; its callers wait for the answer. */
-export const driveInBackground = Effect.fnUntraced(function* (payment: Payment, started: Started) {
-  const background = yield* Background
-  return yield* background.run(payment, (answer) =>
-    keepTrying(payment, answer).pipe(
-      Effect.flatMap((persist) => drive({ payment, started, source: "response", persist })),
-      Effect.orDie
+export const driveInBackground = (payment: Payment, started: Started) =>
+  Background.use((background) =>
+    background.run(payment, (answer) =>
+      keepTrying(payment, answer).pipe(
+        Effect.flatMap((persist) => drive({ payment, started, source: "response", persist })),
+        Effect.orDie
+      )
     )
   )
-})

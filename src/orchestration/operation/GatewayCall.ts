@@ -19,6 +19,7 @@
  * **Gotchas**: there is no hedging, on purpose. Two requests in flight for one operation make every refusal inconclusive: attempts follow
  * each other, and the next one starts when the one before has ended.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -47,9 +48,9 @@ import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import { GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as Retry from "../resilience/Retry.ts"
-import { databaseTime, elapsed, type HeldPermission } from "./Permission.ts"
+import { databaseTimeAt, elapsedAt, type HeldPermission } from "./Permission.ts"
 
-export { databaseTime, type HeldPermission } from "./Permission.ts"
+export { databaseTimeAt, type HeldPermission } from "./Permission.ts"
 
 /** What is sent, where to, and by which permission. */
 export interface CallOptions {
@@ -75,11 +76,14 @@ interface Way {
 }
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
-export const call = Effect.fnUntraced(function* (options: CallOptions) {
-  const context = yield* Effect.context<CircuitBreakers | GatewayGuards | GatewayMetrics | HostTransaction>()
-  if (yield* Context.get(context, HostTransaction).isOpen) {
-    return yield* Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" }))
-  }
+export const call = (options: CallOptions) =>
+  Effect.contextWith((context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics | HostTransaction>) =>
+    Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
+      inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(options, context)
+    )
+  )
+
+const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics>) => {
   const { gateway, operation, payment } = options
   const settings = Context.get(context, Settings)
   const way: Way = { settings, breakers: Context.get(context, CircuitBreakers), metrics: Context.get(context, GatewayMetrics) }
@@ -103,12 +107,12 @@ export const call = Effect.fnUntraced(function* (options: CallOptions) {
     },
     Effect.ignore(tried)
   )
-  yield* Spans.within(inside, "GatewayCall.call", {
+  const spanned = Spans.within(inside, "GatewayCall.call", {
     kind: "client",
     attributes: () => ({ payment, gateway: gateway.name, kind: operation.intent.kind })
   })
-  return attempts
-})
+  return Effect.as(spanned, attempts)
+}
 
 /**
  * Cancelling, reversing and closing are not turned away: nobody else can do them, their tries are counted, and after a few a person would
@@ -126,14 +130,15 @@ const refuse = Effect.fnUntraced(function* (options: CallOptions, attempts: Arra
     reason === "full"
       ? `as many calls to ${name} are under way and waiting as this process allows`
       : `a call of this process to ${name} did not come to its turn in time`
-  attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt: yield* databaseTime(options.permission) })
+  const writtenAt = databaseTimeAt(yield* Clock.Clock, options.permission)
+  attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt })
 })
 
 const permanent: ErrorClass = { _tag: "Permanent" }
 
 /** How many milliseconds are left in which an attempt may start and still write its first byte in time; none: 0 or less. */
 const timeLeft = (options: CallOptions, attempts: ReadonlyArray<Attempt>): Effect.Effect<number> =>
-  Effect.map(elapsed(options.permission), ({ atMostMillis }) => startsWithin(options, attempts) - atMostMillis)
+  Clock.clockWith((clock) => Effect.succeed(startsWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis))
 
 /** How long after the permission was granted an attempt may start. */
 const startsWithin = (options: CallOptions, attempts: ReadonlyArray<Attempt>): number => {
@@ -171,18 +176,21 @@ const classOf = (outcome: Outcome, options: CallOptions): ErrorClass => {
 }
 
 /** One attempt, kept among the others. Fails with it where the gateway has not answered, so that it may be tried again. */
-const attemptOnce = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, way: Way) {
-  if (attempts.length > 0) yield* CrashPoint.reach("call/between-attempts")
-  const { atLeastMillis, atMostMillis } = yield* elapsed(options.permission)
-  const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
-  const lapsed = atMostMillis >= startsWithin(options, attempts)
-  const answered = lapsed ? permissionLapsed : yield* send(options, way)
-  const outcome = "_tag" in answered ? answered : answered[1]
-  const attempt: Attempt = { outcome, writtenAt }
-  attempts.push(attempt)
-  if (!("_tag" in answered)) yield* measured(options, answered, way)
-  return outcome._tag === "NotSent" || outcome._tag === "Unknown" ? yield* Effect.fail(attempt) : attempt
-})
+const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) => {
+  const once = Clock.clockWith((clock) => {
+    const { atLeastMillis, atMostMillis } = elapsedAt(clock, options.permission)
+    const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
+    const lapsed = atMostMillis >= startsWithin(options, attempts)
+    return Effect.flatMap(lapsed ? Effect.succeed(permissionLapsed) : send(options, way), (answered) => {
+      const outcome = "_tag" in answered ? answered : answered[1]
+      const attempt: Attempt = { outcome, writtenAt }
+      attempts.push(attempt)
+      const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempt)
+      return "_tag" in answered ? kept : Effect.andThen(measured(options, answered, way), kept)
+    })
+  })
+  return Effect.suspend(() => (attempts.length === 0 ? once : Effect.andThen(CrashPoint.reach("call/between-attempts"), once)))
+}
 
 const permissionLapsed: NotSent = {
   _tag: "NotSent",

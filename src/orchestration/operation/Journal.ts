@@ -2,12 +2,13 @@
  * Loading a payment and recording events on it: what every program does around the event store.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { NewEvent, PaymentEvent } from "../../domain/payment/Event.ts"
 import { EventId, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
 import { type EventContinuityError, replay } from "../../domain/payment/Replay.ts"
 import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
-import { type Claim, type CommitResult, EventStore, type Fence } from "../../services/EventStore.ts"
+import { type Claim, type CommitResult, EventStore, type EventStoreError, type Fence } from "../../services/EventStore.ts"
 import { Ids } from "../../services/Ids.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
@@ -40,14 +41,15 @@ export const halted = (gap: EventContinuityError): Effect.Effect<void> =>
   Effect.andThen(Metrics.eventGap, PaymentLog.about(gap.paymentId)(Effect.logError(`the payment is halted: ${gap.message}`)))
 
 /** Gives events their ids, versions and times. */
-export const stamp = Effect.fnUntraced(function* (state: PaymentState, events: ReadonlyArray<PaymentEvent>) {
-  const ids = yield* Ids
-  const uuids = yield* ids.uuids(events.length)
-  const occurredAt = yield* Clock.currentTimeMillis
-  return events.map((event, index): NewEvent => {
-    return { eventId: EventId.make(uuids[index] ?? ""), version: state.version + index + 1, occurredAt, event }
-  })
-})
+export const stamp = (state: PaymentState, events: ReadonlyArray<PaymentEvent>): Effect.Effect<ReadonlyArray<NewEvent>, never, Ids> =>
+  Effect.contextWith((context: Context.Context<Ids>) =>
+    Effect.map(Context.get(context, Ids).uuids(events.length), (uuids) => {
+      const occurredAt = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+      return events.map((event, index): NewEvent => {
+        return { eventId: EventId.make(uuids[index] ?? ""), version: state.version + index + 1, occurredAt, event }
+      })
+    })
+  )
 
 /** The state these events would lead to, with a provisional time: for deciding on, never for showing. */
 export const fold = (state: PaymentState, events: ReadonlyArray<PaymentEvent>, recordedAt: number): PaymentState =>
@@ -70,27 +72,30 @@ export const commit = (options: {
   readonly events: ReadonlyArray<NewEvent>
   readonly claim?: Claim
   readonly lease?: Fence
-}) => {
+}): Effect.Effect<Journaled, EventStoreError, EventStore> => {
   let maybeWrittenSince: Pick<CommitTimes, "issuedWallMillis" | "issuedMonotonicNanos"> | undefined
-  return Effect.gen(function* () {
-    const store = yield* EventStore
+  return Effect.contextWith((context: Context.Context<EventStore>) => {
+    const clock = Context.get(context, Clock.Clock)
     const issued = maybeWrittenSince ?? {
-      issuedWallMillis: yield* Clock.currentTimeMillis,
-      issuedMonotonicNanos: yield* Clock.monotonicTimeNanos
+      issuedWallMillis: clock.currentTimeMillisUnsafe(),
+      issuedMonotonicNanos: clock.monotonicTimeNanosUnsafe()
     }
-    const committing = Effect.tapError(store.commit(options), (error) =>
-      Effect.sync(() => {
-        if (error.isAmbiguous) maybeWrittenSince = issued
-      })
-    )
     const attributes = () => ({ payment: options.payment.id, events: options.events.length })
-    const result = yield* Spans.within(committing, "EventStore.commit", { attributes })
-    const times: CommitTimes = {
-      ...issued,
-      answeredWallMillis: yield* Clock.currentTimeMillis,
-      answeredMonotonicNanos: yield* Clock.monotonicTimeNanos
-    }
-    return { result, times } satisfies Journaled
+    const committing = Spans.within(Context.get(context, EventStore).commit(options), "EventStore.commit", { attributes })
+    return Effect.matchEffect(committing, {
+      onFailure: (error) => {
+        if (error.isAmbiguous) maybeWrittenSince = issued
+        return Effect.fail(error)
+      },
+      onSuccess: (result) => {
+        const times: CommitTimes = {
+          ...issued,
+          answeredWallMillis: clock.currentTimeMillisUnsafe(),
+          answeredMonotonicNanos: clock.monotonicTimeNanosUnsafe()
+        }
+        return Effect.succeed<Journaled>({ result, times })
+      }
+    })
   })
 }
 

@@ -4,8 +4,7 @@
  * The wall clock tells of a suspended machine, the monotonic one of a stepped wall clock. The end of a permission is judged by whichever
  * has gone further, what was certainly written after something else by whichever has gone less.
  */
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import type * as Clock from "effect/Clock"
 import type { CommitTimes } from "./Journal.ts"
 
 /** A permission to send as its holder knows it. */
@@ -25,17 +24,16 @@ export interface Elapsed {
 }
 
 /** How long ago a permission was granted. */
-export const elapsed = ({ times }: HeldPermission): Effect.Effect<Elapsed> =>
-  Clock.clockWith((clock) => {
-    const wall = clock.currentTimeMillisUnsafe()
-    const monotonic = clock.monotonicTimeNanosUnsafe()
-    const since = (nanos: bigint): number => Number(monotonic - nanos) / 1e6
-    return Effect.succeed({
-      atLeastMillis: Math.max(0, Math.min(wall - times.answeredWallMillis, since(times.answeredMonotonicNanos))),
-      atMostMillis: Math.max(wall - times.issuedWallMillis, since(times.issuedMonotonicNanos))
-    })
-  })
+export const elapsedAt = (clock: Clock.Clock, { times }: HeldPermission): Elapsed => {
+  const wall = clock.currentTimeMillisUnsafe()
+  const monotonic = clock.monotonicTimeNanosUnsafe()
+  const since = (nanos: bigint): number => Number(monotonic - nanos) / 1e6
+  return {
+    atLeastMillis: Math.max(0, Math.min(wall - times.answeredWallMillis, since(times.answeredMonotonicNanos))),
+    atMostMillis: Math.max(wall - times.issuedWallMillis, since(times.issuedMonotonicNanos))
+  }
+}
 
 /** Database time now, never later than it is: for judging what was written after what. */
-export const databaseTime = (permission: HeldPermission): Effect.Effect<number> =>
-  Effect.map(elapsed(permission), ({ atLeastMillis }) => Math.floor(permission.recordedAt + atLeastMillis))
+export const databaseTimeAt = (clock: Clock.Clock, permission: HeldPermission): number =>
+  Math.floor(permission.recordedAt + elapsedAt(clock, permission).atLeastMillis)

@@ -4,6 +4,7 @@
  * Key look-up, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit (outcome). A
  * payment that succeeds at once has two commits.
  */
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,6 +15,7 @@ import { bucketOf, type IdempotencyKey, makePaymentId, OperationNumber, type Ten
 import type { PaymentMethod } from "../../domain/payment/PaymentMethod.ts"
 import { initial, type Payment } from "../../domain/payment/State.ts"
 import * as View from "../../domain/payment/View.ts"
+import type { RoutingDecision } from "../../domain/routing/Decision.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { EventStoreError } from "../../services/EventStore.ts"
 import { Gateways } from "../../services/Gateway.ts"
@@ -48,18 +50,18 @@ export interface ChargeRequest {
 }
 
 /** Refuses to go on inside a host's transaction: a defect of the caller (rule 15). */
-export const outsideTransaction = Effect.fnUntraced(function* (program: string) {
-  const transaction = yield* HostTransaction
-  if (yield* transaction.isOpen) return yield* Effect.die(new CallInsideTransaction({ program }))
-})
+export const outsideTransaction = (program: string) =>
+  HostTransaction.use((transaction) =>
+    Effect.flatMap(transaction.isOpen, (inside) => (inside ? Effect.die(new CallInsideTransaction({ program })) : Effect.void))
+  )
 
 /** Refuses new intents while too many outcomes wait for the database (rule 16). */
-export const accepting = Effect.fnUntraced(function* () {
-  const background = yield* Background
-  const settings = yield* Settings
-  const unstored = background.unstored()
-  if (unstored >= settings.maxUnstoredOutcomes) return yield* new NotAccepting({ unstored })
-})
+export const accepting = () =>
+  Effect.contextWith((context: Context.Context<Background>) => {
+    const unstored = Context.get(context, Background).unstored()
+    const { maxUnstoredOutcomes } = Context.get(context, Settings)
+    return unstored >= maxUnstoredOutcomes ? Effect.fail(new NotAccepting({ unstored })) : Effect.void
+  })
 
 /** The answer to whoever waits: the payment when its work has come to rest. Being interrupted ends only the wait. */
 export const waitFor = (answering: Answering, operation: OperationNumber | undefined) =>
@@ -179,16 +181,16 @@ const detailsOf = (
   }
 }
 
-const firstTerms = Effect.fnUntraced(function* (decision: Effect.Success<ReturnType<typeof RouteSelection.select>>) {
-  const gateways = yield* Gateways
-  const settings = yield* Settings
-  const first = decision.ranked[0]
-  if (first === undefined) return yield* Effect.die(new Error("a plan without a gateway"))
-  return RouteSelection.termsOf(yield* Effect.orDie(gateways.get(first.gateway)), settings.sendWindowMillis)
-})
+const firstTerms = ({ ranked: [first] }: RoutingDecision) =>
+  Effect.contextWith((context: Context.Context<Gateways>) => {
+    if (first === undefined) return Effect.die(new Error("a plan without a gateway"))
+    const { sendWindowMillis } = Context.get(context, Settings)
+    return Effect.map(Effect.orDie(Context.get(context, Gateways).get(first.gateway)), (gateway) =>
+      RouteSelection.termsOf(gateway, sendWindowMillis)
+    )
+  })
 
-const newId = Effect.fnUntraced(function* (request: ChargeRequest) {
-  const ids = yield* Ids
-  const [uuid = ""] = yield* ids.uuids(1)
-  return makePaymentId({ bucket: bucketOf({ tenant: request.tenant, key: request.key }), uuid })
-})
+const newId = (request: ChargeRequest) =>
+  Ids.use((ids) =>
+    Effect.map(ids.uuids(1), ([uuid = ""]) => makePaymentId({ bucket: bucketOf({ tenant: request.tenant, key: request.key }), uuid }))
+  )

@@ -39,35 +39,33 @@ export interface KeyedRequest {
 const pollMillis = 100
 
 /** The digest of a command: its name and its canonical content, keys sorted. */
-export const fingerprint = Effect.fnUntraced(function* (command: CommandName, content: unknown) {
-  const digest = yield* RequestFingerprint
-  return yield* digest.of(`${command} ${canonical(content)}`)
-})
+export const fingerprint = (command: CommandName, content: unknown) =>
+  RequestFingerprint.use((digest) => digest.of(`${command} ${canonical(content)}`))
 
 /** JSON with sorted keys and without `undefined`; bigints as decimal strings. */
 export const canonical = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(value)
   if (typeof value === "bigint") return `"${value}"`
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null"
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).filter(([, field]) => field !== undefined)
-    return `{${entries
-      .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`)
-      .join(",")}}`
+  const fields = value as Readonly<Record<string, unknown>>
+  let text = ""
+  for (const name of Object.keys(fields).sort()) {
+    const field = fields[name]
+    if (field !== undefined) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${canonical(field)}`
   }
-  return JSON.stringify(value) ?? "null"
+  return `{${text}}`
 }
 
 /** The answer of the first request with this key, awaited if need be; none when the key is new. */
-export const lookUp = Effect.fnUntraced(function* (request: KeyedRequest) {
-  const repository = yield* PaymentRepository
-  const claim = yield* repository.findClaim({ tenant: request.tenant, key: request.key })
-  if (Option.isNone(claim)) {
-    yield* Metrics.idempotency("new")
-    return Option.none<Answer>()
-  }
-  return Option.some(yield* answerOf(claim.value, request))
-})
+export const lookUp = (request: KeyedRequest) =>
+  PaymentRepository.use((repository) =>
+    Effect.flatMap(repository.findClaim({ tenant: request.tenant, key: request.key }), (claim) =>
+      Option.isNone(claim)
+        ? Effect.as(Metrics.idempotency("new"), Option.none<Answer>())
+        : Effect.map(answerOf(claim.value, request), Option.some)
+    )
+  )
 
 /** The answer to a key that turned out to be taken. */
 export const answerOf = Effect.fnUntraced(function* (claim: StoredClaim, request: KeyedRequest) {

@@ -118,13 +118,26 @@ export type Dependencies =
 /** What its programs need: that, and what comes with the engine. */
 type Programs = Dependencies | Exclude<Engine, Payments>
 
+/**
+ * A caller's context with the engine's services. Most callers come with the same one each time, so the last is kept: putting them together
+ * costs as much as a routing decision.
+ */
+const joined = (engine: Context.Context<Programs>) => {
+  let last: { readonly caller: Context.Context<never>; readonly both: Context.Context<Programs> } | undefined
+  return (caller: Context.Context<never>): Context.Context<Programs> => {
+    if (last?.caller !== caller) last = { caller, both: Context.merge(caller, engine) }
+    return last.both
+  }
+}
+
 const make = Effect.gen(function* () {
   const context = yield* Effect.context<Programs>()
   const repository = yield* PaymentRepository
   const store = yield* EventStore
   yield* Metrics.startAtZero
+  const withEngine = joined(context)
   const provided = <A, E extends Failures.Failure>(command: Effect.Effect<A, E, Programs>): Effect.Effect<A, E> =>
-    Effect.provideContext(Failures.counted(command), context)
+    Effect.updateContext(Failures.counted(command), withEngine)
   const get = Effect.fnUntraced(function* (options: { readonly id: PaymentId; readonly tenant: TenantId }) {
     const found = yield* repository.get(options)
     return yield* Option.match(found, {

@@ -41,7 +41,8 @@ export const of = <N extends Name>(name: N): ((values: LabelsOf<N>) => Handle) =
   const other = make(name, Object.fromEntries(labels.map((label) => [label, "other"])))
   return (given) => {
     const values: Values = given
-    const key = labels.map((label) => values[label]).join("\n")
+    let key = ""
+    for (const label of labels) key += `${values[label]}\n`
     const known = handles.get(key)
     if (known !== undefined) return known
     if (handles.size >= maxSeries) return other
