@@ -127,10 +127,8 @@ export const start = (options: InstanceOptions): Instance => {
       yield* loop("the processing of webhooks", Effect.provideContext(processing, running))
     }
     for (const run of queued.splice(0)) run()
-    let previousRunAt: number | undefined
-    for (;;) {
-      const report = yield* Effect.option(payments.recover(previousRunAt === undefined ? {} : { previousRunAt }))
-      if (Option.isSome(report)) previousRunAt = report.value.startedAt
+    for (let lookUpYounger = true; ; lookUpYounger = false) {
+      yield* Effect.ignore(payments.recover({ onlyDue: true, lookUpYounger }))
       yield* Effect.sleep(options.recoveryIntervalMillis())
     }
   }).pipe(Effect.scoped)

@@ -19,6 +19,8 @@ export interface Options {
   readonly outages?: number
   /** How likely a fiber gives way at an operation; default by the seed. */
   readonly preempt?: number
+  /** Writes each commit alone; default false. */
+  readonly alone?: boolean
   /** Crashes an instance before this operation of the instances, counted from 1, and no other time. */
   readonly crashAt?: number
   readonly bug?: Bug
@@ -35,6 +37,8 @@ export interface Stats {
   readonly payments: number
   readonly requests: number
   readonly commits: number
+  /** Commits that were written together with another one's. */
+  readonly grouped: number
   readonly faults: number
   readonly crashes: number
   readonly pauses: number

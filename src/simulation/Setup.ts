@@ -3,6 +3,7 @@
  * accounts fail. Pure.
  */
 import * as Plan from "./Plan.ts"
+import type { PaymentPlan } from "./Plan.ts"
 import * as Chance from "./world/Chance.ts"
 import { type Account, accounts as allAccounts } from "./world/Psp.ts"
 
@@ -18,11 +19,13 @@ export interface Setup {
   readonly preempt: number
   readonly accounts: ReadonlyArray<Account>
   readonly replayWindowMillis: number
-  readonly plans: ReadonlyArray<Plan.PaymentPlan>
+  readonly plans: ReadonlyArray<PaymentPlan>
   readonly instances: number
   readonly recoveryOlderThanMillis: number
   readonly recoveryIntervalMillis: number
   /** How often an instance looks whether webhooks are to be processed. */
+  /** The longest a statement of the database takes where commits of several payments are written together; `undefined`: each is written alone. */
+  readonly groupMillis: number | undefined
   readonly webhookPollMillis: number
   /** So many operations of the process after its time; it is down for a while. */
   readonly crashes: ReadonlyArray<Target & { readonly operations: number; readonly downMillis: number }>
@@ -45,8 +48,17 @@ const habitsOf = (draw: Chance.Draw): Pick<Account, "declares" | "webhooks"> => 
   return { declares, webhooks: webhooks === "unsigned" && declares === "no look-up" ? "none" : webhooks }
 }
 
-export const of = (seed: number): Setup => {
+/** Commits are grouped where payments are made at the same time. */
+const rush = 30
+const together = (plans: ReadonlyArray<PaymentPlan>, isRush: boolean) =>
+  isRush ? plans.map((plan) => ({ ...plan, startAt: Math.floor(plan.startAt / rush) })) : plans
+
+/** `alone`: no commits are written together, and nobody is in a rush. */
+export const of = (seed: number, options?: { readonly alone?: boolean | undefined }): Setup => {
   const draw = Chance.stream(seed, "world")
+  const groups = Chance.stream(seed, "groups")
+  const drawn = Chance.pick(groups, [undefined, 100, 300, 600])
+  const groupMillis = options?.alone === true ? undefined : drawn
   const target = (): Target => ({ at: Chance.between(draw, 0, spanMillis), which: Chance.between(draw, 0, 9) })
   const accounts = Chance.shuffled(draw, allAccounts)
     .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
@@ -55,10 +67,11 @@ export const of = (seed: number): Setup => {
     preempt: Chance.pick(draw, [0, 0.005, 0.02, 0.08]),
     accounts,
     replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
-    plans: Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts),
+    plans: together(Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts), groupMillis !== undefined),
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
     recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 30_000, 8_000]),
+    groupMillis,
     webhookPollMillis: Chance.pick(draw, [8_000, 30_000]),
     crashes: list(Chance.pick(draw, [0, 1, 3, 8, 16]), () => ({
       ...target(),

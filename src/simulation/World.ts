@@ -58,6 +58,7 @@ interface Parts {
   readonly server: Kernel.Process
   calm: boolean
   requests: number
+  grouped: number
 }
 
 /** The same once its servers run. */
@@ -71,7 +72,7 @@ interface Served extends Parts {
 /** A world that has not come to be yet. */
 export const make = (options: Options, storage: MakeStorage): World => {
   const { seed } = options
-  const setup = Setup.of(seed)
+  const setup = Setup.of(seed, options)
   let fleet: Fleet.Fleet | undefined
   const kernel = Kernel.make({
     seed,
@@ -97,7 +98,8 @@ export const make = (options: Options, storage: MakeStorage): World => {
     psp: kernel.process("psp"),
     server: kernel.process("database"),
     calm: false,
-    requests: 0
+    requests: 0,
+    grouped: 0
   }
   return { kernel, life: live(parts, storage, (started) => (fleet = started)) }
 }
@@ -138,7 +140,19 @@ function* live(parts: Parts, storage: MakeStorage, onFleet: (fleet: Fleet.Fleet)
 /** Starts database and PSP, and puts together what runs against them. */
 function* serve(parts: Parts, makeStorage: MakeStorage): Life<Served> {
   const { chronicle, faults, kernel, psp, server, setup } = parts
-  const storage = yield* ended(parts, makeStorage({ kernel, faults, server, onDurable: chronicle.onDurable }), server)
+  const storage = yield* ended(
+    parts,
+    makeStorage({
+      kernel,
+      faults,
+      server,
+      groupMillis: setup.groupMillis,
+      spoil: parts.options.bug?.writer,
+      onDurable: chronicle.onDurable,
+      onStatement: (commits) => (parts.grouped += commits > 1 ? commits : 0)
+    }),
+    server
+  )
   const postman = Postman.make({
     kernel,
     faults,
@@ -319,7 +333,7 @@ function* verify(world: Served, facts: Aftermath.Facts): Life<void> {
   chronicle.found(Invariants.ofQuiet({ contents, truth, facts, told, heard, received, plans, accounts: setup.accounts }))
 }
 
-const outcome = ({ chronicle, faults, fleet, kernel, plans, requests }: Served): Outcome => ({
+const outcome = ({ chronicle, faults, fleet, grouped, kernel, plans, requests }: Served): Outcome => ({
   violations: chronicle.violations,
   stats: {
     steps: kernel.steps(),
@@ -327,6 +341,7 @@ const outcome = ({ chronicle, faults, fleet, kernel, plans, requests }: Served):
     payments: plans.length,
     requests,
     commits: chronicle.commits(),
+    grouped,
     faults: faults.struck(),
     ...fleet.counts(),
     fingerprint: chronicle.fingerprint()

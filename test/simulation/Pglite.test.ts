@@ -28,7 +28,7 @@ describe("over the SQL of Postgres", () => {
 
   it("a crash inside a host's transaction leaves nothing of it", { timeout: limitMillis }, () => {
     const seed = seedOf("prepare")
-    const operations = Campaign.operationsOf(seed, lab)
+    const operations = Campaign.operationsOf({ seed }, lab)
     const report = Campaign.exhaustive({ seed, operations, offset: 0, stride: isLong ? 7 : Math.ceil(operations / 20) }, lab)
     assert.deepStrictEqual(report.failures, [])
     assert.isAbove(report.crashes, 15)

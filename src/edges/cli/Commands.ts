@@ -349,7 +349,8 @@ const simulate = Command.make(
     crashAt: Flags.integer("crash-at", 1, 1_000_000_000).pipe(
       Flag.withDescription("With --trace: crash an instance at this operation, and at no other time"),
       Flag.optional
-    )
+    ),
+    alone: Flag.Boolean("alone").pipe(Flag.withDescription("With --trace: write no commits together"), Flag.withDefault(false))
   },
   lazily(
     () => import("./commands/simulate.ts"),

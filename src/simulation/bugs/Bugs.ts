@@ -5,6 +5,7 @@
 import type { Bug } from "./Bug.ts"
 import * as Delivery from "./DeliveryBugs.ts"
 import * as Gateways from "./GatewayBugs.ts"
+import * as Groups from "./GroupBugs.ts"
 import * as History from "./HistoryBugs.ts"
 
 /** Every bug that can be planted. */
@@ -23,6 +24,11 @@ export const all: ReadonlyArray<Bug> = [
   History.unstoredOutcome,
   History.resendWithoutPermission,
   History.refundWithoutClaim,
+  Groups.lostGroupAsFailed,
+  Groups.conflictToldToAll,
+  Groups.neighboursDropped,
+  Groups.settledBeforeCommit,
+  Groups.answersMixedUp,
   Delivery.acknowledgedBeforeDelivery,
   Delivery.outboxOutsideTransaction,
   Delivery.seenBeforeProcessed,

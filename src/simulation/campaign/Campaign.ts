@@ -35,6 +35,7 @@ export interface Report {
   readonly payments: number
   readonly requests: number
   readonly commits: number
+  readonly grouped: number
   readonly faults: number
   readonly crashes: number
   readonly pauses: number
@@ -51,6 +52,7 @@ export const empty: Report = {
   payments: 0,
   requests: 0,
   commits: 0,
+  grouped: 0,
   faults: 0,
   crashes: 0,
   pauses: 0,
@@ -66,6 +68,7 @@ export const merge = (left: Report, right: Report): Report => ({
   payments: left.payments + right.payments,
   requests: left.requests + right.requests,
   commits: left.commits + right.commits,
+  grouped: left.grouped + right.grouped,
   faults: left.faults + right.faults,
   crashes: left.crashes + right.crashes,
   pauses: left.pauses + right.pauses,
@@ -97,20 +100,32 @@ export const seeds = (
   return report
 }
 
-/** The scenario that is crashed at every operation: the first payment of the seed, without other crashes, pauses and outages. */
-export const scenario = (seed: number): Simulation.Options => ({ seed, payments: [0], crashes: 0, pauses: 0, outages: 0 })
+/** A scenario to be crashed at every operation. `together`: all payments of the seed, as it groups their commits; else the first one alone. */
+export interface Scenario {
+  readonly seed: number
+  readonly together?: boolean
+}
+
+/** A scenario, without other crashes, pauses and outages. */
+export const scenario = ({ seed, together }: Scenario): Simulation.Options => ({
+  seed,
+  ...(together === true ? {} : { payments: [0], alone: true }),
+  crashes: 0,
+  pauses: 0,
+  outages: 0
+})
 
 /** How many operations the instances make in the scenario of a seed until its hosts are done: so many places for a crash. */
-export const operationsOf = (seed: number, lab: Lab = inMemory): number => lab.run(scenario(seed)).stats.operations
+export const operationsOf = (wanted: Scenario, lab: Lab = inMemory): number => lab.run(scenario(wanted)).stats.operations
 
 /** Crashes the scenario of a seed at every `stride`-th operation, from an offset. */
 export const exhaustive = (
-  range: { readonly seed: number; readonly operations: number; readonly offset: number; readonly stride: number },
+  range: Scenario & { readonly operations: number; readonly offset: number; readonly stride: number },
   lab: Lab = inMemory
 ): Report => {
   let report = empty
   for (let operation = range.offset + 1; operation <= range.operations; operation += range.stride)
-    report = add(report, { ...scenario(range.seed), crashAt: operation }, lab)
+    report = add(report, { ...scenario(range), crashAt: operation }, lab)
   return report
 }
 
@@ -126,9 +141,10 @@ export const replayOf = (options: Simulation.Options, store: Store = "memory"): 
     ["--pauses", options.pauses],
     ["--outages", options.outages],
     ["--preempt", options.preempt],
-    ["--crash-at", options.crashAt]
+    ["--crash-at", options.crashAt],
+    ["--alone", options.alone === true ? "" : undefined]
   ] as const
-  const words = flags.flatMap(([flag, value]) => (value === undefined || value === "" ? [] : [`${flag} ${value}`]))
+  const words = flags.flatMap(([flag, value]) => (value === undefined ? [] : [`${flag} ${value}`.trim()]))
   return `aegispay simulate ${words.join(" ")} --trace`
 }
 
@@ -136,7 +152,7 @@ export const replayOf = (options: Simulation.Options, store: Store = "memory"): 
 const maxReductions = 120
 
 /**
- * Takes away what a failure does not need: payments, crashes, pauses, outages, faults, giving way. What is left still breaks the same
+ * Takes away what a failure does not need: payments, crashes, pauses, outages, faults, giving way, groups of commits. What is left still breaks the same
  * invariant.
  */
 export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Violation>, lab: Lab = inMemory): Simulation.Options => {
@@ -163,5 +179,6 @@ export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Vi
   if (failing.crashAt === undefined) fewest("crashes", stats.crashes)
   fewest("faults", stats.faults)
   if (failing.preempt === undefined) attempt({ ...smallest, preempt: 0 })
+  if (failing.alone === undefined) attempt({ ...smallest, alone: true })
   return smallest
 }

@@ -74,6 +74,6 @@ export const exhaustive = (options: { readonly seed: number; readonly workers: n
   Effect.gen(function* () {
     const { seed, store, workers } = options
     const here = yield* lab(store)
-    const operations = yield* Effect.sync(() => Campaign.operationsOf(seed, here))
+    const operations = yield* Effect.sync(() => Campaign.operationsOf({ seed }, here))
     return yield* spread(workers, (part) => ({ _tag: "Exhaustive", store, seed, operations, ...part }))
   })

@@ -22,6 +22,7 @@ import { layer as memoryTables, MemoryStore } from "../../layers/memory/MemorySt
 import * as MemoryWebhookInbox from "../../layers/memory/notify/WebhookInbox.ts"
 import * as MemoryOutbox from "../../layers/memory/Outbox.ts"
 import * as MemoryPaymentRepository from "../../layers/memory/PaymentRepository.ts"
+import type { Writer } from "../../layers/postgres/payment/CommitGroup.ts"
 import { EventStore, EventStoreError, type Commit, type CommitResult } from "../../services/EventStore.ts"
 import { HostTransaction } from "../../services/HostTransaction.ts"
 import { Lock, LockUnavailable } from "../../services/Lock.ts"
@@ -30,6 +31,7 @@ import { Outbox } from "../../services/Outbox.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import * as Chance from "./Chance.ts"
 import type { Faults } from "./Faults.ts"
+import * as Grouped from "./Grouped.ts"
 import { epochMillis, type Kernel, type Process } from "./Kernel.ts"
 import type { Durable, Storage, Stores } from "./Storage.ts"
 
@@ -38,8 +40,14 @@ export interface DatabaseOptions {
   readonly faults: Faults
   /** The database's own process: true time, never crashed. */
   readonly server: Process
+  /** As in `Setup`. */
+  readonly groupMillis: number | undefined
+  /** A broken writer of groups in place of the real one. */
+  readonly spoil: ((writer: Writer) => Writer) | undefined
   /** Told of every commit that became durable. */
   readonly onDurable: (durable: Durable) => void
+  /** Told how many commits a statement holds. */
+  readonly onStatement: (commits: number) => void
 }
 
 /** The same over its tables. */
@@ -66,11 +74,11 @@ export const make = Effect.fnUntraced(function* (options: DatabaseOptions): Effe
   const memory = Context.get(built, MemoryStore)
   const opened: Opened = { ...options, tables: built, memory, told: new Map(), handedIn: new Map() }
   return {
-    connect: () =>
-      Effect.succeed({
-        stores: stores(opened),
+    connect: (process) =>
+      Effect.map(grouped(opened, process), (group) => ({
+        stores: stores(opened, group),
         inTransaction: (effect, rollBack) => inTransaction(opened, effect, rollBack)
-      }),
+      })),
     crashed: () => undefined,
     calm: () => undefined,
     watched: built,
@@ -187,10 +195,24 @@ const ask =
       return answer
     })
 
-const commitThrough = (options: Opened, commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
+/** How an instance groups its commits, if it does. */
+const grouped = (options: Opened, process: Process): Effect.Effect<Grouped.Grouped | undefined, never, Scope.Scope> => {
+  const { groupMillis: statementMillis, memory } = options
+  if (statementMillis === undefined) return Effect.undefined
+  return Grouped.make({
+    ...options,
+    process,
+    statementMillis,
+    write: (commit) => Effect.orDie(write(options, commit)),
+    isCurrent: ({ payment }) => (memory.payments.get(payment.id)?.version ?? 0) === payment.version
+  })
+}
+
+const commitThrough = (options: Opened, group: Grouped.Grouped | undefined, commit: Commit): Effect.Effect<CommitResult, EventStoreError> =>
   Effect.gen(function* () {
     const { faults, kernel, server } = options
     const transaction = yield* CurrentTransaction
+    if (transaction === undefined && group !== undefined) return yield* group(commit)
     yield* delay(options)
     if (transaction !== undefined) {
       const claimed = commit.claim
@@ -227,7 +249,7 @@ const change =
     )
 
 /** The stores of a process. */
-const stores = (options: Opened): Stores => {
+const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => {
   const store = Context.get(options.tables, EventStore)
   const repository = Context.get(options.tables, PaymentRepository)
   const lock = Context.get(options.tables, Lock)
@@ -242,7 +264,7 @@ const stores = (options: Opened): Stores => {
     Context.add(
       EventStore,
       EventStore.of({
-        commit: (commit) => commitThrough(options, commit),
+        commit: (commit) => commitThrough(options, group, commit),
         read: (payment, from) => ask(options, "EventStore.read")(store.read(payment, from)),
         readAll: (from) => ask(options, "EventStore.readAll")(store.readAll(from)),
         now: ask(options, "EventStore.now")(store.now)
@@ -255,6 +277,7 @@ const stores = (options: Opened): Stores => {
         findClaim: (query) => ask(options, "PaymentRepository.findClaim")(repository.findClaim(query)),
         list: (query) => ask(options, "PaymentRepository.list")(repository.list(query)),
         openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
+        noteAsked: (question) => change(options, "PaymentRepository.noteAsked")(repository.noteAsked(question)),
         openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary)
       })
     ),

@@ -21,6 +21,10 @@ export interface Rates {
   readonly unacknowledged: number
   /** Somebody makes up a webhook. */
   readonly forged: number
+  /** A statement for several commits waits in vain for a row. */
+  readonly locked: number
+  /** A commit that the database refuses once. */
+  readonly badRow: number
 }
 
 export type Kind = keyof Rates
@@ -46,7 +50,9 @@ export const ratesOf = (seed: number): Rates => {
     late: rate(),
     unavailable: rate() / 2,
     unacknowledged: rate() / 2,
-    forged: rate()
+    forged: rate(),
+    locked: rate(),
+    badRow: rate() / 4
   }
 }
 

@@ -25,6 +25,7 @@ export interface Input {
   readonly outages: Option.Option<number>
   readonly preempt: Option.Option<number>
   readonly crashAt: Option.Option<number>
+  readonly alone: boolean
 }
 
 export const run = (input: Input) => (input.trace ? show(input) : campaign(input))
@@ -46,7 +47,7 @@ const campaign = Effect.fnUntraced(function* (input: Input) {
 
 const textOf = (report: Campaign.Report, durationMillis: number, perSecond: number): ReadonlyArray<string> => [
   `${report.runs} simulations in ${(durationMillis / 1000).toFixed(1)} s (${perSecond} per second), ${report.failed} failed`,
-  `  ${report.payments} payments, ${report.requests} requests, ${report.commits} commits in ${Math.round(report.virtualMillis / 3_600_000)} virtual hours`,
+  `  ${report.payments} payments, ${report.requests} requests, ${report.commits} commits (${report.grouped} of them in groups) in ${Math.round(report.virtualMillis / 3_600_000)} virtual hours`,
   `  ${report.crashes} crashes, ${report.pauses} pauses, ${report.faults} faults of network and database`,
   ...report.failures.flatMap((failure) => [
     `seed ${failure.options.seed}:`,
@@ -69,7 +70,8 @@ const show = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.pauses) ? { pauses: input.pauses.value } : {}),
     ...(Option.isSome(input.outages) ? { outages: input.outages.value } : {}),
     ...(Option.isSome(input.preempt) ? { preempt: input.preempt.value } : {}),
-    ...(Option.isSome(input.crashAt) ? { crashAt: input.crashAt.value } : {})
+    ...(Option.isSome(input.crashAt) ? { crashAt: input.crashAt.value } : {}),
+    ...(input.alone ? { alone: true } : {})
   }
   const lab = yield* orCannotRun(Command.lab(input.store))
   const outcome = yield* Effect.sync(() => lab.run(options))
@@ -78,7 +80,7 @@ const show = Effect.fnUntraced(function* (input: Input) {
     json: outcome,
     text: [
       ...trace,
-      `seed ${input.from}: ${stats.payments} payments, ${stats.requests} requests, ${stats.commits} commits, ${stats.crashes} crashes, ${stats.faults} faults, ${stats.steps} steps, run ${stats.fingerprint}`,
+      `seed ${input.from}: ${stats.payments} payments, ${stats.requests} requests, ${stats.commits} commits (${stats.grouped} in groups), ${stats.crashes} crashes, ${stats.faults} faults, ${stats.steps} steps, run ${stats.fingerprint}`,
       ...(violations.length === 0 ? ["everything holds"] : violations.map(lineOf))
     ]
   })
