@@ -1,5 +1,5 @@
 /**
- * Reads of what the event store keeps in step: the projection, the claims and the open operations.
+ * Reads of what the event store keeps in step: the projection, the claims and the open operations; and when each of these was asked about.
  *
  * Every member reads what is committed; a commit that was acknowledged before the call is seen.
  */
@@ -22,6 +22,8 @@ export interface OpenOperation {
   readonly kind: OperationKind
   readonly status: OperationStatus
   readonly openedAt: number
+  /** When the gateway last answered a question about it; `undefined`: not yet, or that is forgotten. */
+  readonly askedAt?: number
 }
 
 /** A page of a listing; `nextCursor` asks for the next one. */
@@ -41,6 +43,8 @@ export const maxPageSize = 200
  * - `list`: newest first; `from` is the earliest creation time (epoch milliseconds), `limit` 1 to 200. A cursor that was not
  *   made by `list` lists nothing.
  * - `openOperations`: open operations opened before a time, oldest first, after a cursor, at most `limit` (1 to 1,000).
+ * - `noteAsked`: remembers when an open operation was asked about, for all instances. No event: what is lost is asked once more. Nothing
+ *   happens where it is open no more.
  * - `openSummary`: how many are open, and since when the oldest is; per gateway account.
  */
 export class PaymentRepository extends Context.Service<
@@ -67,6 +71,11 @@ export class PaymentRepository extends Context.Service<
       readonly cursor?: string
       readonly limit: number
     }) => Effect.Effect<Page<OpenOperation>, EventStoreError>
+    readonly noteAsked: (options: {
+      readonly payment: PaymentId
+      readonly operation: OperationNumber
+      readonly askedAt: number
+    }) => Effect.Effect<void, EventStoreError>
     readonly openSummary: Effect.Effect<
       ReadonlyArray<{
         readonly gateway: GatewayName

@@ -200,6 +200,30 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
       })
     )
 
+    it.effect("remembers when an open operation was asked about, as long as it is open", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const payment = yield* mustCommit(Payments.firstCommit({ gateway }))
+        const listed = Effect.map(
+          repository.openOperations({ openedBefore: Number.MAX_SAFE_INTEGER, gateway, limit: 10 }),
+          ({ data }) => data
+        )
+        const [before] = yield* listed
+        assert.isUndefined(before?.askedAt)
+        const question = { payment: payment.id, operation: payment.operations[0]!.intent.number, askedAt: 1_700_000_000_123 }
+        yield* repository.noteAsked(question)
+        assert.deepStrictEqual(yield* listed, [{ ...before!, askedAt: question.askedAt }])
+        yield* mustCommit(Payments.commitOf(payment, [Payments.uncertain()]))
+        const [after] = yield* listed
+        assert.deepStrictEqual(after, { ...before!, status: after!.status, askedAt: question.askedAt })
+        assert.notStrictEqual(after!.status, before!.status)
+        yield* repository.noteAsked({ ...question, operation: 9 as typeof question.operation })
+        yield* repository.noteAsked({ ...question, payment: Payments.newPaymentId() })
+        assert.lengthOf(yield* listed, 1)
+      })
+    )
+
     it.effect("lists open operations oldest first, page by page", () =>
       Effect.gen(function* () {
         const repository = yield* PaymentRepository

@@ -1,8 +1,7 @@
 /**
  * When an operation that waits for its gateway or its customer is asked about again: often at first, then ever less.
  *
- * The moments are a pure function of the operation's age, so nothing has to be kept about the last question: a round asks when a
- * moment has passed since the round before. The first is at `firstMillis`; each following wait is `share` of the age then, in whole
+ * The moments are a pure function of the operation's age: a round asks when one has passed since the last question. The first is at `firstMillis`; each following wait is `share` of the age then, in whole
  * milliseconds, at least `firstMillis` and at most `capMillis`.
  */
 
@@ -32,9 +31,8 @@ export const questionsBy = (schedule: PollSchedule, ageMillis: number): number =
   return count
 }
 
-/** Has a moment come since the round before? `previous` `undefined`: nothing is known of one, so ask. Times in database time. */
+/** Has a moment come since it was asked about last, or since it was opened? Times in database time. */
 export const isDue = (
   schedule: PollSchedule,
-  times: { readonly openedAt: number; readonly previous: number | undefined; readonly now: number }
-): boolean =>
-  times.previous === undefined || questionsBy(schedule, times.now - times.openedAt) > questionsBy(schedule, times.previous - times.openedAt)
+  times: { readonly openedAt: number; readonly askedAt: number; readonly now: number }
+): boolean => questionsBy(schedule, times.now - times.openedAt) > questionsBy(schedule, times.askedAt - times.openedAt)

@@ -107,7 +107,7 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
     known.view = view
   }
   if (claim !== undefined) tables.claims.set(claimId(claim), { ...claim, payment: payment.id, claimedAt: now })
-  const open = openOperationsOf(payment)
+  const open = openOperationsOf(payment, tables.open.get(payment.id))
   if (open.length === 0) tables.open.delete(payment.id)
   else tables.open.set(payment.id, open)
   const waiting = rows.map((event, index) => ({ position: tables.log.length + index + 1, event }))
@@ -117,9 +117,13 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
   else undelivered.rows = [...undelivered.rows, ...waiting]
 }
 
-/** The open operations of a payment, as they are listed. */
-export const openOperationsOf = (payment: Payment): ReadonlyArray<OpenOperation> =>
-  openOperations(payment).map((operation) => openOperation(payment.id, operation))
+/** The open operations of a payment, as they are listed; each was asked about when it was before. */
+export const openOperationsOf = (payment: Payment, before: ReadonlyArray<OpenOperation> = []): ReadonlyArray<OpenOperation> =>
+  openOperations(payment).map((operation) => {
+    const row = openOperation(payment.id, operation)
+    const askedAt = before.find((one) => one.operation === row.operation)?.askedAt
+    return askedAt === undefined ? row : { ...row, askedAt }
+  })
 
 const openOperation = (payment: PaymentId, operation: Payment["operations"][number]): OpenOperation => ({
   payment,

@@ -34,6 +34,12 @@ export const layer: Layer.Layer<PaymentRepository, never, MemoryStore> = Layer.e
       findClaim: (claim) => Effect.sync(() => Option.fromUndefinedOr(tables.claims.get(claimId(claim)))),
       list: (options) => Effect.sync(() => list(tables, options)),
       openOperations: (options) => Effect.sync(() => openOperations(tables, options)),
+      noteAsked: ({ askedAt, operation, payment }) =>
+        Effect.sync(() => {
+          const open = tables.open.get(payment)
+          const noted = open?.map((row) => (row.operation === operation ? { ...row, askedAt } : row))
+          if (noted !== undefined) tables.open.set(payment, noted)
+        }),
       openSummary: Effect.sync(() => openSummary(tables))
     })
   )

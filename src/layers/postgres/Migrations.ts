@@ -23,6 +23,8 @@ import { breakers } from "./migrations/0005_breakers.ts"
 import { rateLimits } from "./migrations/0006_rate_limits.ts"
 import { cardAttempts } from "./migrations/0007_card_attempts.ts"
 import { entities } from "./migrations/0008_entities.ts"
+import { questions } from "./migrations/0009_questions.ts"
+import { leanCommits } from "./migrations/0010_lean_commits.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -34,7 +36,9 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0005_breakers": breakers,
   "0006_rate_limits": rateLimits,
   "0007_card_attempts": cardAttempts,
-  "0008_entities": entities
+  "0008_entities": entities,
+  "0009_questions": questions,
+  "0010_lean_commits": leanCommits
 }
 
 /** The schema version this code expects: the number of its last migration. */

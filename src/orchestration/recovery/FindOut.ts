@@ -24,7 +24,7 @@ import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStore, EventStoreError, Fence } from "../../services/EventStore.ts"
 import { type Gateway, Gateways, type LookupAnswer } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
-import type { OpenOperation } from "../../services/PaymentRepository.ts"
+import { type OpenOperation, PaymentRepository } from "../../services/PaymentRepository.ts"
 import { Settings } from "../../services/Settings.ts"
 import { startedBy } from "../operation/Conclude.ts"
 import { drive } from "../operation/Drive.ts"
@@ -113,6 +113,7 @@ const nothing = (result: Found): Nothing => ({ _tag: "Nothing", result })
 /** Asks, and records the answer; where there is none, sends again, cancels, or leaves it to a person, as far as the rules allow. */
 const findOut = Effect.fnUntraced(function* ({ gateway, operation, payment: loaded }: Examined, lease: Fence) {
   const asked = yield* ask(gateway, loaded, operation)
+  yield* note(loaded, operation, asked)
   yield* CrashPoint.reach("recovery/after-question")
   const payment = asked.answer._tag === "Succeeded" ? loaded : yield* learnTarget(gateway, loaded, operation, lease)
   const moot = payment !== loaded || isMoot(payment, operation)
@@ -127,6 +128,14 @@ const findOut = Effect.fnUntraced(function* ({ gateway, operation, payment: load
   const hopeless = blind && !moot && permitted === undefined && settled
   return hopeless ? yield* lastResort(gateway, after, operation, lease) : after
 })
+
+/** Remembers an answer about what waits, which is asked about by a schedule. A question without an answer is asked again by the next run. */
+const note = (payment: Payment, { intent, progress }: Operation, { answer, askedAt }: Asked) =>
+  answer._tag !== "Unknown" && waiting.has(progress._tag)
+    ? PaymentRepository.use((repository) => repository.noteAsked({ payment: payment.id, operation: intent.number, askedAt }))
+    : Effect.void
+
+const waiting: ReadonlySet<Operation["progress"]["_tag"]> = new Set(["AwaitingGateway", "AwaitingCustomer", "InReview"])
 
 /**
  * What a void was to end may have succeeded first, and then that wins: the gateway refuses the void for ever, and only the look-up

@@ -35,13 +35,13 @@ export interface RecoveryOptions {
   readonly gateway?: GatewayName
   /** Payments at a time; default: the preset `recovery.concurrency`. */
   readonly concurrency?: number
-  /** At most this many operations in one run; default no limit. */
+  /** At most this many operations are looked at in one run; default no limit. Those whose schedule has come to no moment do not count. */
   readonly limit?: number
   /**
-   * `startedAt` of the run before: then what waits for the gateway or the customer is asked about only where its schedule has come to
-   * a moment since. Default: all are asked.
+   * Asks about what waits for the gateway, the customer or a person only where its schedule has come to a moment since it was asked about
+   * last, by any instance. Default: only with a `limit`, so that it is not used up by what waits.
    */
-  readonly previousRunAt?: number
+  readonly onlyDue?: boolean
   /** Told after every operation. */
   readonly onProgress?: (progress: { readonly scanned: number }) => Effect.Effect<void>
 }
@@ -54,7 +54,7 @@ export interface RecoveryReport {
   readonly scanned: number
   readonly results: { readonly [Result in RecoveryResult]?: number }
   readonly errors: ReadonlyArray<{ readonly payment: PaymentId; readonly operation: OperationNumber; readonly message: string }>
-  /** Database time at the start, epoch milliseconds: the next run's `previousRunAt`. */
+  /** Database time at the start, epoch milliseconds. */
   readonly startedAt: number
   readonly durationMillis: number
 }
@@ -72,12 +72,13 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   const startedAt = yield* store.now
   const openedBefore = startedAt - (options.olderThanMillis ?? settings.recoveryOlderThanMillis)
   const isYoung = ({ openedAt }: OpenOperation) => openedAt >= openedBefore
-  const isResting = yield* restingBetween(options.previousRunAt, startedAt)
+  const isResting = (options.onlyDue ?? options.limit !== undefined) ? yield* restingAt(startedAt) : () => false
   const results: { [Result in RecoveryResult]?: number } = {}
   const errors: Array<RecoveryReport["errors"][number]> = []
   const lookAt = (open: OpenOperation) =>
     options.dryRun === true ? guarded(open, preview(open)) : recoverOne(open, isYoung(open) ? glance : finish)
   let scanned = 0
+  let left = options.limit ?? Number.MAX_SAFE_INTEGER
   const one = Effect.fnUntraced(function* (open: OpenOperation) {
     const { message, result }: One = isResting(open) ? { result: open.status } : yield* lookAt(open)
     scanned++
@@ -85,20 +86,19 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     if (message !== undefined && errors.length < maxErrors) errors.push({ payment: open.payment, operation: open.operation, message })
     if (options.onProgress !== undefined) yield* options.onProgress({ scanned })
   })
-  const page = Effect.fnUntraced(function* ({ cursor, left }: { readonly cursor?: string; readonly left: number }) {
-    const limit = Math.min(Presets.recovery.pageSize.value, left)
+  const page = Effect.fnUntraced(function* (cursor: string | undefined) {
     const { data, nextCursor } = yield* repository.openOperations({
       openedBefore: options.lookUpYounger === true ? startedAt + 1 : openedBefore,
-      limit,
+      limit: Presets.recovery.pageSize.value,
       ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
       ...(cursor === undefined ? {} : { cursor })
     })
-    const isLast = nextCursor === undefined || left <= limit
-    const byPayment = [...Map.groupBy(data, ({ payment }) => payment).values()]
-    return [byPayment, isLast ? Option.none() : Option.some({ cursor: nextCursor, left: left - limit })] as const
+    const within = data.filter((open) => isResting(open) || left-- > 0)
+    const byPayment = [...Map.groupBy(within, ({ payment }) => payment).values()]
+    return [byPayment, nextCursor === undefined || left <= 0 ? Option.none() : Option.some(nextCursor)] as const
   })
   // Operations of one payment go one after the other: they share its lease. A slow one keeps only its own place.
-  yield* Stream.paginate({ left: options.limit ?? Number.MAX_SAFE_INTEGER }, page).pipe(
+  yield* Stream.paginate(undefined as string | undefined, page).pipe(
     Stream.mapEffect((ofPayment) => Effect.forEach(ofPayment, one, { discard: true }), {
       concurrency: options.concurrency ?? Presets.recovery.concurrency.value,
       unordered: true
@@ -108,8 +108,8 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   return { scanned, results, errors, startedAt, durationMillis: (yield* Clock.currentTimeMillis) - begunAt } satisfies RecoveryReport
 })
 
-/** Waits for the gateway or the customer, and its schedule has come to no moment since the run before. */
-const restingBetween = Effect.fnUntraced(function* (previous: number | undefined, now: number) {
+/** Waits for the gateway, the customer or a person, and its schedule has come to no moment since it was asked about last. */
+const restingAt = Effect.fnUntraced(function* (now: number) {
   const { all } = yield* Gateways
   const standard: PollSchedule = {
     firstMillis: Presets.recovery.pollFirstMillis.value,
@@ -117,8 +117,9 @@ const restingBetween = Effect.fnUntraced(function* (previous: number | undefined
     capMillis: Presets.recovery.pollCapMillis.value
   }
   const schedules = new Map(all.map((gateway) => [gateway.name, gateway.capabilities.polling ?? standard]))
-  return ({ gateway, openedAt, status }: OpenOperation): boolean =>
-    (status === "pending" || status === "requires_action") && !isDue(schedules.get(gateway) ?? standard, { openedAt, previous, now })
+  return ({ askedAt, gateway, openedAt, status }: OpenOperation): boolean =>
+    (status === "pending" || status === "requires_action" || status === "needs_review") &&
+    !isDue(schedules.get(gateway) ?? standard, { openedAt, askedAt: askedAt ?? openedAt, now })
 })
 
 interface One {

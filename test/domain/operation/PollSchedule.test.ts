@@ -52,7 +52,7 @@ describe("the schedule of questions", () => {
     for (const length of [1_000, 30_000, 45_000, 600_000]) {
       let asked = 0
       for (let now = openedAt + length; now < openedAt + 7_200_000; now += length) {
-        if (isDue(schedule, { openedAt, previous: now - length, now })) asked++
+        if (isDue(schedule, { openedAt, askedAt: now - length, now })) asked++
       }
       const moments = momentsUntil(schedule, 7_200_000 - length)
       const rounds = new Set(moments.map((moment) => Math.ceil(moment / length)))
@@ -60,7 +60,10 @@ describe("the schedule of questions", () => {
     }
   })
 
-  it("the first round of a process asks", () => {
-    assert.isTrue(isDue(schedule, { openedAt: 5, previous: undefined, now: 6 }))
+  it("whoever asks less often than moments come asks each time", () => {
+    const openedAt = 1_700_000_000_000
+    assert.isFalse(isDue(schedule, { openedAt, askedAt: openedAt, now: openedAt + schedule.firstMillis - 1 }))
+    assert.isTrue(isDue(schedule, { openedAt, askedAt: openedAt, now: openedAt + schedule.firstMillis }))
+    assert.isTrue(isDue(schedule, { openedAt, askedAt: openedAt + 60_000, now: openedAt + 86_400_000 }))
   })
 })

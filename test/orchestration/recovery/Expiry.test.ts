@@ -9,7 +9,7 @@ import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { ChargeRequest } from "../../../src/orchestration/payment/Charge.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import * as Expiry from "../../../src/orchestration/recovery/Expiry.ts"
-import type { LookupAnswer } from "../../../src/services/Gateway.ts"
+import { gaveUp, type LookupAnswer } from "../../../src/services/Gateway.ts"
 import { defaults, type EngineSettings, Settings } from "../../../src/services/Settings.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
 import * as Journal from "../../../src/orchestration/operation/Journal.ts"
@@ -181,13 +181,11 @@ describe("what waits is asked about ever less often", () => {
       return Effect.gen(function* () {
         const payments = yield* Payments.Payments
         yield* charge("k")
-        let previousRunAt: number | undefined
         const asked: Array<number> = []
         for (let now = 30_000; now <= 86_400_000; now += 30_000) {
           yield* TestClock.setTime(now)
           const before = a.asked.length
-          const report = yield* payments.recover({ ...(previousRunAt === undefined ? {} : { previousRunAt }) })
-          previousRunAt = report.startedAt
+          const report = yield* payments.recover({ onlyDue: true })
           if (a.asked.length > before) asked.push(now)
           if (now > 60_000) assert.strictEqual(report.scanned, 1)
         }
@@ -198,10 +196,71 @@ describe("what waits is asked about ever less often", () => {
           assert.isAtMost(wait, Math.max(120_000, at * 0.1 + 60_000), `at ${at}`)
         }
         yield* payments.recover({})
-        assert.lengthOf(a.asked, asked.length + 1, "a run that knows of none before asks about everything")
+        assert.lengthOf(a.asked, asked.length + 1, "a run that is not told to wait for the schedule asks about everything")
       }).pipe(withSettings, Effect.provide(engine([a], settings)))
     })
   }
+
+  it.effect("of five instances that take turns no two ask the same, and neither does one that starts anew", () => {
+    const a = testGateway("a", { send: () => Effect.succeed(pending), lookup: () => Effect.succeed(pending as LookupAnswer) })
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      yield* charge("k")
+      for (let now = 30_000; now <= 3_600_000; now += 6_000) {
+        yield* TestClock.setTime(now)
+        yield* payments.recover({ onlyDue: true, lookUpYounger: now === 3_600_000 })
+      }
+      assert.isAtMost(a.asked.length, 40)
+      assert.isAtLeast(a.asked.length, 20)
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("a question without an answer is asked again by the next run", () => {
+    let isUp = true
+    const a = testGateway("a", {
+      send: () => Effect.succeed(pending),
+      lookup: () => Effect.sync((): LookupAnswer => (isUp ? (pending as LookupAnswer) : gaveUp("timeout", "no answer")))
+    })
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      yield* charge("k")
+      yield* TestClock.setTime(36_000_000)
+      yield* payments.recover({ onlyDue: true })
+      assert.lengthOf(a.asked, 1)
+      isUp = false
+      for (const minute of [60, 61, 62]) {
+        yield* TestClock.setTime(36_000_000 + minute * 60_000)
+        yield* payments.recover({ onlyDue: true })
+      }
+      assert.lengthOf(a.asked, 4)
+      isUp = true
+      for (const minute of [63, 64, 65]) {
+        yield* TestClock.setTime(36_000_000 + minute * 60_000)
+        yield* payments.recover({ onlyDue: true })
+      }
+      assert.lengthOf(a.asked, 5)
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("what waits does not use up a run's limit", () => {
+    const a = testGateway("a", {
+      send: (intent) => Effect.succeed(intent.amount.minor === 1n ? gaveUp("timeout", "no answer") : pending),
+      lookup: (intent) => Effect.succeed(intent.amount.minor === 1n ? (success(intent) as LookupAnswer) : (pending as LookupAnswer))
+    })
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      for (const name of ["k1", "k2", "k3"]) yield* charge(name)
+      yield* TestClock.adjust(1)
+      const lost = yield* charge("lost", { amount: { ...chargeRequest("lost").amount, minor: 1n } })
+      for (let run = 1; run <= 2; run++) {
+        yield* TestClock.adjust("2 minutes")
+        yield* payments.recover({ limit: 3 })
+        yield* TestClock.adjust("1 second")
+        yield* payments.recover({ limit: 3 })
+      }
+      assert.strictEqual(yield* statusOf(lost), "succeeded")
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
 
   it.effect("a gateway's own schedule is kept", () => {
     const gateway = testGateway("a", { send: () => Effect.succeed(pending), lookup: () => Effect.succeed(pending as LookupAnswer) })
@@ -214,7 +273,7 @@ describe("what waits is asked about ever less often", () => {
       yield* charge("k")
       for (let now = 60_000; now <= 3_600_000; now += 60_000) {
         yield* TestClock.setTime(now)
-        yield* payments.recover({ previousRunAt: now - 60_000 })
+        yield* payments.recover({ onlyDue: true })
       }
       // At 10, 20, 30, 45 (30 + 15) minutes.
       assert.lengthOf(gateway.asked, 4)

@@ -24,11 +24,9 @@ const rounds = Effect.fnUntraced(function* ({ engine, recovery }: Pick<Config, "
   const { concurrency, intervalMillis, onStart } = recovery
   const startMillis = Presets.recovery.startIntervalMillis.value
   const hurryUntil = (yield* Clock.currentTimeMillis) + (onStart ? engine.recoveryOlderThanMillis + startMillis : 0)
-  let previousRunAt: number | undefined
   if (!onStart) yield* Effect.sleep(Duration.millis(intervalMillis))
   for (let round = 1; ; round++) {
-    const run = recover({ concurrency, lookUpYounger: onStart && round === 1, previousRunAt })
-    previousRunAt = (yield* PaymentLog.inRound("recovery")(run)) ?? previousRunAt
+    yield* PaymentLog.inRound("recovery")(recover({ concurrency, lookUpYounger: onStart && round === 1 }))
     yield* PaymentLog.inRound("expiry")(expire(concurrency))
     const hurries = (yield* Clock.currentTimeMillis) < hurryUntil
     yield* Effect.sleep(Duration.millis(hurries ? Math.min(startMillis, intervalMillis) : intervalMillis))
@@ -40,17 +38,12 @@ const logged = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
     Effect.as(Effect.logError(`${what} failed and is tried again with the next round`, cause), undefined)
   )
 
-/** Answers when the round began, in database time, once it is through: what waits is asked about only when its schedule has come to a moment since. */
-const recover = (options: { readonly concurrency: number; readonly lookUpYounger: boolean; readonly previousRunAt: number | undefined }) =>
+const recover = (options: { readonly concurrency: number; readonly lookUpYounger: boolean }) =>
   logged(
     "recovery",
     Effect.gen(function* () {
-      const { previousRunAt, ...others } = options
-      const report = yield* Payments.Payments.use((payments) =>
-        payments.recover({ ...others, ...(previousRunAt === undefined ? {} : { previousRunAt }) })
-      )
+      const report = yield* Payments.Payments.use((payments) => payments.recover({ ...options, onlyDue: true }))
       if (report.scanned > 0) yield* Effect.logInfo(summary(report))
-      return report.startedAt
     })
   )
 

@@ -62,6 +62,7 @@ const fold = (tables: Tables, id: PaymentId): Result.Result<Payment, Failure> =>
 const differences = (tables: Tables, payment: Payment): ReadonlyArray<ProjectionPart> => {
   const expected = View.ofPayment(payment)
   const stored = tables.payments.get(payment.id)?.view
+  const open = tables.open.get(payment.id) ?? []
   const { createdAt: _c, status: _s, tenant: _t, updatedAt: _u, ...view } = expected
   const { createdAt: _sc, status: _ss, tenant: _st, updatedAt: _su, ...storedView } = stored ?? expected
   const parts: ReadonlyArray<readonly [ProjectionPart, unknown, unknown]> = [
@@ -70,7 +71,7 @@ const differences = (tables: Tables, payment: Payment): ReadonlyArray<Projection
     ["view", view, storedView],
     ["createdAt", expected.createdAt, stored?.createdAt],
     ["updatedAt", expected.updatedAt, stored?.updatedAt],
-    ["openOperations", openOperationsOf(payment), tables.open.get(payment.id) ?? []]
+    ["openOperations", openOperationsOf(payment, open), open]
   ]
   return parts.flatMap(([part, wanted, found]) => (JSON.stringify(wanted) === JSON.stringify(found) ? [] : [part]))
 }
@@ -78,7 +79,7 @@ const differences = (tables: Tables, payment: Payment): ReadonlyArray<Projection
 const write = (tables: Tables, payment: Payment): void => {
   const row = tables.payments.get(payment.id)
   if (row !== undefined) row.view = View.ofPayment(payment)
-  const open = openOperationsOf(payment)
+  const open = openOperationsOf(payment, tables.open.get(payment.id))
   if (open.length === 0) tables.open.delete(payment.id)
   else tables.open.set(payment.id, open)
 }

@@ -51,6 +51,7 @@ interface OpenRow {
   readonly kind: string
   readonly status: string
   readonly opened_at: bigint
+  readonly asked_at: bigint | null
 }
 
 /** The values were checked when they were written. */
@@ -61,7 +62,8 @@ const openOperationOf = (row: OpenRow): OpenOperation => ({
   account: row.account,
   kind: row.kind as OperationKind,
   status: row.status as OperationStatus,
-  openedAt: Number(row.opened_at)
+  openedAt: Number(row.opened_at),
+  ...(row.asked_at === null ? {} : { askedAt: Number(row.asked_at) })
 })
 
 const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim"]): PaymentRepository["Service"] =>
@@ -114,12 +116,24 @@ const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim
         add(`(o.opened_at, o.payment, o.operation) > (${at}, ${bind(payment, "uuid")}, ${bind(operation, "int")})`)
       }
       if (options.gateway !== undefined) add(`o.gateway = ${bind(options.gateway, "text")}`)
-      const text = `select o.bucket, o.payment, o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at
+      const text = `select o.bucket, o.payment, o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at, o.asked_at
         from aegispay.open_operations o where ${where()}
         order by o.opened_at, o.payment, o.operation limit ${bind(limit + 1, "int")}`
       const rows = yield* repeatable(sql, "PaymentRepository.openOperations", sql.unsafe<OpenRow>(text, parameters))
       return pageOf(rows, limit, rows.map(openOperationOf), (row) => `${row.opened_at}_${row.payment}_${row.operation}`)
     }),
+
+    noteAsked: ({ askedAt, operation, payment }) =>
+      Effect.asVoid(
+        repeatable(
+          sql,
+          "PaymentRepository.noteAsked",
+          sql.unsafe(
+            `update aegispay.open_operations set asked_at = $4::bigint where bucket = $1::int and payment = $2::uuid and operation = $3::int`,
+            [bucketOfPayment(payment), uuidOfPayment(payment), operation, String(askedAt)]
+          )
+        )
+      ),
 
     openSummary: repeatable(
       sql,
