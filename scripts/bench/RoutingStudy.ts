@@ -30,16 +30,15 @@ const policies: Readonly<Record<string, Policy.PolicyData>> = {
   "fixed order, dearest first": { policy: "fixed", order: dearestFirst },
   [defaultPolicy]: {},
   "weighted score, no exploration": { exploration: { share: 0 } },
-  "weighted score, approvals fully": { scoring: { approvalFloor: 1 } },
+  "weighted score, no optimism": { scoring: { optimism: 0 } },
   "Thompson sampling": { policy: "thompson" }
 }
 
-/** Measured, but not in the picture. Where approvals are those of first charges it is not what the engine does. */
-const others: Readonly<Record<string, { readonly data: Policy.PolicyData; readonly approvals?: "first" }>> = {
+/** Measured, but not in the picture. Where approvals are those of all charges it is not what the engine does. */
+const others: Readonly<Record<string, { readonly data: Policy.PolicyData; readonly approvals?: "all" }>> = {
   "weighted score, 1 % explored": { data: { exploration: { share: 0.01 } } },
-  "weighted score; approvals of first charges": { data: {}, approvals: "first" },
-  "the same, no exploration": { data: { exploration: { share: 0 } }, approvals: "first" },
-  "the same, approvals fully": { data: { scoring: { approvalFloor: 1 } }, approvals: "first" }
+  "weighted score, approvals from one half down": { data: { scoring: { approvalFloor: 0.5 } } },
+  "weighted score; approvals of all charges": { data: {}, approvals: "all" }
 }
 
 const oracles: Readonly<Record<string, Day.Yardstick>> = { "oracle of approvals": "approval", "oracle of the score": "score" }

@@ -24,6 +24,7 @@ import * as ScriptedGateway from "../../src/gateways/ScriptedGateway.ts"
 import * as MemoryGatewayMetrics from "../../src/layers/memory/GatewayMetrics.ts"
 import * as MemoryCardAttempts from "../../src/layers/memory/routing/CardAttempts.ts"
 import * as CircuitBreakers from "../../src/orchestration/resilience/CircuitBreakers.ts"
+import * as GatewayGuards from "../../src/orchestration/resilience/GatewayGuards.ts"
 import * as RouteSelection from "../../src/orchestration/routing/RouteSelection.ts"
 import { GatewayMetrics } from "../../src/services/routing/GatewayMetrics.ts"
 import { RoutingPolicy } from "../../src/services/routing/RoutingPolicy.ts"
@@ -101,7 +102,7 @@ const decide = (name: string, data: Policy.PolicyData, seconds: number): Case =>
 const services = Layer.mergeAll(
   MemoryGatewayMetrics.layer,
   MemoryCardAttempts.layer,
-  CircuitBreakers.layer({ names: names.map((name) => BreakerName.of(name, "sale")) }),
+  Layer.provideMerge(GatewayGuards.layer, CircuitBreakers.layer({ names: names.map((name) => BreakerName.of(name, "sale")) })),
   GatewayList.layer(gateways),
   Layer.succeed(RoutingPolicy, { policy: Policy.make({}, fees), customRules: [] })
 )

@@ -13,7 +13,7 @@ import { createRequire } from "node:module"
 import { CurrencyCode } from "../../src/domain/Currency.ts"
 import { GatewayName } from "../../src/domain/payment/Ids.ts"
 import * as GatewayWindow from "../../src/domain/routing/GatewayWindow.ts"
-import type { Segment } from "../../src/domain/routing/Segment.ts"
+import * as Segment from "../../src/domain/routing/Segment.ts"
 import * as Sketch from "../../src/domain/routing/Sketch.ts"
 import * as MemoryGatewayMetrics from "../../src/layers/memory/GatewayMetrics.ts"
 import { GatewayMetrics } from "../../src/services/routing/GatewayMetrics.ts"
@@ -124,7 +124,7 @@ const measure = (subject: Subject, seconds: number): Sample => {
 }
 
 const gateways = Array.from({ length: 10 }, (_, index) => GatewayName.make(`gateway-${index}`))
-const segment: Segment = { method: "card", currency: CurrencyCode.make("EUR"), country: "DE" }
+const segment: Segment.Segment = { method: "card", currency: CurrencyCode.make("EUR"), country: "DE" }
 const history = { few: 1_000, many: 10_000_000 }
 
 /** Through the service inside one fiber: calls recorded at ten gateways in turn, and what a decision reads of them. */
@@ -168,7 +168,11 @@ const serviceCase = Effect.fnUntraced(function* (recorded: number) {
     return (least * 1e6) / times
   })
   const first = gateways[0] ?? GatewayName.make("none")
-  const read = metrics.statsOfAll(gateways, segment)
+  const asked = { segment: Segment.code(segment) }
+  const read = Effect.clockWith((clock) => {
+    const now = clock.currentTimeMillisUnsafe()
+    return Effect.sync(() => gateways.map((gateway) => metrics.statsAt(gateway, now, asked)))
+  })
   const recordAll = Effect.all(
     gateways.map((_, index) => recordAt(index)),
     { discard: true }

@@ -244,7 +244,12 @@ export const breakers = {
   maxBreakers: preset(512, "breakers", "64 gateways with six kinds of operation, and room for other dependencies"),
   transitionsKept: preset(256, "transitions", "what a slow reader of the stream may be behind; then the oldest are dropped"),
   shareEveryMillis: preset(1_000, "ms", "how late an instance learns what another one found out; two short statements a second"),
-  shareLimitMillis: preset(5_000, "ms", "the longest one exchange with the store may take")
+  shareLimitMillis: preset(5_000, "ms", "the longest one exchange with the store may take"),
+  probeOverdueOpenTimes: preset(
+    10,
+    "open times without a probe",
+    "ten minutes by the other presets: longer than small payments keep away where there are any"
+  )
 } as const
 
 /** Defaults of watching what we depend on. */

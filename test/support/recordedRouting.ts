@@ -43,8 +43,9 @@ export const gatewaysOf = (pass: (millis: number) => Effect.Effect<void>) =>
 
 const fees = new Map<GatewayName, Fees>(Object.entries(world).map(([gateway, { basisPoints }]) => [name(gateway), [{ basisPoints }]]))
 
-/** A policy with the world's price lists. */
-export const policyOf = (data: Policy.PolicyData): Policy.Policy => Policy.make(data, fees)
+/** A policy with the world's price lists, under which its cheapest gateway stays the best: neither approvals nor hope move payments. */
+export const policyOf = (data: Policy.PolicyData): Policy.Policy =>
+  Policy.make({ ...data, scoring: { approvalFloor: 0.5, optimism: 0, ...data.scoring } }, fees)
 
 /** The routing that is in force while payments are recorded. */
 export const recording = (data: Policy.PolicyData) => Layer.succeed(RoutingPolicy, { policy: policyOf(data), customRules: [] })

@@ -13,9 +13,8 @@
 import * as Presets from "../../../src/domain/Presets.ts"
 import * as Breaker from "../../../src/domain/resilience/Breaker.ts"
 import { gatewayDefault } from "../../../src/domain/resilience/BreakerSettings.ts"
-import * as Health from "../../../src/domain/resilience/Health.ts"
 import * as Attribution from "../../../src/domain/routing/Attribution.ts"
-import type { BreakerPhase, GatewaySignals } from "../../../src/domain/routing/Decision.ts"
+import type { GatewaySignals } from "../../../src/domain/routing/Decision.ts"
 import * as GatewayWindows from "../../../src/domain/routing/GatewayWindows.ts"
 import * as Chance from "../../../src/domain/routing/plan/Chance.ts"
 import type { Candidate } from "../../../src/domain/routing/plan/Eligibility.ts"
@@ -27,6 +26,7 @@ import * as Policy from "../../../src/domain/routing/policy/Policy.ts"
 import * as Segment from "../../../src/domain/routing/Segment.ts"
 import * as Sketch from "../../../src/domain/routing/Sketch.ts"
 import * as ScriptedGateway from "../../../src/gateways/ScriptedGateway.ts"
+import * as Signals from "../../../src/orchestration/routing/Signals.ts"
 import type { Arrival } from "./Arrivals.ts"
 import * as World from "./World.ts"
 
@@ -59,7 +59,7 @@ export interface DayOptions {
   readonly gateways: ReadonlyArray<World.Gateway>
   readonly arrivals: ReadonlyArray<Arrival>
   readonly chooser: Chooser
-  /** Whose approvals the windows count. The engine's: `all` charges. `first`: what it would be without failovers. Default `all`. */
+  /** Whose approvals the windows count. The engine's: `first` charges. `all`: failovers too. Default `first`. */
   readonly approvals?: "all" | "first" | undefined
 }
 
@@ -247,38 +247,17 @@ const record = (
   now: number
 ): void => {
   const verdict = Attribution.verdictOf(outcome)
-  const approval = approvals === "first" && place > 0 ? "ignored" : Attribution.approvalOf("sale", outcome)
+  const approval = Attribution.approvalOf({ kind: "sale", isFirst: approvals === "all" || place === 0 }, outcome)
   const segment = Segment.ofPayment(details)
   GatewayWindows.record(windows, { gateway: gateway.name, kind: "sale", verdict, approval, durationMillis, segment }, now)
   Breaker.report(permit, { verdict: verdict === "failed" ? "failure" : "success", durationMillis }, now)
 }
 
-const phases: Record<Breaker.BreakerState, BreakerPhase> = {
-  closed: "closed",
-  "forced-closed": "closed",
-  "half-open": "half_open",
-  open: "open",
-  "forced-open": "open"
-}
-
-const rounded = (value: number): number => Math.round(value * 10_000) / 10_000
-
 /** The signals of a gateway, as the engine reads them (`Signals.ts`). */
 const signalsOf = ({ breakers, gateways, windows }: Run, index: number, { details }: Arrival, now: number): GatewaySignals => {
   const gateway = gateways[index]?.name ?? World.nobody
   const breaker = breakers[index]
-  const question = { segment: Segment.code(Segment.ofPayment(details)), minimumSamples }
-  const stats = GatewayWindows.statsOf(windows, gateway, question, now)
-  const score = breaker === undefined ? Health.newScore : Health.scoreAt(breaker, now)
-  return {
-    samples: stats.samples,
-    successRate: rounded(stats.successRate),
-    approved: stats.approved,
-    declined: stats.declined,
-    p95Millis: Math.round(stats.p95Millis),
-    breaker: breaker === undefined ? "closed" : score === 0 ? "open" : phases[Breaker.stateAt(breaker, now)],
-    health: rounded(score),
-    failuresInRow: stats.consecutiveFailures,
-    level: stats.segmentUsed
-  }
+  const since = breaker === undefined ? undefined : Breaker.closedAgainAt(breaker)
+  const question = { segment: Segment.code(Segment.ofPayment(details)), minimumSamples, since }
+  return Signals.signalsOf(GatewayWindows.statsOf(windows, gateway, question, now), breaker, now)
 }

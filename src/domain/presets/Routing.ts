@@ -29,9 +29,14 @@ export const routing = {
   ),
   priorStrength: preset(20, "calls", "as many as metrics ask for before they speak of a segment"),
   approvalFloor: preset(
-    0.5,
+    1,
     "share of charges",
-    "issuers' declines are no fault of a gateway; when most charges are declined something is wrong with it"
+    "approvals count fully: over simulated days of gateways that differ in them nothing approved more (docs/routing.md, How the policies compare)"
+  ),
+  optimism: preset(
+    1,
+    "standard deviations",
+    "one makes a gateway without calls about as good as one that has answered a hundred, so it is tried; each call shrinks it"
   ),
   latencyTargetMillis: preset(
     1_000,
@@ -44,7 +49,7 @@ export const routing = {
     "hundredths of a percent of the amount",
     "published card prices lie between 1 and 4 %; more is as bad as can be"
   ),
-  unknownPart: preset(0.5, "part of a score", "a fee or a latency that is not known speaks neither for a gateway nor against it"),
+  unknownCost: preset(0.5, "part of a score", "a fee that is not known speaks neither for a gateway nor against it"),
   rulePriority: preset(100, "priority, lowest first", "leaves room on both sides"),
   explorationShare: preset(0.05, "share of the payments that may be explored", "requirement A5"),
   explorationMaxAmount: preset(
@@ -68,16 +73,17 @@ export const routing = {
   ),
   retryCaps: preset(
     [
-      networkCaps("visa", "2021-10-01", [{ max: 15, hours: 30 * 24 }]),
+      networkCaps("visa", "2021-04-01", [{ max: 15, hours: 30 * 24 }]),
       networkCaps("visa", "2025-05-19", [{ max: 20, hours: 30 * 24 }]),
-      // The source does not say when these began: any day before it was read.
-      networkCaps("mastercard", "2025-01-01", [
+      networkCaps("mastercard", "2022-10-01", [{ max: 10, hours: 24 }]),
+      // By region: the United States first, Canada from 2024-04-01. Everywhere from the first day on is the stricter reading.
+      networkCaps("mastercard", "2023-11-01", [
         { max: 10, hours: 24 },
         { max: 35, hours: 30 * 24 }
       ])
     ],
     "declined attempts of a card within hours",
-    "support.checkout.com, When can I retry a declined transaction (read 2026-11): Visa 15 in 30 days, from 2025-05-19 20, never after category 1; Mastercard 10 in 24 hours and 35 in 30 days, never after advice codes 03 and 21"
+    "support.checkout.com, When can I retry a declined transaction (read 2026-11): Visa 15 in 30 days, from 2025-05-19 20, never after category 1; Mastercard 10 in 24 hours and 35 in 30 days, never after advice codes 03 and 21. First days: elavon.co.uk, New Visa rules (April 2021); retries.com, Transaction Processing Excellence (October 2022); developer.paypal.com, Mastercard Networks 2023 (1 November 2023)"
   ),
   cardAttemptsKept: preset(100_000, "cards in the memory of a process", "some 30 MB"),
   cardAttemptsUnstored: preset(

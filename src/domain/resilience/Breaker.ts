@@ -23,6 +23,7 @@
  * if (admission._tag === "Permit") Breaker.report(admission, { verdict: "success", durationMillis: 120 }, later)
  * ```
  */
+import * as Presets from "../Presets.ts"
 import type { BreakerSettings } from "./BreakerSettings.ts"
 import * as BreakerTotals from "./breaker/BreakerTotals.ts"
 import type { BreakerState } from "./breaker/BreakerTotals.ts"
@@ -201,6 +202,24 @@ export const refusesAt = (breaker: Breaker, now: number): boolean => {
       return true
   }
 }
+
+/**
+ * Does a half-open breaker want a probe at `now`? `due`: none came for one open time. `overdue`: for ten of them. `undefined`: it is not
+ * half-open, one is under way, or one was answered lately.
+ */
+export const probeWanted = (breaker: Breaker, now: number): "due" | "overdue" | undefined => {
+  if (stateAt(breaker, now) !== "half-open") return undefined
+  const { halfOpenTimeoutMillis, openTimeoutMillis } = breaker.settings
+  // Before its first probe it has waited for the open time already.
+  const silence = breaker.state === "open" ? openTimeoutMillis + now - breaker.retryAt : now - breaker.heardAt
+  if (silence < openTimeoutMillis) return undefined
+  if (breaker.state === "half-open" && breaker.probesOut > 0 && silence < halfOpenTimeoutMillis) return undefined
+  return silence < Presets.breakers.probeOverdueOpenTimes.value * openTimeoutMillis ? "due" : "overdue"
+}
+
+/** Since when a breaker that had opened is closed again; `undefined`: it is not closed, or has never been anything else. */
+export const closedAgainAt = ({ changedAt, changes, state }: Breaker): number | undefined =>
+  state === "closed" && changes > 0 ? changedAt : undefined
 
 /** Closed as if new, from every state; what it has counted in total and its baseline stay. */
 export const reset = (breaker: Breaker, now: number): void => close(breaker, "reset", now)

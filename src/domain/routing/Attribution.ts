@@ -6,7 +6,7 @@
  * counts as declined: routing must not keep offering payments to an account that cannot take them.
  */
 import { type DeclineCategory, safetyOf } from "../operation/Decline.ts"
-import { isChargeKind, type OperationKind } from "../operation/Operation.ts"
+import { type Intent, isChargeKind, type OperationKind } from "../operation/Operation.ts"
 import type { NotSentReason, UnknownReason } from "../operation/Outcome.ts"
 
 /** `limited` counts mildly against the gateway; `ignored` is no call at all. */
@@ -42,12 +42,28 @@ export const verdictOf = (outcome: Answered): Verdict => {
 
 const verdictOfDecline = { yes: "failed", mildly: "limited", flag: "healthy", no: "healthy" } as const
 
+/** What of an operation matters to approvals. */
+export interface Asked {
+  readonly kind: OperationKind
+  /** Is it the payment's first charge, or what continued that at the same gateway? */
+  readonly isFirst: boolean
+}
+
+const first = 1
+
+/** What an intent asks for. A customer's confirmation, and a repetition with their authentication, belong to the charge before. */
+export const askedOf = ({ decision, details, kind, number, target }: Intent): Asked => ({
+  kind,
+  isFirst: number === first || target === first || (details.stepUp === true && decision?.after === first)
+})
+
 /**
- * Was the payment approved? Of the declines only those count that another gateway might have approved and that are not counted as its
+ * Was the payment approved? Only a first charge tells: what comes to a gateway by failover was declined elsewhere before, so whoever is often
+ * second would look worse than it is. Of the declines only those count that another gateway might have approved and that are not counted as its
  * unavailability already: soft ones and wrong configurations. Only charges are approved or declined.
  */
-export const approvalOf = (kind: OperationKind, outcome: Answered): Approval => {
-  if (!isChargeKind(kind)) return "ignored"
+export const approvalOf = ({ isFirst, kind }: Asked, outcome: Answered): Approval => {
+  if (!isFirst || !isChargeKind(kind)) return "ignored"
   if (outcome._tag === "Succeeded") return "approved"
   if (outcome._tag !== "Declined") return "ignored"
   const { countsAgainstGateway, otherGateway } = safetyOf[outcome.category]

@@ -33,6 +33,8 @@ export type BreakerPhase = typeof BreakerPhase.Type
  * - `retryAfterMillis`: until an open breaker lets a probe through; absent where no time is known: held open, or half-open with all its
  *   probes under way.
  * - `level`: how narrow the segment is that samples, rates and quantile are of.
+ * - `probe`: half-open, it wants one: none came for an open time (`due`), or for ten of them (`overdue`).
+ * - `saturated`: as many calls to it are under way as this process allows, so one more would have to wait.
  */
 export const GatewaySignals = Schema.Struct({
   samples: NotNegative,
@@ -44,7 +46,9 @@ export const GatewaySignals = Schema.Struct({
   health: Share,
   failuresInRow: NotNegative,
   retryAfterMillis: Schema.optionalKey(NotNegative),
-  level: Schema.optionalKey(Text)
+  level: Schema.optionalKey(Text),
+  probe: Schema.optionalKey(Schema.Literals(["due", "overdue"])),
+  saturated: Schema.optionalKey(Schema.Boolean)
 })
 export type GatewaySignals = typeof GatewaySignals.Type
 

@@ -71,10 +71,22 @@ export interface GatewayWindow {
   recordedAt: number
   /** Kept until something changes. */
   summary: WindowSummary | undefined
+  /** What was counted since a time that was asked about. */
+  fresh: Fresh | undefined
   /** Failures since the last healthy call; the window's end does not reset them. */
   consecutiveFailures: number
   lastFailureAt: number
 }
+
+/** A second total of calls since a time (epoch milliseconds): counted along, so that asking again costs nothing. */
+interface Fresh {
+  readonly since: number
+  readonly total: Slot.Slot
+  summary: WindowSummary | undefined
+}
+
+/** Times as near as this are one time told by clocks that drift. */
+const sameMillis = 1_000
 
 const { never } = Slot
 
@@ -89,6 +101,7 @@ export const make = (shape: WindowShape): GatewayWindow => ({
   current: undefined,
   recordedAt: never,
   summary: undefined,
+  fresh: undefined,
   consecutiveFailures: 0,
   lastFailureAt: never
 })
@@ -106,6 +119,10 @@ export const recordBin = (window: GatewayWindow, sample: Slot.WindowSample, bin:
   const slot = currentSlot(window, now)
   Slot.count(slot, sample, bin)
   Slot.count(window.total, sample, bin)
+  if (window.fresh !== undefined) {
+    Slot.count(window.fresh.total, sample, bin)
+    window.fresh.summary = undefined
+  }
   if (sample.verdict === "healthy") {
     window.consecutiveFailures = 0
   } else if (sample.verdict === "failed") {
@@ -144,6 +161,7 @@ export const addSlot = (window: GatewayWindow, counts: Slot.SlotCounts, now: num
   window.lastFailureAt = Math.max(window.lastFailureAt, slot.lastFailureAt)
   window.recordedAt = Math.max(window.recordedAt, counts.minute * minuteMillis)
   window.summary = undefined
+  window.fresh = undefined
 }
 
 /** What the window counts, slot by slot; only slots with something in them. */
@@ -165,13 +183,37 @@ export const slotWith = (window: GatewayWindow, minute: number, now: number): Sl
 /** The window as of `now`. */
 export const summarize = (window: GatewayWindow, now: number): WindowSummary => {
   advance(window, now)
-  return (window.summary ??= summaryOf(window))
+  return (window.summary ??= summaryOf(window, window.total))
+}
+
+/**
+ * The window as of `now`, but without what was counted before `since`: whole slots where that has to be found out, exact from the first
+ * question on. Costs are none; runs of failures are the whole window's.
+ */
+export const summarizeSince = (window: GatewayWindow, since: number | undefined, now: number): WindowSummary => {
+  const fresh = since === undefined ? undefined : freshOf(window, since, now)
+  return fresh === undefined ? summarize(window, now) : (fresh.summary ??= summaryOf(window, fresh.total))
 }
 
 /** How many calls are counted: what a summary says, without making one. */
-export const samples = (window: GatewayWindow, now: number): number => {
+export const samples = (window: GatewayWindow, since: number | undefined, now: number): number => {
+  const fresh = since === undefined ? undefined : freshOf(window, since, now)
+  if (fresh === undefined) advance(window, now)
+  return Sketch.size((fresh?.total ?? window.total).sketch)
+}
+
+/** `undefined`: all that is counted was counted since then. */
+const freshOf = (window: GatewayWindow, since: number, now: number): Fresh | undefined => {
   advance(window, now)
-  return Sketch.size(window.total.sketch)
+  const { fresh, newest, shape } = window
+  const slotMillis = shape.slotMinutes * minuteMillis
+  if (since <= (newest - shape.slots + 1) * slotMillis) return undefined
+  if (fresh !== undefined && Math.abs(fresh.since - since) < sameMillis) return fresh
+  const total = Slot.make(0)
+  for (const slot of window.slots) {
+    if (slot !== undefined && slot.number * slotMillis >= since) Slot.addCounts(total, Slot.countsOf(slot, shape.slotMinutes))
+  }
+  return (window.fresh = { since, total, summary: undefined })
 }
 
 /** The mean of at least so many costs; `undefined` of fewer. */
@@ -191,8 +233,8 @@ export const quantile = (window: GatewayWindow, q: number, now: number): number 
   return Sketch.quantile(window.total.sketch, q)
 }
 
-const summaryOf = (window: GatewayWindow): WindowSummary => {
-  const { approved, costMinor, costs, declined, failed, healthy, limited, sketch } = window.total
+const summaryOf = (window: GatewayWindow, total: Slot.Slot): WindowSummary => {
+  const { approved, costMinor, costs, declined, failed, healthy, limited, sketch } = total
   const samples = healthy + failed + limited
   const judged = approved + declined
   return {
@@ -244,6 +286,8 @@ const slotAt = (window: GatewayWindow, number: number): Slot.Slot => {
 
 const forget = (window: GatewayWindow, slot: Slot.Slot): void => {
   if (Slot.isEmpty(slot)) return
+  const { fresh, shape } = window
+  if (fresh !== undefined && (slot.number + 1) * shape.slotMinutes * minuteMillis > fresh.since) window.fresh = undefined
   Slot.takeOut(window.total, slot)
   window.summary = undefined
 }

@@ -185,6 +185,8 @@ export interface Question {
   readonly segment: Segment.SegmentCode
   /** Calls that a level needs for being answered from. */
   readonly minimumSamples: number
+  /** Calls before it say nothing of the gateway as it is now (epoch milliseconds): it was down and has come back. */
+  readonly since?: number | undefined
 }
 
 /** What is known of a gateway for a segment, from the narrowest level with enough calls; of an unknown gateway: no samples. */
@@ -192,15 +194,17 @@ export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question:
   const entry = windows.byName.get(gateway) ?? windows.unknown
   const segmentUsed = question.segment === 0 ? "gateway" : narrowestWithEnough(entry, question, now)
   const used = segmentUsed === "gateway" ? entry.window : entry.segments.get(levelOf[segmentUsed](question.segment))
-  const summary = GatewayWindow.summarize(used ?? entry.window, now)
+  const whole = GatewayWindow.summarize(used ?? entry.window, now)
+  const summary = GatewayWindow.summarizeSince(used ?? entry.window, question.since, now)
   return {
     gateway,
     segmentUsed,
     samples: summary.samples,
     successRate: summary.successRate,
-    approved: summary.approved,
-    declined: summary.declined,
-    approvalRate: summary.approvalRate,
+    // What it approves has nothing to do with having been down.
+    approved: whole.approved,
+    declined: whole.declined,
+    approvalRate: whole.approvalRate,
     p50Millis: summary.p50Millis,
     p95Millis: summary.p95Millis,
     p99Millis: summary.p99Millis,
@@ -238,16 +242,16 @@ const levelOf = {
   method: Segment.withoutCurrency
 }
 
-const narrowestWithEnough = (entry: Entry, { minimumSamples, segment }: Question, now: number): Segment.SegmentLevel => {
+const narrowestWithEnough = (entry: Entry, { minimumSamples, segment, since }: Question, now: number): Segment.SegmentLevel => {
   const methodCurrency = Segment.withoutCountry(segment)
-  if (segment !== methodCurrency && samplesAt(entry, segment, now) >= minimumSamples) return "full"
-  if (samplesAt(entry, methodCurrency, now) >= minimumSamples) return "method_currency"
-  return samplesAt(entry, Segment.withoutCurrency(segment), now) >= minimumSamples ? "method" : "gateway"
+  if (segment !== methodCurrency && samplesAt(entry, segment, since, now) >= minimumSamples) return "full"
+  if (samplesAt(entry, methodCurrency, since, now) >= minimumSamples) return "method_currency"
+  return samplesAt(entry, Segment.withoutCurrency(segment), since, now) >= minimumSamples ? "method" : "gateway"
 }
 
-const samplesAt = (entry: Entry, segment: Segment.SegmentCode, now: number): number => {
+const samplesAt = (entry: Entry, segment: Segment.SegmentCode, since: number | undefined, now: number): number => {
   const window = entry.segments.get(segment)
-  return window === undefined ? 0 : GatewayWindow.samples(window, now)
+  return window === undefined ? 0 : GatewayWindow.samples(window, since, now)
 }
 
 /** From the narrowest segment with enough costs in the currency, or else from all at the gateway. */

@@ -214,7 +214,7 @@ const measured = (
 ): Effect.Effect<void> => {
   const { kind } = operation.intent
   const durationMillis = Duration.toMillis(duration)
-  const approval = Attribution.approvalOf(kind, outcome)
+  const approval = Attribution.approvalOf(Attribution.askedOf(operation.intent), outcome)
   return Effect.andThen(
     metrics.record({
       gateway: gateway.name,

@@ -29,6 +29,10 @@ interface Place {
 /** An empty bulkhead. */
 export const make = (limits: BulkheadLimits): Bulkhead => ({ limits, active: 0, waiting: new Set() })
 
+/** Would a program that comes now have to wait, or be turned away? */
+export const isFull = ({ active, limits, waiting }: Bulkhead): boolean =>
+  admission({ active, waiting: waiting.size }, limits, { urgent: false }) !== "enter"
+
 /** Why a program was not let in: the queue was full, or it had waited as long as it may. */
 export type Refused = "full" | "waited"
 

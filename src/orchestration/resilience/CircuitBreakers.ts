@@ -76,7 +76,7 @@ export interface BreakersOptions {
  * - `list`: every breaker's health, by name. Times in epoch milliseconds, as everywhere here.
  * - `allHealth`: of every gateway that has a breaker. `health`: of one gateway, over its breakers or for one kind; of one without a breaker:
  *   that of a new one. `healthyGateways`: not open, and with at least this score (default: each breaker's `minHealthScore`).
- * - `scores`: a function for this moment, for routing: the score for a kind of operation; 0: calls are refused now.
+ * - `find`: the breaker itself, to be read and not changed: routing asks for it with every payment. `undefined`: there is none yet.
  * - `reset`, `forceOpen`, `forceClosed`: a person's orders; they answer the breaker as it is then.
  */
 export class CircuitBreakers extends Context.Service<
@@ -94,7 +94,7 @@ export class CircuitBreakers extends Context.Service<
     readonly allHealth: Effect.Effect<ReadonlyArray<Health.GatewayHealth>>
     readonly health: (gateway: GatewayName, kind?: OperationKind) => Effect.Effect<Health.GatewayHealth>
     readonly healthyGateways: (minScore?: number) => Effect.Effect<ReadonlyArray<GatewayName>>
-    readonly scores: Effect.Effect<(gateway: GatewayName, kind: OperationKind) => number>
+    readonly find: (gateway: GatewayName, kind: OperationKind) => Readonly<Breaker.Breaker> | undefined
     readonly reset: (name: BreakerName) => Effect.Effect<Health.BreakerHealth, BreakerNotFound>
     readonly forceOpen: (name: BreakerName) => Effect.Effect<Health.BreakerHealth, BreakerNotFound>
     readonly forceClosed: (name: BreakerName) => Effect.Effect<Health.BreakerHealth, BreakerNotFound>
@@ -202,13 +202,7 @@ const readingsOf = (registry: Registry.Registry) => {
           .filter((health) => (minScore === undefined ? health.healthy : !Health.refuses(health.state) && health.score >= minScore))
           .map(({ gateway }) => gateway)
       ),
-    scores: Effect.clockWith((clock) => {
-      const now = monotonicMillis(clock)
-      return Effect.succeed((gateway: GatewayName, kind: OperationKind) => {
-        const entry = registry.byGateway.get(gateway)?.[kind]
-        return entry === undefined ? Health.newScore : Health.scoreAt(entry.breaker, now)
-      })
-    })
+    find: (gateway: GatewayName, kind: OperationKind) => registry.byGateway.get(gateway)?.[kind]?.breaker
   }
 }
 

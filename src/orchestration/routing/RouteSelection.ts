@@ -25,26 +25,31 @@ import { Settings } from "../../services/Settings.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import { NoUsableGateway } from "../payment/Errors.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
+import { GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as CardCaps from "./CardCaps.ts"
 import * as Signals from "./Signals.ts"
 
 /** Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. */
 export const select = Effect.fnUntraced(function* (payment: PaymentId, details: PaymentDetails) {
   // One look for all of them: this runs with every payment.
-  const context = yield* Effect.context<Gateways | GatewayMetrics | CircuitBreakers>()
+  const context = yield* Effect.context<Gateways | GatewayMetrics | CircuitBreakers | GatewayGuards>()
   const candidates = Context.get(context, Gateways).all
   const { customRules, policy } = Context.get(context, RoutingPolicy)
   const clock = Context.get(context, Clock.Clock)
   const now = clock.currentTimeMillisUnsafe()
   const caps = yield* CardCaps.judge(policy, { id: payment, details, declined: [], now })
   const startedAt = clock.monotonicTimeNanosUnsafe()
-  const sources = { metrics: Context.get(context, GatewayMetrics), breakers: Context.get(context, CircuitBreakers), clock }
-  const names = candidates.map(({ name }) => name)
+  const sources = {
+    metrics: Context.get(context, GatewayMetrics),
+    breakers: Context.get(context, CircuitBreakers),
+    guards: Context.get(context, GatewayGuards),
+    clock
+  }
   const decision = Route.route({
     payment,
     details,
     candidates,
-    signals: yield* Signals.read(sources, names, details, details.captureMethod === "manual" ? "authorize" : "sale"),
+    signals: Signals.read(sources, candidates, details, details.captureMethod === "manual" ? "authorize" : "sale"),
     policy,
     custom: customRules.length === 0 ? undefined : yield* firstCustom(customRules, { payment, details, now }),
     caps,

@@ -1,25 +1,24 @@
 /**
- * What is known of the gateways when a payment is routed: their metrics for its segment, and what their circuit breakers let through.
+ * What is known of the gateways when a payment is routed: their metrics for its segment, what their circuit breakers let through, and whether
+ * this process has room for one more call to them.
  *
- * All of it is in the memory of this process, so reading it waits for nothing.
+ * All of it is plain state in the memory of this process, so reading it waits for nothing.
  */
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
-import type { BreakerState } from "../../domain/resilience/Breaker.ts"
-import * as BreakerName from "../../domain/resilience/BreakerName.ts"
-import type { BreakerHealth } from "../../domain/resilience/Health.ts"
+import * as Breaker from "../../domain/resilience/Breaker.ts"
+import * as Health from "../../domain/resilience/Health.ts"
 import type { BreakerPhase, GatewaySignals } from "../../domain/routing/Decision.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
+import { monotonicMillis } from "../resilience/BreakerCalls.ts"
+import * as Bulkhead from "../resilience/Bulkhead.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
+import type { GatewayGuards } from "../resilience/GatewayGuards.ts"
 
-/** From this score on a breaker is closed: half-open it has 0.25 + 0.3 + 0.1 + 0.1 at most. Only below it is its state asked for. */
-const surelyClosed = 0.75
-
-const phases: Record<BreakerState, BreakerPhase> = {
+const phases: Record<Breaker.BreakerState, BreakerPhase> = {
   closed: "closed",
   "forced-closed": "closed",
   "half-open": "half_open",
@@ -34,45 +33,55 @@ const rounded = (value: number): number => Math.round(value * 10_000) / 10_000
 export interface Sources {
   readonly metrics: GatewayMetrics["Service"]
   readonly breakers: CircuitBreakers["Service"]
+  readonly guards: GatewayGuards["Service"]
   readonly clock: Clock.Clock
 }
 
 /** The signals of gateways for a kind of charge, in their order. */
-export const read = Effect.fnUntraced(function* (
-  { breakers, clock, metrics }: Sources,
-  gateways: ReadonlyArray<GatewayName>,
+export const read = (
+  { breakers, clock, guards, metrics }: Sources,
+  gateways: ReadonlyArray<{ readonly name: GatewayName }>,
   details: PaymentDetails,
   kind: OperationKind
-) {
-  const stats = yield* metrics.statsOfAll(gateways, Segment.ofPayment(details))
-  const scoreOf = yield* breakers.scores
+): ReadonlyArray<GatewaySignals> => {
+  const now = clock.currentTimeMillisUnsafe()
+  const monotonic = monotonicMillis(clock)
+  const segment = Segment.code(Segment.ofPayment(details))
   const signals: Array<GatewaySignals> = []
-  let known: ReadonlyMap<BreakerName.BreakerName, BreakerHealth> | undefined
-  for (const one of stats) {
-    const score = scoreOf(one.gateway, kind)
-    if (score >= surelyClosed) {
-      signals.push(signalsOf(one, score, "closed"))
-      continue
-    }
-    known ??= new Map((yield* breakers.list).map((health) => [health.name, health]))
-    const breaker = known.get(BreakerName.of(one.gateway, kind))
-    // Half-open with all its permits out it refuses as well.
-    const phase = breaker === undefined ? "closed" : score === 0 ? "open" : phases[breaker.state]
-    const opensIn = phase === "open" && breaker?.retryAt !== undefined ? breaker.retryAt - clock.currentTimeMillisUnsafe() : undefined
-    const own = signalsOf(one, score, phase)
-    signals.push(opensIn === undefined ? own : { ...own, retryAfterMillis: Math.max(0, Math.round(opensIn)) })
+  for (const { name } of gateways) {
+    const breaker = breakers.find(name, kind)
+    const closedAgainAt = breaker === undefined ? undefined : Breaker.closedAgainAt(breaker)
+    // What brought the breaker to open says nothing of the gateway that has come back.
+    const since = closedAgainAt === undefined ? undefined : closedAgainAt + now - monotonic
+    const known = signalsOf(metrics.statsAt(name, now, { segment, since }), breaker, monotonic)
+    if (Bulkhead.isFull(guards.of(name).bulkhead)) known.saturated = true
+    signals.push(known)
   }
   return signals
-})
+}
 
-const signalsOf = (stats: GatewayStats, score: number, breaker: BreakerPhase): GatewaySignals => ({
-  samples: stats.samples,
-  successRate: rounded(stats.successRate),
-  approved: stats.approved,
-  declined: stats.declined,
-  p95Millis: Math.round(stats.p95Millis),
-  breaker,
-  health: rounded(score),
-  failuresInRow: stats.consecutiveFailures,
-  level: stats.segmentUsed
-})
+/** `now`: of the breakers' clock. */
+export const signalsOf = (
+  stats: GatewayStats,
+  breaker: Breaker.Breaker | undefined,
+  now: number
+): { -readonly [Key in keyof GatewaySignals]: GatewaySignals[Key] } => {
+  const health = breaker === undefined ? Health.newScore : Health.scoreAt(breaker, now)
+  const signals: { -readonly [Key in keyof GatewaySignals]: GatewaySignals[Key] } = {
+    samples: stats.samples,
+    successRate: rounded(stats.successRate),
+    approved: stats.approved,
+    declined: stats.declined,
+    p95Millis: Math.round(stats.p95Millis),
+    // Half-open with all its permits out it refuses as well.
+    breaker: breaker === undefined ? "closed" : health === 0 ? "open" : phases[Breaker.stateAt(breaker, now)],
+    health: rounded(health),
+    failuresInRow: stats.consecutiveFailures,
+    level: stats.segmentUsed
+  }
+  if (breaker === undefined || signals.breaker === "closed") return signals
+  if (breaker.state === "open" && signals.breaker === "open") signals.retryAfterMillis = Math.max(0, Math.round(breaker.retryAt - now))
+  const probe = signals.breaker === "half_open" ? Breaker.probeWanted(breaker, now) : undefined
+  if (probe !== undefined) signals.probe = probe
+  return signals
+}

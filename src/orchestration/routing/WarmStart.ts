@@ -14,7 +14,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { PaymentEvent, StoredEvent } from "../../domain/payment/Event.ts"
 import type { GatewayName, OperationNumber, PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
@@ -74,9 +73,8 @@ export const warmStart = Effect.fn("WarmStart.warmStart")(function* (options: Wa
   return { events, restored: samples.length, durationMillis } satisfies WarmStartReport
 })
 
-interface Intended {
+interface Intended extends Attribution.Asked {
   readonly gateway: GatewayName
-  readonly kind: OperationKind
   readonly at: number
 }
 
@@ -121,8 +119,8 @@ const readStep = Effect.fnUntraced(function* (
 const note = ({ event, occurredAt: at, paymentId }: StoredEvent, found: Findings, answered: Map<string, Answered>): void => {
   if (event._tag === "PaymentInitiated") found.segments.set(paymentId, Segment.ofPayment(event.details))
   if (event._tag === "OperationIntended") {
-    const { gateway, kind, number } = event.intent
-    found.intended.set(keyOf(paymentId, number), { gateway, kind, at })
+    const { gateway, number } = event.intent
+    found.intended.set(keyOf(paymentId, number), { ...Attribution.askedOf(event.intent), gateway, at })
   }
   const outcome = outcomeOf(event)
   if (outcome === undefined) return
@@ -164,7 +162,7 @@ const samplesOf = (found: Findings): ReadonlyArray<PastSample> =>
         gateway,
         kind,
         verdict: Attribution.verdictOf(outcome),
-        approval: Attribution.approvalOf(kind, outcome),
+        approval: Attribution.approvalOf(intended, outcome),
         durationMillis: Math.max(0, at - intended.at),
         segment: found.segments.get(payment),
         at

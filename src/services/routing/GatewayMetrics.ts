@@ -15,7 +15,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import type * as GatewayWindows from "../../domain/routing/GatewayWindows.ts"
-import type { Segment } from "../../domain/routing/Segment.ts"
+import type { Segment, SegmentCode } from "../../domain/routing/Segment.ts"
 
 /** One call to a gateway, with its verdicts, its segment and its cost. */
 export type GatewaySample = GatewayWindows.GatewaySample
@@ -34,14 +34,20 @@ export type GatewayStats = GatewayWindows.GatewayStats
 /** What a gateway's charges cost in one currency. */
 export type GatewayCost = GatewayWindows.GatewayCost
 
+/** What is asked about at a time. `segment`: 0, the default, is the gateway as a whole. `since`: epoch milliseconds. */
+export interface StatsAsked {
+  readonly segment: SegmentCode
+  readonly since?: number | undefined
+}
+
 /**
  * Metrics of gateways.
  *
  * - `record`: O(1), never fails, is never waited for on a store.
  * - `health`: of one gateway; of one never recorded: no samples, rate 1.
  * - `stats`: of one gateway for a segment; without a segment, of the gateway as a whole (then without a mean cost).
- * - `statsOfAll`: the same for several gateways at one moment, in their order: what a decision reads.
- * - `statsAt`: of a gateway as a whole at a time of the clock, at once: for exporting metrics, which runs no effects.
+ * - `statsAt`: the same at a time of the clock, at once, for a segment by its code: what a decision reads, and an exporter, which runs no
+ *   effects. `since`: what was counted before says nothing any more (but for approvals and costs).
  * - `costs`: mean costs of a gateway by currency.
  * - `oldestKnownAt`: since when calls in the window are known at all (epoch milliseconds); `undefined`: none are.
  * - `restore`: counts calls of the past in their own minutes; those outside of the window are left out. They count for this instance only
@@ -53,8 +59,7 @@ export class GatewayMetrics extends Context.Service<
     readonly record: (sample: GatewaySample) => Effect.Effect<void>
     readonly health: (gateway: GatewayName) => Effect.Effect<GatewayHealth>
     readonly stats: (gateway: GatewayName, segment?: Segment) => Effect.Effect<GatewayStats>
-    readonly statsOfAll: (gateways: ReadonlyArray<GatewayName>, segment: Segment) => Effect.Effect<ReadonlyArray<GatewayStats>>
-    readonly statsAt: (gateway: GatewayName, now: number) => GatewayStats
+    readonly statsAt: (gateway: GatewayName, now: number, asked?: StatsAsked) => GatewayStats
     readonly costs: (gateway: GatewayName) => Effect.Effect<ReadonlyArray<GatewayCost>>
     readonly oldestKnownAt: Effect.Effect<number | undefined>
     readonly restore: (samples: ReadonlyArray<PastSample>) => Effect.Effect<void>

@@ -445,3 +445,53 @@ describe("settings", () => {
     })
   })
 })
+
+describe("a half-open breaker that nobody probes", () => {
+  const settings = BreakerSettings.gatewayDefault
+  const { openTimeoutMillis } = settings
+  /** A breaker that has opened, at the moment when it may be probed. */
+  const recovering = () => {
+    const breaker = Breaker.make(settings, 0)
+    for (let nth = 0; nth < settings.failureThreshold; nth++) {
+      const permit = Breaker.tryAcquire(breaker, 0)
+      if (permit._tag === "Permit") Breaker.report(permit, { verdict: "failure", durationMillis: 1 }, 0)
+    }
+    return breaker
+  }
+  const probe = (breaker: Breaker.Breaker, now: number) => {
+    const permit = Breaker.tryAcquire(breaker, now)
+    return permit._tag === "Permit" ? permit : assert.fail("refused")
+  }
+
+  it("wants a probe at once, then one every open time; not while one is under way", () => {
+    const breaker = recovering()
+    assert.isUndefined(Breaker.probeWanted(breaker, openTimeoutMillis - 1))
+    assert.strictEqual(Breaker.probeWanted(breaker, openTimeoutMillis), "due")
+    const first = probe(breaker, openTimeoutMillis)
+    const answeredAt = openTimeoutMillis + 1_000
+    assert.isUndefined(Breaker.probeWanted(breaker, answeredAt))
+    Breaker.report(first, { verdict: "success", durationMillis: 1 }, answeredAt)
+    assert.isUndefined(Breaker.probeWanted(breaker, answeredAt + openTimeoutMillis - 1))
+    assert.strictEqual(Breaker.probeWanted(breaker, answeredAt + openTimeoutMillis), "due")
+  })
+
+  it("is overdue after ten open times, wants none once it is closed, and says since when it is", () => {
+    const breaker = recovering()
+    assert.strictEqual(Breaker.probeWanted(breaker, 10 * openTimeoutMillis - 1), "due")
+    assert.strictEqual(Breaker.probeWanted(breaker, 10 * openTimeoutMillis), "overdue")
+    assert.isUndefined(Breaker.closedAgainAt(breaker))
+    const at = 10 * openTimeoutMillis
+    for (let nth = 0; nth < settings.successThreshold; nth++)
+      Breaker.report(probe(breaker, at), { verdict: "success", durationMillis: 1 }, at)
+    assert.isUndefined(Breaker.probeWanted(breaker, 30 * openTimeoutMillis))
+    assert.strictEqual(Breaker.closedAgainAt(breaker), at)
+    assert.isUndefined(Breaker.closedAgainAt(Breaker.make(settings, 7)))
+  })
+
+  it("a probe that is lost is not waited for longer than its limit", () => {
+    const breaker = recovering()
+    probe(breaker, openTimeoutMillis)
+    const late = openTimeoutMillis + Math.max(openTimeoutMillis, settings.halfOpenTimeoutMillis)
+    assert.strictEqual(Breaker.probeWanted(breaker, late), "due")
+  })
+})

@@ -3,16 +3,21 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { DeclineCategory } from "../../../src/domain/operation/Decline.ts"
-import { OperationKind } from "../../../src/domain/operation/Operation.ts"
+import { type Intent, OperationKind } from "../../../src/domain/operation/Operation.ts"
 import { NotSentReason, UnknownReason } from "../../../src/domain/operation/Outcome.ts"
-import { approvalOf, verdictOf } from "../../../src/domain/routing/Attribution.ts"
+import { OperationNumber } from "../../../src/domain/payment/Ids.ts"
+import { approvalOf, askedOf, verdictOf } from "../../../src/domain/routing/Attribution.ts"
+import { intent as intentOf, newPaymentId } from "../../support/payments.ts"
+
+const intent = intentOf({ payment: newPaymentId() })
+const sale = { kind: "sale", isFirst: true } as const
 
 describe("Attribution", () => {
   it("declines: an issuer's is no fault of the gateway; a technical one is; a rate limit is mildly; a wrong configuration is flagged", () => {
     const table = Object.fromEntries(
       DeclineCategory.literals.map((category) => {
         const outcome = { _tag: "Declined", category } as const
-        return [category, [verdictOf(outcome), approvalOf("sale", outcome)]]
+        return [category, [verdictOf(outcome), approvalOf(sale, outcome)]]
       })
     )
     assert.deepStrictEqual(table, {
@@ -53,9 +58,27 @@ describe("Attribution", () => {
     })
   })
 
+  it("only a payment's first charge tells of approvals: what failed over was declined before; a confirmation and a step-up belong to it", () => {
+    const asked = (differs: Partial<Intent>) => askedOf({ ...intent, ...differs })
+    const second = OperationNumber.make(2)
+    const after = (operation: OperationNumber) => ({ policy: "weighted", reason: "next", ranked: [], excluded: [], after: operation })
+    assert.deepStrictEqual(asked({}), { kind: "sale", isFirst: true })
+    assert.isFalse(asked({ number: second, decision: after(intent.number) }).isFirst)
+    assert.isTrue(asked({ number: second, kind: "confirm", target: intent.number }).isFirst)
+    assert.isFalse(asked({ number: OperationNumber.make(3), kind: "confirm", target: second }).isFirst)
+    const stepUp = { customerPresent: true, stepUp: true }
+    assert.isTrue(asked({ number: second, details: stepUp, decision: after(intent.number) }).isFirst)
+    assert.isFalse(asked({ number: OperationNumber.make(3), details: stepUp, decision: after(second) }).isFirst)
+    for (const outcome of [{ _tag: "Succeeded" }, { _tag: "Declined", category: "soft" }] as const) {
+      assert.strictEqual(approvalOf({ kind: "sale", isFirst: false }, outcome), "ignored")
+    }
+  })
+
   it("answers are healthy; only charges are approved or declined, and only by an answer", () => {
     for (const _tag of ["Succeeded", "Pending", "RequiresAction"] as const) assert.strictEqual(verdictOf({ _tag }), "healthy")
-    const approvals = Object.fromEntries(OperationKind.literals.map((kind) => [kind, approvalOf(kind, { _tag: "Succeeded" })]))
+    const approvals = Object.fromEntries(
+      OperationKind.literals.map((kind) => [kind, approvalOf({ kind, isFirst: true }, { _tag: "Succeeded" })])
+    )
     assert.deepStrictEqual(approvals, {
       authorize: "approved",
       sale: "approved",
@@ -64,14 +87,14 @@ describe("Attribution", () => {
       void: "ignored",
       refund: "ignored"
     })
-    assert.strictEqual(approvalOf("refund", { _tag: "Declined", category: "soft" }), "ignored")
+    assert.strictEqual(approvalOf({ kind: "refund", isFirst: true }, { _tag: "Declined", category: "soft" }), "ignored")
     for (const outcome of [
       { _tag: "Pending" },
       { _tag: "RequiresAction" },
       { _tag: "NotSent", reason: "connection_refused" },
       { _tag: "Unknown", reason: "timeout" }
     ] as const) {
-      assert.strictEqual(approvalOf("sale", outcome), "ignored")
+      assert.strictEqual(approvalOf(sale, outcome), "ignored")
     }
   })
 })

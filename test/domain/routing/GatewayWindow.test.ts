@@ -224,3 +224,44 @@ describe("GatewayWindow", () => {
     assert.strictEqual(GatewayWindow.summarize(window, start).samples, 1)
   })
 })
+
+describe("GatewayWindow: since a time", () => {
+  const failed: WindowSample = { verdict: "failed", durationMillis: 30_000 }
+  const healthy: WindowSample = { verdict: "healthy", durationMillis: 200 }
+
+  for (const [name, shape] of shapes) {
+    it(`${name}: what was before does not count, what comes after does, until it leaves the window too`, () => {
+      const slot = shape.slotMinutes * minuteMillis
+      const begin = Math.ceil(start / slot) * slot
+      const window = GatewayWindow.make(shape)
+      for (let nth = 0; nth < 10; nth++) GatewayWindow.record(window, failed, begin)
+      const since = begin + slot + 100
+      const sinceThen = (now: number) => GatewayWindow.summarizeSince(window, since, now)
+      assert.deepInclude(sinceThen(since), { samples: 0, successRate: 1, p95Millis: 0, consecutiveFailures: 10 })
+      GatewayWindow.record(window, healthy, since + 1)
+      GatewayWindow.record(window, healthy, since + 2 * slot)
+      const now = since + 2 * slot
+      assert.deepInclude(sinceThen(now), { samples: 2, successRate: 1 })
+      assert.strictEqual(GatewayWindow.samples(window, since, now), 2)
+      assert.closeTo(sinceThen(now).p95Millis, 200, 4)
+      assert.strictEqual(GatewayWindow.summarize(window, now).samples, 12)
+      // Once the time itself has left the window the whole of it is answered.
+      const later = since + 60 * minuteMillis
+      assert.deepStrictEqual(sinceThen(later), GatewayWindow.summarize(window, later))
+    })
+  }
+
+  it("counts that come from elsewhere are counted anew, from the first whole slot on", () => {
+    const begin = Math.ceil(start / minuteMillis) * minuteMillis
+    const window = GatewayWindow.make(byMinute)
+    const since = begin + 90_000
+    const now = begin + 5 * minuteMillis
+    assert.strictEqual(GatewayWindow.samples(window, since, now), 0)
+    for (const minutes of [0, 1, 2, 3]) {
+      const other = windowWith([{ ...healthy, at: begin + minutes * minuteMillis }])
+      for (const counted of GatewayWindow.slots(other, now)) GatewayWindow.addSlot(window, counted, now)
+    }
+    assert.strictEqual(GatewayWindow.samples(window, since, now), 2)
+    assert.strictEqual(GatewayWindow.samples(window, undefined, now), 4)
+  })
+})

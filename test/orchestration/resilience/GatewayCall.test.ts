@@ -11,6 +11,7 @@ import { BreakerName } from "../../../src/domain/resilience/BreakerName.ts"
 import * as BreakerSettings from "../../../src/domain/resilience/BreakerSettings.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitBreakers.ts"
+import { CrashPoint } from "../../../src/services/CrashPoint.ts"
 import { defaults, type EngineSettings } from "../../../src/services/Settings.ts"
 import { alone, countsOf } from "../../support/metrics.ts"
 import { chargeRequest, declined, engine, engineOver, memory, notSent, success, tenant, testGateway } from "../../support/TestEngine.ts"
@@ -35,6 +36,9 @@ const charge = Effect.fnUntraced(function* (under: string, seconds = 60) {
   yield* TestClock.adjust(`${seconds} seconds`)
   return (yield* Fiber.join(charging)).payment
 })
+
+/** Whoever charges meanwhile has decided before any of them is sent: routing sees none of the others at its gateway. */
+const atOnce = Effect.provideService(CrashPoint, (point) => (point === "charge/after-intent" ? Effect.yieldNow : Effect.void))
 
 const reasonsNotSent = (id: PaymentId) =>
   Effect.map(eventsOf(id), (events) => events.flatMap((event) => (event._tag === "OperationNotSent" ? [event.reason] : [])))
@@ -62,8 +66,8 @@ describe("an open breaker", () => {
     const b = testGateway("b")
     return Effect.gen(function* () {
       const payments = yield* Payments
-      const first = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
-      const second = yield* Effect.forkChild(payments.charge(chargeRequest("k2")))
+      const first = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k1"))))
+      const second = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k2"))))
       // The second one waits for its turn; when it comes the first one's failure has opened the breaker.
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* reasonsNotSent((yield* Fiber.join(first)).payment.id), ["connection_refused"])
@@ -177,10 +181,11 @@ describe("a bulkhead", () => {
     const b = testGateway("b")
     return Effect.gen(function* () {
       const payments = yield* Payments
-      const first = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
-      const second = yield* Effect.forkChild(payments.charge(chargeRequest("k2")))
+      const first = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k1"))))
+      const second = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k2"))))
+      const last = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k3"))))
       yield* TestClock.adjust("1 second")
-      const third = yield* charge("k3", 0)
+      const third = (yield* Fiber.join(last)).payment
       assert.strictEqual(third.gateway, "b")
       assert.deepStrictEqual(yield* reasonsNotSent(third.id), ["bulkhead_full"])
       yield* TestClock.adjust("30 seconds")
@@ -203,8 +208,8 @@ describe("a bulkhead", () => {
         yield* Effect.gen(function* () {
           const payments = yield* Payments
           const started = yield* Clock.currentTimeMillis
-          const first = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
-          const second = yield* Effect.forkChild(payments.charge(chargeRequest("k2")))
+          const first = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k1"))))
+          const second = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k2"))))
           yield* TestClock.adjust("30 seconds")
           assert.deepStrictEqual(yield* reasonsNotSent((yield* Fiber.join(second)).payment.id), ["bulkhead_full"])
           assert.deepStrictEqual(

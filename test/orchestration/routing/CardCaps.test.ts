@@ -20,6 +20,8 @@ import { chargeRequest, declined, engine, engineOver, memory, success, tenant, t
 
 /** Two declined attempts in an hour, and none after a hard decline, for a day. */
 const strict: PolicyData = {
+  // These declines move no payment to another gateway.
+  scoring: { approvalFloor: 0 },
   retryCaps: [
     {
       network: "test network",

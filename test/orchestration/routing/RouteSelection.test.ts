@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
@@ -71,7 +72,7 @@ describe("RouteSelection", () => {
       assert.deepStrictEqual(namesOf(decision?.ranked ?? []), ["b", "a"])
       assert.strictEqual(decision?.ranked[0]?.feeMinor, 50)
       assert.isUndefined(decision?.ranked[1]?.feeMinor)
-      assert.deepStrictEqual(decision?.ranked[0]?.parts, { success: 0.95, latency: 0.5, cost: 0.8 })
+      assert.deepStrictEqual(decision?.ranked[0]?.parts, { success: 0.95, latency: 1, cost: 0.8 })
     }).pipe(Effect.provide(Layer.provide(engine([testGateway("a"), testGateway("b")]), routing)))
   })
 
@@ -132,6 +133,26 @@ describe("RouteSelection", () => {
       const { payment } = yield* charge()
       assert.strictEqual(payment.gateway, a, "its failures have left the window")
     }).pipe(Effect.provide(engineWith([first.gateway, second], { exploration: { share: 1 } })))
+  })
+
+  it.effect("a gateway with as many calls under way as it may have stands behind those that are free, and the decision says why", () => {
+    const busy = testGateway("a", { send: (intent) => Effect.delay(Effect.succeed(success(intent)), "10 seconds") })
+    return Effect.gen(function* () {
+      const first = yield* Effect.forkChild(charge())
+      yield* TestClock.adjust("1 second")
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.gateway, b)
+      assert.deepInclude(decisions[0]?.ranked[1], { gateway: a, reason: "behind the others: a call would wait for its turn" })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(first)).payment.gateway, a)
+    }).pipe(
+      Effect.provide(
+        Layer.provide(
+          engine([busy, testGateway("b")], { bulkheadByGateway: { a: { concurrency: 1, queue: 9, maxWaitMillis: 20_000 } } }),
+          Layer.succeed(RoutingPolicy, { policy: make(), customRules: [] })
+        )
+      )
+    )
   })
 
   it.effect("half-open with all its probes under way a gateway is left out: one more would be refused", () =>

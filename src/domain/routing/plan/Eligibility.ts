@@ -47,6 +47,12 @@ export const forbidden = (
     : undefined
 }
 
+/** How far behind the others a gateway stands: 0 not at all, 1 where one more call would have to wait, 2 where it may still be down. */
+export type Standing = 0 | 1 | 2
+
+/** Who has to wait, or might be down, is tried after everybody else, whatever rule and score say. */
+export const standing = ({ breaker, saturated }: GatewaySignals): Standing => (breaker === "half_open" ? 2 : saturated === true ? 1 : 0)
+
 /**
  * Why a gateway should not be tried while another one can be; `undefined`: it may. A half-open breaker wants probes, so its health does not
  * count against it.

@@ -2,7 +2,7 @@
  * Trying another gateway than the best one, in order to learn: without it a gateway that was bad once would never be seen to be good again.
  *
  * A share of the payments that may be explored goes to another gateway of the plan, each with the same probability. Where circuit
- * breakers are half-open these payments are their probes: then only those gateways are tried.
+ * breakers are half-open these payments are their probes: then only those gateways are tried. One that has to wait for a place is not.
  *
  * Never explored: payments above the amount, in currencies without an amount, those whose gateway a rule pins, and failovers.
  *
@@ -26,17 +26,15 @@ export const isWithinAmount = (policy: Policy, { amount }: Pick<PaymentDetails, 
   return most !== undefined && amount.minor <= most
 }
 
-/** Explores or not. `probes`: how many of the `others` are half-open; they stand last. */
+/** Explores or not. `arms`: how many gateways may be tried, from the place `from` on. */
 export const explore = (options: {
   readonly share: number
   readonly random: number
-  readonly others: number
-  readonly probes: number
+  readonly from: number
+  readonly arms: number
 }): Exploration => {
-  const { others, probes, random, share } = options
-  if (others === 0 || share <= 0) return stays
+  const { arms, from, random, share } = options
+  if (arms === 0 || share <= 0) return stays
   if (random >= share) return { chosen: undefined, propensity: 1 - share }
-  const arms = probes > 0 ? probes : others
-  const arm = Math.min(Math.floor((random / share) * arms), arms - 1)
-  return { chosen: 1 + others - arms + arm, propensity: share / arms }
+  return { chosen: from + Math.min(Math.floor((random / share) * arms), arms - 1), propensity: share / arms }
 }

@@ -5,9 +5,10 @@
  * 2. Gateways that cannot take it, that the rule leaves out, or that a retry cap forbids are excluded.
  * 3. Gateways that are failing (open breaker, health below the minimum) are excluded while another one is left. Where none is, they are
  *    tried as a last resort: a payment that might fail is better than one that does.
- * 4. The others are put in order: what the rule puts first; then by score, or as the policy says. A half-open gateway with failures in its
- *    window waits behind the others for its probes, as long as payments are explored. Equal scores are ordered by name.
- * 5. Another one may be put first in order to learn (`Exploration.ts`).
+ * 4. The others are put in order: what the rule puts first; then by score, or as the policy says. Behind all of them come gateways where a call
+ *    would have to wait, and last those whose breaker is half-open. Equal scores are ordered by name.
+ * 5. A half-open gateway that wants a probe is put first for a payment that may be one: a small one; any, if none came for long.
+ * 6. Another one may be put first in order to learn (`Exploration.ts`).
  *
  * Every candidate is in exactly one of `ranked` and `excluded`.
  *
@@ -62,6 +63,8 @@ interface Frame {
   readonly settings: ScoringSettings
   /** 0: nothing is explored. */
   readonly explorationShare: number
+  /** May it be a probe though it is not the only payment that could? */
+  readonly mayProbe: boolean
   /** Success is drawn from this stream. */
   readonly draws: Chance.Uniform | undefined
 }
@@ -73,6 +76,7 @@ interface Place {
   readonly fee: Cost.Fee | undefined
   readonly parts: ScoreParts
   readonly score: number
+  readonly standing: Eligibility.Standing
   /** Less is earlier, whatever the score. */
   rank: number
   reason: string
@@ -113,19 +117,22 @@ const frameOf = (input: RouteInput): Frame => {
   const { custom, details, policy } = input
   const configured = Rules.firstMatch(policy.rules, input)
   const rule = custom !== undefined && (configured === undefined || custom.priority <= configured.priority) ? custom : configured
+  const isSmall = Exploration.isWithinAmount(policy, details)
   if (rule === undefined) {
-    const share = policy.kind !== "fixed" && Exploration.isWithinAmount(policy, details) ? policy.explorationShare : 0
-    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, draws: drawsOf(input, share) }
+    const share = policy.kind !== "fixed" && isSmall ? policy.explorationShare : 0
+    const draws = drawsOf(input, share)
+    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe: isSmall, draws }
   }
   const { explorationShare, latencyTargetMillis, prefer, split, strategy, weights } = rule.action
   const built = strategy === undefined ? undefined : Rules.strategies[strategy]
-  const explores = policy.kind !== "fixed" && prefer === undefined && split === undefined && Exploration.isWithinAmount(policy, details)
+  const explores = policy.kind !== "fixed" && prefer === undefined && split === undefined && isSmall
   const share = explores ? (explorationShare ?? (built?.explores === false ? 0 : policy.explorationShare)) : 0
   return {
     rule,
     weights: weights !== undefined ? weightsOf(weights) : built !== undefined ? weightsOf(built.weights) : policy.weights,
     settings: latencyTargetMillis === undefined ? policy.scoring : withLatencyTarget(policy.scoring, latencyTargetMillis),
     explorationShare: share,
+    mayProbe: isSmall && built?.explores !== false,
     draws: drawsOf(input, share)
   }
 }
@@ -133,8 +140,9 @@ const frameOf = (input: RouteInput): Frame => {
 const drawsOf = ({ policy, random }: RouteInput, share: number): Chance.Uniform | undefined =>
   policy.kind === "thompson" && share > 0 ? Chance.streamOf(random) : undefined
 
-/** Gateways without a place of their own come after those that have one. */
+/** Gateways without a place of their own come after those that have one; so far apart are the standings. */
 const unranked = 1_000
+const behind = 10 * unranked
 
 const placeOf = (
   { details, policy }: RouteInput,
@@ -143,11 +151,12 @@ const placeOf = (
 ): Place => {
   const fee = Cost.entryFor(policy.fees.get(gateway), details)
   const parts: ScoreParts = {
-    success: draws === undefined ? Scoring.success(signals, settings) : drawn(signals, settings, draws),
+    success: successOf(signals, settings, { draws, hopes: explorationShare > 0 }),
     latency: Scoring.latency(signals, settings),
     cost: Scoring.cost(fee, details, settings)
   }
-  const place: Place = { gateway, signals, fee, parts, score: Scoring.total(parts, weights), rank: unranked, reason: "by score" }
+  const standing = Eligibility.standing(signals)
+  const place: Place = { gateway, signals, fee, parts, score: Scoring.total(parts, weights), standing, rank: unranked, reason: "by score" }
   const preferred = rule?.action.prefer?.indexOf(gateway) ?? -1
   if (preferred >= 0) {
     place.rank = preferred
@@ -156,21 +165,23 @@ const placeOf = (
     place.rank = unranked + (policy.order.get(gateway) ?? unranked + index)
     place.reason = "in the fixed order"
   } else if (draws !== undefined) place.reason = "by a score with a drawn success"
-  else if (explorationShare > 0 && isRecovering(signals)) {
-    place.rank = unranked + 1
-    place.reason = "half-open: behind the others, for probes"
+  if (standing > 0) {
+    place.rank += standing * behind
+    place.reason = standing === 1 ? "behind the others: a call would wait for its turn" : "half-open: behind the others, for probes"
   }
   return place
 }
 
-const drawn = (signals: GatewaySignals, settings: ScoringSettings, draws: Chance.Uniform): number => {
+/** Drawn where the policy draws; with hope where the payment may be explored. */
+const successOf = (
+  signals: GatewaySignals,
+  settings: ScoringSettings,
+  { draws, hopes }: { readonly draws: Chance.Uniform | undefined; readonly hopes: boolean }
+): number => {
+  if (draws === undefined) return hopes ? Scoring.hopedSuccess(signals, settings) : Scoring.success(signals, settings)
   const { alpha, beta } = Scoring.availability(signals, settings)
   return Scoring.drawnSuccess(Chance.beta(alpha, beta, draws), signals, settings)
 }
-
-/** Half-open, and its failures are still in the window. */
-const isRecovering = ({ breaker, samples, successRate }: GatewaySignals): boolean =>
-  breaker === "half_open" && samples > 0 && successRate < 1
 
 const isBefore = (left: Place, right: Place): boolean => {
   if (left.rank !== right.rank) return left.rank < right.rank
@@ -191,18 +202,21 @@ const sort = (places: Array<Place>): Array<Place> => {
 
 const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded: ReadonlyArray<ExcludedGateway>): RoutingDecision => {
   sort(usable)
+  if (probed(frame, usable)) return decisionOf(input, frame, usable, excluded, { propensity: 1, explored: true })
   const split = frame.rule?.action.split
   if (frame.rule !== undefined && split !== undefined) {
     return decisionOf(input, frame, usable, excluded, { propensity: splitUp(input.payment, frame.rule.name, split, usable) })
   }
   if (frame.draws !== undefined) {
-    return decisionOf(input, frame, usable, excluded, { propensity: Thompson.probabilityOfFirst(usable, frame.weights, frame.settings) })
+    const drawn = usable.slice(0, sameAsFirst(usable))
+    return decisionOf(input, frame, usable, excluded, { propensity: Thompson.probabilityOfFirst(drawn, frame.weights, frame.settings) })
   }
+  const probes = probesAmong(usable)
   const explored = Exploration.explore({
     share: frame.explorationShare,
     random: input.random,
-    others: usable.length - 1,
-    probes: probesAmong(usable)
+    from: probes > 0 ? usable.length - probes : 1,
+    arms: probes > 0 ? probes : sameAsFirst(usable) - 1
   })
   const [first] = explored.chosen === undefined ? [] : usable.splice(explored.chosen, 1)
   if (first === undefined) return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity })
@@ -211,21 +225,52 @@ const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded
   return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, explored: true })
 }
 
-/** Half-open gateways that wait behind the others; the first place is none of them. */
+/** How many stand as the first does: places are ordered by standing. */
+const sameAsFirst = (usable: ReadonlyArray<Place>): number => {
+  let same = 0
+  while (same < usable.length && usable[same]?.standing === usable[0]?.standing) same++
+  return same
+}
+
+/** Half-open gateways that wait behind others; none where all are. */
 const probesAmong = (usable: ReadonlyArray<Place>): number => {
   let probes = 0
-  for (let at = usable.length - 1; at > 0 && (usable[at]?.rank ?? 0) > unranked; at--) probes++
-  return probes
+  while (probes < usable.length && usable[usable.length - 1 - probes]?.standing === 2) probes++
+  return probes === usable.length ? 0 : probes
+}
+
+/** Puts a half-open gateway first that wants a probe, where the payment may be one and there are others for it to go on to. */
+const probed = ({ mayProbe, rule }: Frame, usable: Array<Place>): boolean => {
+  for (let at = usable.length - probesAmong(usable); at < usable.length; at++) {
+    const place = usable[at]
+    const wanted = place?.signals.probe
+    if (place === undefined || !(wanted === "overdue" || (wanted === "due" && mayProbe)) || !isOpenTo(rule, place.gateway)) continue
+    usable.splice(at, 1)
+    place.reason = wanted === "due" ? "half-open: a probe is due" : "half-open: a probe is overdue"
+    usable.unshift(place)
+    return true
+  }
+  return false
+}
+
+/** A payment that a rule sends to some gateways is no probe of others. */
+const isOpenTo = (rule: Rules.MatchedRule | undefined, gateway: GatewayName): boolean => {
+  const { prefer, split } = rule?.action ?? {}
+  return prefer === undefined && split === undefined
+    ? true
+    : prefer?.includes(gateway) === true || split?.some((one) => one.gateway === gateway) === true
 }
 
 /** Puts first where the payment belongs in the split; answers how likely that was. */
 const splitUp = (payment: PaymentId, rule: string, split: ReadonlyArray<Rules.SplitShare>, usable: Array<Place>): number => {
   const best = usable[0]?.gateway
-  const belongs = Split.placeOf({ rule, payment, split, usable: (gateway) => usable.some((place) => place.gateway === gateway) })
+  const standing = usable[0]?.standing
+  const isUsable = (gateway: GatewayName) => usable.some((place) => place.gateway === gateway && place.standing === standing)
+  const belongs = Split.placeOf({ rule, payment, split, usable: isUsable })
   for (const place of usable) {
     const at = belongs.order.indexOf(place.gateway)
     if (at < 0) continue
-    place.rank = at - unranked
+    place.rank = at - unranked + place.standing * behind
     place.reason = at === 0 ? "its share of the split" : "in the split, by its share"
   }
   sort(usable)
@@ -269,6 +314,7 @@ const decisionOf = (
 const rankedOf = ({ fee, gateway, parts, reason, score, signals }: Place, { amount }: PaymentDetails, snapshot: boolean): RankedGateway => {
   const ranked: { -readonly [Key in keyof RankedGateway]: RankedGateway[Key] } = { gateway, score, reason, parts }
   if (fee !== undefined) ranked.feeMinor = Cost.feeMinor(fee, amount.minor)
-  if (snapshot && (signals.samples > 0 || signals.breaker !== "closed" || signals.failuresInRow > 0)) ranked.signals = signals
+  if (snapshot && (signals.samples > 0 || signals.breaker !== "closed" || signals.failuresInRow > 0 || signals.saturated === true))
+    ranked.signals = signals
   return ranked
 }

@@ -29,6 +29,7 @@ const AmountByCurrency = Schema.Record(Schema.String, amountMinor).check(
  * - `priorMean`, `priorStrength`: what is assumed of a gateway before it was called, and how many calls that assumption is worth.
  * - `approvalFloor`: as long as at least this share of charges is approved, approvals do not count; below it the success rate shrinks with
  *   it. 1: they count fully. 0: never.
+ * - `optimism`: so many standard deviations are added to what is known of a gateway's success, for payments that may be explored. 0: none.
  * - `latencyTargetMillis`: a p95 up to it is as good as can be. `latencyLimitMillis`: from it on as bad.
  * - `costLimitBasisPoints`: fees of this share of the amount are as bad as can be; none at all is as good.
  */
@@ -36,6 +37,7 @@ const Scoring = Schema.Struct({
   priorMean: Schema.optionalKey(range.share),
   priorStrength: Schema.optionalKey(range.number(0.1, 10_000)),
   approvalFloor: Schema.optionalKey(range.share),
+  optimism: Schema.optionalKey(range.number(0, 10)),
   latencyTargetMillis: Schema.optionalKey(range.integer(1, 600_000)),
   latencyLimitMillis: Schema.optionalKey(range.integer(1, 600_000)),
   costLimitBasisPoints: Schema.optionalKey(range.integer(1, 10_000))
@@ -77,6 +79,7 @@ const scoringPresets = {
   priorMean: Presets.routing.priorMean.value,
   priorStrength: Presets.routing.priorStrength.value,
   approvalFloor: Presets.routing.approvalFloor.value,
+  optimism: Presets.routing.optimism.value,
   latencyTargetMillis: Presets.routing.latencyTargetMillis.value,
   latencyLimitMillis: Presets.routing.latencyLimitMillis.value,
   costLimitBasisPoints: Presets.routing.costLimitBasisPoints.value
@@ -87,6 +90,7 @@ export interface ScoringSettings {
   readonly priorMean: number
   readonly priorStrength: number
   readonly approvalFloor: number
+  readonly optimism: number
   readonly latencyTargetMillis: number
   readonly latencyLimitMillis: number
   readonly costLimitBasisPoints: number

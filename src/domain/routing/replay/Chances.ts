@@ -4,6 +4,7 @@
  */
 import type { GatewayName } from "../../payment/Ids.ts"
 import type { RoutingDecision } from "../Decision.ts"
+import * as Eligibility from "../plan/Eligibility.ts"
 import * as Route from "../plan/Route.ts"
 import * as Split from "../plan/Split.ts"
 import * as Thompson from "../plan/Thompson.ts"
@@ -45,11 +46,23 @@ const ofExploration = (input: ChancesInput, atZero: RoutingDecision): ReadonlyMa
 
 const aside = 1e-12
 
-/** Every gateway of the plan has the best drawn score with the probability that is stored where it is first; these are known within a percent. */
-const ofDraws = ({ candidates, policy, signals }: ChancesInput, { ranked, weights }: RoutingDecision): ReadonlyMap<GatewayName, number> => {
+/** The standing of each gateway of a plan. */
+const standingsOf = ({ candidates, signals }: ChancesInput) => {
+  const known = new Map(candidates.map(({ name }, index) => [name, signals[index]]))
+  return (gateway: GatewayName | undefined) => {
+    const own = gateway === undefined ? undefined : known.get(gateway)
+    return own === undefined ? 0 : Eligibility.standing(own)
+  }
+}
+
+/** Every gateway of the plan that stands as the first does has the best drawn score with the probability that is stored where it is first; these are known within a percent. */
+const ofDraws = (input: ChancesInput, { ranked, weights }: RoutingDecision): ReadonlyMap<GatewayName, number> => {
+  const { candidates, policy, signals } = input
+  const standingOf = standingsOf(input)
   const arms = ranked.flatMap(({ gateway, parts }) => {
     const known = signals[candidates.findIndex(({ name }) => name === gateway)]
-    return known === undefined || parts === undefined ? [] : [{ gateway, parts, signals: known }]
+    const isDrawn = standingOf(gateway) === standingOf(ranked[0]?.gateway)
+    return known === undefined || parts === undefined || !isDrawn ? [] : [{ gateway, parts, signals: known }]
   })
   const probabilities = arms.map((arm) =>
     Thompson.probabilityOfFirst([arm, ...arms.filter((other) => other !== arm)], weights ?? policy.weights, policy.scoring)
@@ -65,17 +78,21 @@ const ofSplit = (
   split: ReadonlyArray<Rules.SplitShare>,
   { ranked }: RoutingDecision
 ): ReadonlyMap<GatewayName, number> => {
+  const standingOf = standingsOf(input)
+  const best = standingOf(ranked[0]?.gateway)
   const { rest, shares } = Split.placeOf({
     rule: rule.name,
     payment: input.payment,
     split,
-    usable: (gateway) => ranked.some((place) => place.gateway === gateway)
+    usable: (gateway) => ranked.some((place) => place.gateway === gateway && standingOf(gateway) === best)
   })
   const chances = new Map(shares)
   const { split: _split, ...others } = rule.action
   // oxlint-disable-next-line unicorn/no-thenable -- nobody awaits a rule, and an object is no function
   const unsplit = { name: rule.name, priority: rule.priority, then: { ...others, explorationShare: 0 } }
-  const best = Route.route({ ...input, policy: { ...input.policy, rules: [unsplit] }, random: 0 }).ranked[0]?.gateway
-  if (best !== undefined && rest > 0) chances.set(best, (chances.get(best) ?? 0) + rest)
+  // Where a probe goes first nothing is split: here none does.
+  const signals = input.signals.map(({ probe: _probe, ...known }) => known)
+  const first = Route.route({ ...input, signals, policy: { ...input.policy, rules: [unsplit] }, random: 0 }).ranked[0]?.gateway
+  if (first !== undefined && rest > 0) chances.set(first, (chances.get(first) ?? 0) + rest)
   return chances
 }

@@ -177,11 +177,8 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
       const question = { segment: segment === undefined ? 0 : Segment.code(segment), minimumSamples }
       return atNow((now) => GatewayWindows.statsOf(windows, gateway, question, now))
     },
-    statsOfAll: (gateways, segment) => {
-      const question = { segment: Segment.code(segment), minimumSamples }
-      return atNow((now) => gateways.map((gateway) => GatewayWindows.statsOf(windows, gateway, question, now)))
-    },
-    statsAt: (gateway, now) => GatewayWindows.statsOf(windows, gateway, { segment: 0, minimumSamples }, now),
+    statsAt: (gateway, now, asked) =>
+      GatewayWindows.statsOf(windows, gateway, { segment: asked?.segment ?? 0, minimumSamples, since: asked?.since }, now),
     costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
     oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
     restore: (samples) => atNow((now) => state.restore(samples, now))

@@ -26,9 +26,9 @@ describe("Route: order", () => {
     assert.strictEqual(reason, "b: by score")
     assert.deepStrictEqual(
       ranked.map(({ score }) => score),
-      [0.8917, 0.8476, 0.7169]
+      [0.8962, 0.8552, 0.7214]
     )
-    assert.deepStrictEqual(ranked[0]?.parts, { success: 0.9892, latency: 0.9902, cost: 0.5 })
+    assert.deepStrictEqual(ranked[0]?.parts, { success: 0.9924, latency: 1, cost: 0.5 })
     assert.deepStrictEqual(ranked[0]?.signals, signalsOf())
   })
 
@@ -252,6 +252,44 @@ describe("Route: rules", () => {
   })
 })
 
+describe("Route: what little is known of", () => {
+  const fees = new Map([
+    [name("new"), [{ basisPoints: 100 }]],
+    [name("old"), [{ basisPoints: 110 }]]
+  ])
+  const firstFor = (minor: bigint) =>
+    decide(
+      { new: undefined, old: { samples: 60, successRate: 1, p95Millis: 900 } },
+      { policy: Policy.make({}, fees), details: details({ amount: eur(minor) }) }
+    ).ranked[0]?.gateway
+
+  it("is tried with payments that may be explored, and not with larger ones", () => {
+    assert.strictEqual(firstFor(3_000n), name("new"))
+    assert.strictEqual(firstFor(3_001n), name("old"))
+  })
+})
+
+describe("Route: a gateway without room for one more call", () => {
+  const full = { saturated: true } as const
+
+  it("stands behind those that have room, with the reason, whatever score and rule say", () => {
+    const decision = decide({ a: full, b: { successRate: 0.7 }, c: half })
+    assert.deepStrictEqual(namesOf(decision.ranked), ["b", "a", "c"])
+    assert.strictEqual(decision.ranked[1]?.reason, "behind the others: a call would wait for its turn")
+    assert.isTrue(decision.ranked[1]?.signals?.saturated)
+    assert.deepStrictEqual(namesOf(decide({ a: full, b: {} }, { policyData: withRule({ prefer: [name("a")] }) }).ranked), ["b", "a"])
+    assert.deepStrictEqual(namesOf(decide({ a: full, b: {} }, { policyData: { policy: "fixed" } }).ranked), ["b", "a"])
+    const split = [{ gateway: name("a"), share: 100 }]
+    assert.deepStrictEqual(namesOf(decide({ a: full, b: {} }, { policyData: withRule({ split }) }).ranked), ["b", "a"])
+  })
+
+  it("is not explored; where all are full the score decides again", () => {
+    assert.isUndefined(decide({ a: full, b: {} }, { random: 0 }).explored)
+    assert.deepStrictEqual(namesOf(decide({ a: { ...full, successRate: 0.7 }, b: full }).ranked), ["b", "a"])
+    assert.deepStrictEqual(namesOf(decide({ a: full, b: full }, { random: 0 }).ranked), ["b", "a"])
+  })
+})
+
 describe("Route: a gateway that comes back", () => {
   it("waits half-open behind the others for its probes, and gets the share that is explored", () => {
     const gateways = { a: half, b: { p95Millis: 9_000 }, c: { p95Millis: 9_500 } }
@@ -262,11 +300,54 @@ describe("Route: a gateway that comes back", () => {
     assert.closeTo(probed.propensity ?? 0, 0.05, 1e-12)
   })
 
-  it("has its place by score again where nothing is explored, and when its failures have left the window", () => {
-    const gateways = { a: half, b: { successRate: 0.7 } }
-    assert.deepStrictEqual(namesOf(decide(gateways, { policyData: { exploration: { share: 0 } } }).ranked), ["a", "b"])
-    assert.deepStrictEqual(namesOf(decide({ a: { ...half, successRate: 1 }, b: { successRate: 0.7 } }).ranked), ["a", "b"])
-    assert.deepStrictEqual(namesOf(decide(gateways, { policyData: { policy: "fixed" } }).ranked), ["a", "b"])
+  it("waits whether payments are explored or not, in a fixed order and where a rule prefers it, though nothing is left in its window", () => {
+    const gateways = { a: { ...half, samples: 0, successRate: 1 }, b: { successRate: 0.7 } }
+    const large = { details: details({ amount: eur(3_001n) }) }
+    const order = (input: Parameters<typeof decide>[1]) => namesOf(decide(gateways, input).ranked)
+    assert.deepStrictEqual(order(large), ["b", "a"])
+    assert.deepStrictEqual(order({ policyData: { exploration: { share: 0 } } }), ["b", "a"])
+    assert.deepStrictEqual(order({ policyData: { policy: "fixed" } }), ["b", "a"])
+    assert.deepStrictEqual(order({ policyData: { policy: "thompson" } }), ["b", "a"])
+    assert.deepStrictEqual(order({ policyData: withRule({ prefer: [name("a")] }) }), ["b", "a"])
+    assert.deepStrictEqual(namesOf(decide({ a: half }).ranked), ["a"], "nobody else is there")
+  })
+
+  it("gets a small payment when a probe is due, by every policy; a large one only when none has come for long", () => {
+    const probing = (probe: "due" | "overdue", input: Parameters<typeof decide>[1] = {}) =>
+      decide({ a: { ...half, probe }, b: {}, c: { successRate: 0.7 } }, { random: 0.999, ...input })
+    const large = { details: details({ amount: eur(3_001n) }) }
+    const decision = probing("due")
+    assert.deepStrictEqual(namesOf(decision.ranked), ["a", "b", "c"])
+    assert.strictEqual(decision.reason, "a: half-open: a probe is due")
+    assert.isTrue(decision.explored)
+    assert.strictEqual(decision.propensity, 1)
+    for (const policyData of [{ policy: "thompson" }, { policy: "fixed" }, { exploration: { share: 0 } }] as const) {
+      assert.strictEqual(probing("due", { policyData }).ranked[0]?.gateway, name("a"))
+      assert.strictEqual(probing("due", { policyData, ...large }).ranked[0]?.gateway, name("b"))
+    }
+    assert.strictEqual(probing("overdue", large).ranked[0]?.gateway, name("a"))
+  })
+
+  it("a payment that a rule sends elsewhere, or to the most reliable gateway, is no probe", () => {
+    const first = (action: RuleAction) =>
+      decide({ a: { ...half, probe: "due" }, b: {}, c: {} }, { policyData: withRule(action) }).ranked[0]?.gateway
+    assert.strictEqual(first({ prefer: [name("c")] }), name("c"))
+    assert.strictEqual(first({ prefer: [name("a")] }), name("a"))
+    assert.strictEqual(first({ strategy: "most_reliable" }), name("b"))
+    assert.strictEqual(first({ split: [{ gateway: name("c"), share: 100 }] }), name("c"))
+    assert.strictEqual(first({ split: [{ gateway: name("a"), share: 100 }] }), name("a"))
+  })
+
+  it("a half-open gateway leaves its share of a split to the others until a probe is due", () => {
+    const split = [
+      { gateway: name("a"), share: 50 },
+      { gateway: name("b"), share: 50 }
+    ]
+    for (let number = 0; number < 20; number++) {
+      const { propensity, ranked } = decide({ a: half, b: {}, c: {} }, { policyData: withRule({ split }), payment: paymentId(number) })
+      assert.strictEqual(ranked[0]?.gateway, name("b"))
+      assert.closeTo(propensity ?? 0, 1, 1e-12)
+    }
   })
 })
 

@@ -21,12 +21,12 @@ describe("Scoring", () => {
     assert.strictEqual(Scoring.success(signalsOf({ samples: 1_000_000, successRate: 0.42 }), settings), 0.42)
   })
 
-  it("issuers' declines do not lower it while most charges are approved; below the floor they do", () => {
-    assert.strictEqual(Scoring.success(signalsOf({ approved: 600, declined: 400 }), settings), Scoring.success(signalsOf(), settings))
-    const nobody = Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), settings)
+  it("what is approved counts fully; with a floor, not while at least so much is approved", () => {
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1e6, successRate: 1, approved: 600_000, declined: 400_000 }), settings), 0.6)
+    const half = Policy.make({ scoring: { approvalFloor: 0.5 } }).scoring
+    assert.strictEqual(Scoring.success(signalsOf({ approved: 600, declined: 400 }), half), Scoring.success(signalsOf(), half))
+    const nobody = Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), half)
     assert.isBelow(nobody, 0.05)
-    const all = Policy.make({ scoring: { approvalFloor: 1 } }).scoring
-    assert.strictEqual(Scoring.success(signalsOf({ samples: 1e6, successRate: 1, approved: 600_000, declined: 400_000 }), all), 0.6)
     const none = Policy.make({ scoring: { approvalFloor: 0 } }).scoring
     assert.strictEqual(Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), none), Scoring.success(signalsOf(), none))
   })
@@ -41,10 +41,21 @@ describe("Scoring", () => {
     assert.closeTo(Scoring.latency(signalsOf({ ...many, p95Millis: Math.sqrt(1_000 * 15_000) }), settings), 0.5, 0.0002)
   })
 
-  it("a latency of few calls is drawn to the middle, one of no calls is the middle", () => {
-    assert.strictEqual(Scoring.latency(unknownSignals, settings), 0.5)
-    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 10 }), settings), 0.75)
-    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 60_000 }), settings), 0.25)
+  it("a gateway is taken to be quick until its calls say otherwise: without them it would never be seen to be", () => {
+    assert.strictEqual(Scoring.latency(unknownSignals, settings), 1)
+    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 10 }), settings), 1)
+    assert.strictEqual(Scoring.latency(signalsOf({ samples: 20, p95Millis: 60_000 }), settings), 0.5)
+  })
+
+  it("hope adds a standard deviation: much where little is known, hardly anything where much is", () => {
+    const added = (differs: Parameters<typeof signalsOf>[0]) =>
+      Scoring.hopedSuccess(signalsOf(differs), settings) - Scoring.success(signalsOf(differs), settings)
+    // The deviation of Beta(19, 1): sqrt(19 / 21) / 20.
+    assert.strictEqual(Scoring.hopedSuccess(unknownSignals, settings), 0.9976)
+    assert.isBelow(added({ samples: 1_000, successRate: 0.98 }), 0.005)
+    assert.isAbove(added({ samples: 10, successRate: 0.5 }), 0.05)
+    const sober = Policy.make({ scoring: { optimism: 0 } }).scoring
+    assert.strictEqual(Scoring.hopedSuccess(unknownSignals, sober), Scoring.success(unknownSignals, sober))
   })
 
   it("cost falls with the fee's share of the amount, fixed part included; an unknown fee is the middle", () => {
@@ -69,7 +80,7 @@ describe("Scoring", () => {
     (given) => {
       const { signals } = given
       const parts = {
-        success: Scoring.success(signals, settings),
+        success: Scoring.hopedSuccess(signals, settings),
         latency: Scoring.latency(signals, settings),
         cost: Scoring.cost({ basisPoints: Math.abs(given.basisPoints) }, payment, settings)
       }
