@@ -1,0 +1,90 @@
+/** The contract where the answer comes later: by the gateway, or by the customer. */
+import * as Effect from "effect/Effect"
+import assert from "node:assert/strict"
+import { type Add, type Bench, type ContractOptions, eventually, isTagged, prepare, referenceOf, succeeded } from "./Bench.ts"
+
+/** What brings a payment on that waits for the customer. */
+type Act = "confirm" | "complete" | "fail"
+
+export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOptions): void => {
+  for (const [what, ends] of [
+    ["pending_success", "Succeeded"],
+    ["pending_failure", "Declined"]
+  ] as const) {
+    add(`${what}: pending by id and by reference, then ${ends}`, { on: "charge", what }, (on) =>
+      Effect.gen(function* () {
+        const one = on.charge()
+        const answer = yield* on.send(one)
+        isTagged(answer, "Pending")
+        isTagged(yield* on.lookup(one, referenceOf(answer)), "Pending")
+        yield* on.moved(one, undefined)
+        const settled = yield* eventually(on.lookup(one, referenceOf(answer)), (result) => result._tag !== "Pending")
+        isTagged(settled, ends)
+        isTagged(yield* on.truth(one), ends)
+        yield* on.moved(one, ends === "Succeeded" ? "charge" : undefined)
+      })
+    )
+  }
+
+  const acts: ReadonlyArray<readonly ["action_success" | "action_failure", Act]> =
+    chargedBy === "confirm"
+      ? [
+          ["action_success", "confirm"],
+          ["action_failure", "confirm"],
+          ["action_success", "complete"],
+          ["action_success", "fail"]
+        ]
+      : [
+          ["action_success", "complete"],
+          ["action_failure", "complete"],
+          ["action_success", "fail"]
+        ]
+  for (const [what, does] of acts) {
+    const ends = what === "action_success" && does !== "fail" ? "Succeeded" : "Declined"
+    add(`${what}, then ${does}: ends as ${ends}, once`, { on: "charge", what }, (on) => afterAction(on, does, ends))
+  }
+
+  if (chargedBy === "customer") {
+    add("a confirm before the customer has acted charges nothing", { on: "charge", what: "action_success" }, (on) =>
+      Effect.gen(function* () {
+        const target = referenceOf(yield* on.send(on.charge()))
+        const confirm = on.later("confirm", target)
+        isTagged(yield* on.send(confirm), "RequiresAction")
+        yield* on.moved(confirm, undefined)
+        yield* on.customer(target, "complete")
+        succeeded(yield* on.lookup(confirm, target))
+        assert.equal((yield* on.ledger).filter((entry) => entry.kind === "charge").length, 1)
+      })
+    )
+  }
+
+  add("a refund that is pending is found as pending, then as succeeded", { on: "refund", what: "pending" }, (on) =>
+    Effect.gen(function* () {
+      const { operation } = yield* prepare(on, "refund")
+      const answer = yield* on.send(operation)
+      isTagged(answer, "Pending")
+      const settled = yield* eventually(on.lookup(operation, referenceOf(answer)), (result) => result._tag !== "Pending")
+      assert.equal(succeeded(settled), referenceOf(answer))
+      succeeded(yield* on.truth(operation))
+    })
+  )
+}
+
+const afterAction = Effect.fnUntraced(function* (on: Bench, does: Act, ends: "Succeeded" | "Declined") {
+  const one = on.charge()
+  const answer = yield* on.send(one)
+  if (answer._tag !== "RequiresAction") return assert.fail(`no action: ${answer._tag}`)
+  isTagged(yield* on.lookup(one, answer.gatewayReference), "RequiresAction")
+  isTagged(yield* on.truth(one), "RequiresAction")
+  yield* on.moved(one, undefined)
+  const confirm = on.later("confirm", answer.gatewayReference)
+  if (does !== "confirm") yield* on.customer(answer.gatewayReference, does)
+  isTagged(yield* on.lookup(one, answer.gatewayReference), does === "confirm" ? "RequiresAction" : ends)
+  isTagged(yield* on.send(confirm), ends)
+  isTagged(yield* on.truth(confirm), ends)
+  isTagged(yield* on.lookup(confirm, answer.gatewayReference), ends)
+  isTagged(yield* on.send(confirm), ends)
+  isTagged(yield* on.lookup(one, answer.gatewayReference), ends)
+  const charges = (yield* on.ledger).filter((entry) => entry.kind === "charge")
+  assert.equal(charges.length, ends === "Succeeded" ? 1 : 0)
+})
