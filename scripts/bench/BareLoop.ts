@@ -45,8 +45,8 @@ const templateOf = (commit: Commit): Template => {
       put(parameterOf("items", "id"), [ids.uuid], uuid)
       put(parameterOf("events", "event_id"), ids.eventIds, uuid)
       if (commit.claim !== undefined) {
-        put(parameterOf("items", "claim_bucket"), [ids.bucket], int4)
-        put(parameterOf("items", "key"), [ids.key], text)
+        put(parameterOf("claims", "claim_bucket"), [ids.bucket], int4)
+        put(parameterOf("claims", "key"), [ids.key], text)
       }
       return parameters
     }

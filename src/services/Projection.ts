@@ -20,7 +20,7 @@ export const maxProjectionPage = 1_000
 /**
  * The projection.
  *
- * - `payments`: every payment that has events or a projection, in the order of the ids, after a cursor, at most `limit` (1 to 1,000).
+ * - `payments`: every payment that has events or a projection, in an order that stays, after a cursor, at most `limit` (1 to 1,000).
  *   Payments made meanwhile may be missed. A cursor that was not made by `payments` lists nothing.
  * - `compare`: the parts that are not what the payment's events say; empty when all is well. Changes nothing.
  * - `rebuild`: writes the payment's projection anew where it differs, and answers the parts that did. Commits win: it writes only

@@ -1,99 +1,98 @@
 /**
- * The outbox on Postgres: a row per undelivered event, whose payload stays in the event log, and a row per leased payment.
+ * The outbox on Postgres: a row per payment, the range of its undelivered versions and its lease. The payload stays in the event log.
  *
- * A relay takes payments by their first undelivered row, oldest first, and skips rows that another relay is taking at this
- * moment; the row of the lease then decides, because a lease that holds is not overwritten. Tokens come from a sequence, so a
- * lease that was deleted and made anew never repeats one. An acknowledgement or a retry counts only with the token of the lease.
+ * A relay takes the payments whose first undelivered event is oldest, and skips rows that another relay is taking at this moment.
+ * Tokens come from a sequence, so none is given twice. An acknowledgement or a retry counts only with the token of the lease. A commit
+ * that follows moves the end of the range, held or not; so an acknowledgement locks the row before it looks where the range ends.
+ * Acknowledgements of concurrent deliveries are made in one statement (see `Grouping.ts`).
  *
  * **Gotchas**: a statement whose answer was lost is repeated. A lease taken by the lost one is free again when its time is over;
  * an acknowledgement that had worked answers false the second time, and then nothing is left to deliver. The same holds for what
  * was given up or replayed.
  */
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { bucketOfPayment, type PaymentId, type TenantId, uuidOfPayment } from "../../domain/payment/Ids.ts"
 import type { StoredEvent } from "../../domain/payment/Event.ts"
-import type { EventStoreError } from "../../services/EventStore.ts"
+import { EventStoreError } from "../../services/EventStore.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
+import { looked } from "./payment/CommitText.ts"
+import * as Grouping from "./payment/Grouping.ts"
 import { eventColumns, type EventRow, nowMillis, paymentIdOf, readAll, storedEventOf } from "./payment/Rows.ts"
-import { repeatable } from "./SqlErrors.ts"
+import { isInTransaction, repeatable } from "./SqlErrors.ts"
 
 /** The most events of one batch. */
 const maxBatchEvents = 100
 
-/** The greatest bigint: later than any time. */
-const never = "9223372036854775807::bigint"
+/** The most acknowledgements of one statement. */
+const maxAcknowledged = 500
 
 /** The most dead letters of one page. */
 const maxDeadLetters = 1_000
+
+const isRow = "o.bucket = $1::int and o.payment = $2::uuid"
+
+const sameRow = "o.bucket = h.bucket and o.payment = h.payment"
 
 const leaseText = `
   with now as materialized (select ${nowMillis} as at),
   free as materialized (
     select o.bucket, o.payment, o.recorded_at from aegispay.outbox o
-    where not exists (select from aegispay.outbox earlier
-        where earlier.bucket = o.bucket and earlier.payment = o.payment and earlier.version < o.version)
-      and not exists (select from aegispay.outbox_leases l
-        where l.bucket = o.bucket and l.payment = o.payment and greatest(l.held_until, l.not_before) > (select at from now))
+    where o.died_at is null and (o.free_at is null or o.free_at <= (select at from now))
     order by o.recorded_at, o.payment limit $2::int
-    for update of o skip locked),
+    for update skip locked),
   leased as (
-    insert into aegispay.outbox_leases as l (bucket, payment, owner, token, held_until, not_before, attempts)
-    select f.bucket, f.payment, $1::text, nextval('aegispay.outbox_tokens'), now.at + $3::bigint, 0, 0 from free f, now
-    order by f.recorded_at, f.payment
-    on conflict (bucket, payment) do update
-      set owner = excluded.owner, token = excluded.token, held_until = excluded.held_until
-      where greatest(l.held_until, l.not_before) <= (select at from now)
-    returning l.bucket, l.payment, l.token, l.attempts)
+    update aegispay.outbox o set owner = $1::text, token = nextval('aegispay.outbox_tokens'), free_at = now.at + $3::bigint
+    from ${looked("(select f.*, row_number() over (order by f.recorded_at, f.payment) as n from free f) free")} h, now where ${sameRow}
+    returning o.bucket, o.payment, o.token, o.attempts, o.recorded_at, o.first_version, o.last_version)
   select l.token, l.attempts, p.tenant, ${eventColumns}
-  from leased l join free f on f.bucket = l.bucket and f.payment = l.payment
-  join aegispay.payments p on p.bucket = l.bucket and p.id = l.payment
-  cross join lateral (select q.version from aegispay.outbox q where q.bucket = l.bucket and q.payment = l.payment
-    order by q.version limit ${maxBatchEvents}) q
-  join aegispay.events e on e.bucket = l.bucket and e.payment = l.payment and e.version = q.version
-  order by f.recorded_at, l.payment, e.version`
+  from leased l join aegispay.payments p on p.bucket = l.bucket and p.id = l.payment
+  join aegispay.events e on e.bucket = l.bucket and e.payment = l.payment
+    and e.version between l.first_version and least(l.last_version, l.first_version + ${maxBatchEvents - 1})
+  order by l.recorded_at, l.payment, e.version`
 
 const acknowledgeText = `
-  with freed as (delete from aegispay.outbox_leases
-    where bucket = $1::int and payment = $2::uuid and token = $3::bigint returning bucket, payment),
-  delivered as (delete from aegispay.outbox o using freed f
-    where o.bucket = f.bucket and o.payment = f.payment and o.version <= $4::int)
-  select bucket from freed`
+  with asked as materialized (select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::int[]) with ordinality
+    as asked(bucket, payment, token, up_to, n)),
+  held as materialized (select h.n, o.bucket, o.payment, o.last_version, h.up_to
+    from (select * from ${looked("asked")} a order by a.payment) h join aegispay.outbox o on ${sameRow} and o.token = h.token
+    for update of o),
+  delivered as (delete from aegispay.outbox o using ${looked("held")} h where ${sameRow} and h.last_version <= h.up_to),
+  rest as (update aegispay.outbox o set first_version = h.up_to + 1, attempts = 0, owner = null, token = null, free_at = null,
+      recorded_at = coalesce((select e.recorded_at from aegispay.events e
+        where e.bucket = o.bucket and e.payment = o.payment and e.version = h.up_to + 1), o.recorded_at)
+    from ${looked("held")} h where ${sameRow} and h.last_version > h.up_to)
+  select n from held`
 
 const retryText = `
-  update aegispay.outbox_leases
-  set token = null, held_until = 0, not_before = ${nowMillis} + $4::bigint, attempts = attempts + $5::int
-  where bucket = $1::int and payment = $2::uuid and token = $3::bigint returning bucket`
+  update aegispay.outbox o set token = null, free_at = ${nowMillis} + $4::bigint, attempts = o.attempts + $5::int
+  where ${isRow} and o.token = $3::bigint returning o.bucket`
 
-// A lease without end keeps everybody away, also from the rows that follow. What is undelivered now moves out of the way of `lease`.
 const deadLetterText = `
-  with dead as (update aegispay.outbox_leases
-    set token = null, held_until = 0, not_before = ${never}, died_at = ${nowMillis}, reason = $4::text
-    where bucket = $1::int and payment = $2::uuid and token = $3::bigint returning bucket, payment),
-  moved as (delete from aegispay.outbox o using dead d where o.bucket = d.bucket and o.payment = d.payment
-    returning o.bucket, o.payment, o.version, o.recorded_at),
-  kept as (insert into aegispay.outbox_dead select bucket, payment, version, recorded_at from moved)
-  select bucket from dead`
+  update aegispay.outbox o set token = null, free_at = null, died_at = ${nowMillis}, dead_version = o.last_version, reason = $4::text
+  where ${isRow} and o.token = $3::bigint returning o.bucket`
 
 const deadLettersText = `
-  select l.bucket, l.payment, l.attempts, l.died_at, l.reason,
-    (select count(*) from aegispay.outbox_dead d where d.bucket = l.bucket and d.payment = l.payment)
-      + (select count(*) from aegispay.outbox o where o.bucket = l.bucket and o.payment = l.payment) as undelivered
-  from aegispay.outbox_leases l where l.died_at is not null order by l.died_at desc limit $1::int`
+  select o.bucket, o.payment, o.attempts, o.died_at, o.reason, (o.last_version - o.first_version + 1)::bigint as undelivered
+  from aegispay.outbox o where o.died_at is not null order by o.died_at desc limit $1::int`
 
 const replayText = `
-  with live as (update aegispay.outbox_leases set not_before = 0, attempts = 0, died_at = null, reason = null
-    where bucket = $1::int and payment = $2::uuid and died_at is not null returning bucket, payment),
-  moved as (delete from aegispay.outbox_dead d using live l where d.bucket = l.bucket and d.payment = l.payment
-    returning d.bucket, d.payment, d.version, d.recorded_at),
-  back as (insert into aegispay.outbox (bucket, payment, version, recorded_at) select bucket, payment, version, recorded_at from moved)
-  select bucket from live`
+  update aegispay.outbox o set attempts = 0, died_at = null, dead_version = null, reason = null
+  where ${isRow} and o.died_at is not null returning o.bucket`
 
 const summaryText = `
-  select count(*) as undelivered, min(recorded_at) as oldest,
-    (select count(*) from aegispay.outbox_leases where died_at is not null) as dead
-  from aegispay.outbox`
+  select coalesce(sum(o.last_version - coalesce(o.dead_version, o.first_version - 1)), 0)::bigint as undelivered,
+    least(min(o.recorded_at) filter (where o.died_at is null), (
+      select min(e.recorded_at) from aegispay.outbox d
+      join aegispay.events e on e.bucket = d.bucket and e.payment = d.payment and e.version = d.dead_version + 1
+      where d.died_at is not null and d.last_version > d.dead_version)) as oldest,
+    count(o.died_at) as dead
+  from aegispay.outbox o`
 
 type LeasedRow = EventRow & { readonly token: bigint; readonly attempts: number; readonly tenant: string }
 
@@ -125,7 +124,70 @@ const batchesOf = Effect.fnUntraced(function* (
   return batches
 })
 
-const make = (sql: SqlClient): Outbox["Service"] => {
+interface Acknowledgement {
+  readonly payment: PaymentId
+  readonly token: bigint
+  readonly upToVersion: number
+}
+
+type Answer = Exit.Exit<boolean, EventStoreError>
+
+/** Frees payments up to a version each, those of concurrent callers together. */
+const makeAcknowledge = (
+  sql: SqlClient
+): Effect.Effect<(one: Acknowledgement) => Effect.Effect<boolean, EventStoreError>, never, Scope.Scope> => {
+  const name = "Outbox.acknowledge"
+  const { int4, int8, uuid } = PgTypes.OID
+  const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
+
+  const acknowledge = (group: ReadonlyArray<Acknowledgement>) =>
+    Effect.map(
+      repeatable(
+        sql,
+        name,
+        sql.unsafe<{ readonly n: bigint }>(acknowledgeText, [
+          array(
+            group.map(({ payment }) => bucketOfPayment(payment)),
+            int4
+          ),
+          array(
+            group.map(({ payment }) => uuidOfPayment(payment)),
+            uuid
+          ),
+          array(
+            group.map(({ token }) => token),
+            int8
+          ),
+          array(
+            group.map(({ upToVersion }) => upToVersion),
+            int4
+          )
+        ])
+      ),
+      (rows) => {
+        const freed = new Set(rows.map(({ n }) => Number(n)))
+        return group.map((_, index) => freed.has(index + 1))
+      }
+    )
+
+  const run = (group: ReadonlyArray<Acknowledgement>) =>
+    Effect.map(Effect.exit(acknowledge(group)), (exit): ReadonlyArray<Answer> =>
+      Exit.isSuccess(exit) ? exit.value.map((freed) => Exit.succeed(freed)) : group.map(() => Exit.failCause(exit.cause))
+    )
+
+  const closed = (): Answer =>
+    Exit.fail(new EventStoreError({ operation: name, reason: { _tag: "Unavailable", detail: "the store was closed" } }))
+
+  return Effect.map(
+    Grouping.make<Acknowledgement, Answer>({ run, keysOf: ({ payment }) => [payment], maxGroup: maxAcknowledged, closed }),
+    (grouped) => (one) =>
+      Effect.flatMap(isInTransaction(sql), (inside) =>
+        inside ? Effect.map(acknowledge([one]), ([freed]) => freed === true) : Effect.flatten(grouped(one))
+      )
+  )
+}
+
+const make = (sql: SqlClient, acknowledge: (one: Acknowledgement) => Effect.Effect<boolean, EventStoreError>): Outbox["Service"] => {
   const changed = (operation: string, text: string, payment: PaymentId, values: ReadonlyArray<unknown>) =>
     Effect.map(
       repeatable(sql, operation, sql.unsafe(text, [bucketOfPayment(payment), uuidOfPayment(payment), ...values])),
@@ -137,9 +199,7 @@ const make = (sql: SqlClient): Outbox["Service"] => {
       const statement = sql.unsafe<LeasedRow>(leaseText, [options.owner, payments, String(options.ttlMillis)])
       return yield* batchesOf(yield* repeatable(sql, "Outbox.lease", statement))
     }),
-    acknowledge: Effect.fn("Outbox.acknowledge")(({ payment, token, upToVersion }) =>
-      changed("Outbox.acknowledge", acknowledgeText, payment, [token, String(upToVersion)])
-    ),
+    acknowledge: Effect.fn("Outbox.acknowledge")(acknowledge),
     retryLater: Effect.fn("Outbox.retryLater")(({ delayMillis, failed, payment, token }) =>
       changed("Outbox.retryLater", retryText, payment, [token, String(Math.ceil(delayMillis)), failed === false ? 0 : 1])
     ),
@@ -180,5 +240,8 @@ const storable = (text: string): string => text.slice(0, 1000).toWellFormed().re
 /** The outbox on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
 export const layer: Layer.Layer<Outbox, never, SqlClient> = Layer.effect(
   Outbox,
-  Effect.map(SqlClient, (client) => make(client.withoutTransforms()))
+  Effect.gen(function* () {
+    const sql = (yield* SqlClient).withoutTransforms()
+    return make(sql, yield* makeAcknowledge(sql))
+  })
 )

@@ -62,7 +62,7 @@ const assertConsistent = Effect.gen(function* () {
   const heads = yield* sql<{ readonly bucket: number; readonly id: string; readonly version: number; readonly status: string }>`
     select bucket, id, version, status from aegispay.payments`
   const counts = yield* sql<{ readonly events: bigint; readonly queued: bigint; readonly positions: bigint; readonly versions: bigint }>`
-    select (select count(*) from aegispay.events) as events, (select count(*) from aegispay.outbox) as queued,
+    select (select count(*) from aegispay.events) as events, (select sum(last_version - first_version + 1)::bigint from aegispay.outbox) as queued,
       (select count(distinct position) from aegispay.events) as positions, (select sum(version)::bigint from aegispay.payments) as versions`
   const [count] = counts
   assert.isDefined(count)

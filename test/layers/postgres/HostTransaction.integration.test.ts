@@ -39,7 +39,7 @@ const rowCounts = Effect.flatMap(
   SqlClient.SqlClient,
   (sql) => sql`select (select count(*) from aegispay.payments) as payments, (select count(*) from aegispay.events) as events,
     (select count(*) from aegispay.claims) as claims, (select count(*) from aegispay.open_operations) as open,
-    (select count(*) from aegispay.outbox) as outbox, (select count(*) from orders) as orders`
+    (select coalesce(sum(last_version - first_version + 1), 0)::bigint from aegispay.outbox) as outbox, (select count(*) from orders) as orders`
 )
 
 layer(stores, { excludeTestServices: true })("a commit in the host's transaction", (it) => {

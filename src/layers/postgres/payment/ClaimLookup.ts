@@ -14,7 +14,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { bucketOf, type IdempotencyKey, type TenantId } from "../../../domain/payment/Ids.ts"
 import { EventStoreError, type StoredClaim } from "../../../services/EventStore.ts"
 import { isInTransaction, repeatable } from "../SqlErrors.ts"
-import { looked } from "./CommitStatement.ts"
+import { looked } from "./CommitText.ts"
 import * as Grouping from "./Grouping.ts"
 import { claimColumns, claimOf, type ClaimRow } from "./Rows.ts"
 

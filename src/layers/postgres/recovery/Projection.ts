@@ -36,17 +36,17 @@ interface Place {
 
 /** Each side stops at the limit, in the order of its primary key; events are read from the index alone. */
 const pageText = `
-  (select p.bucket, p.id as payment from aegispay.payments p where (p.bucket, p.id) > ($1::int, $2::uuid) order by p.bucket, p.id limit $3::int)
+  (select p.bucket, p.id as payment from aegispay.payments p where (p.id, p.bucket) > ($2::uuid, $1::int) order by p.id, p.bucket limit $3::int)
   union
-  (select distinct e.bucket, e.payment from aegispay.events e where (e.bucket, e.payment) > ($1::int, $2::uuid)
-   order by e.bucket, e.payment limit $3::int)
-  order by bucket, payment limit $3::int`
+  (select distinct e.bucket, e.payment from aegispay.events e where (e.payment, e.bucket) > ($2::uuid, $1::int)
+   order by e.payment, e.bucket limit $3::int)
+  order by payment, bucket limit $3::int`
 
 const makePayments = (sql: SqlClient): Projection["Service"]["payments"] =>
   Effect.fn("Projection.payments")(function* (options) {
     const limit = Math.min(maxProjectionPage, Math.max(1, options.limit))
     const [, bucket = "-1", uuid = "00000000-0000-0000-0000-000000000000"] =
-      options.cursor === undefined ? [] : (placeOf.exec(options.cursor) ?? [undefined, "65536"])
+      options.cursor === undefined ? [] : (placeOf.exec(options.cursor) ?? [undefined, "65536", "ffffffff-ffff-ffff-ffff-ffffffffffff"])
     const rows = yield* repeatable(sql, "Projection.payments", sql.unsafe<Place>(pageText, [Number(bucket), uuid, limit + 1]))
     const last = rows.length > limit ? rows[limit - 1] : undefined
     return {
