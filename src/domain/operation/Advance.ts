@@ -24,6 +24,7 @@ export const intended = (
   ),
   cancelled: false,
   chargedAfterCancel: false,
+  givenUp: false,
   progress: { _tag: "Intended" }
 })
 

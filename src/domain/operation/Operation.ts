@@ -114,6 +114,8 @@ export interface Operation {
   readonly cancelled: boolean
   /** Told as succeeded although a cancel of it took effect, when its payment had ended or gone on: it counts as charged (rule 12). */
   readonly chargedAfterCancel: boolean
+  /** A person has said that it did not take effect: nothing is tried elsewhere after it, and an object that it left is closed first (rule 6). */
+  readonly givenUp: boolean
   readonly progress: Progress
 }
 

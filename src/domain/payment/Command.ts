@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type { Money } from "../Money.ts"
 import type { OperationCapabilities } from "../operation/Capabilities.ts"
 import type { OperationKind } from "../operation/Operation.ts"
-import type { Succeeded } from "../operation/Outcome.ts"
+import type { Declined, Succeeded } from "../operation/Outcome.ts"
 import type { Absent, NotCharged, Settlement } from "../operation/Settle.ts"
 import type { RoutingDecision } from "../routing/Decision.ts"
 import { OperationNumber } from "./Ids.ts"
@@ -74,7 +74,8 @@ export type Command =
   | {
       readonly _tag: "ResolveByPerson"
       readonly operation: OperationNumber
-      readonly word: Succeeded | Absent
+      /** `Declined`: what the gateway answered when it was asked, and the person says as well. */
+      readonly word: Succeeded | Declined | Absent
       /** Why, in the person's words; at most 1,000 characters are kept. */
       readonly note: string
       /** Database time when the person said so. */

@@ -108,6 +108,8 @@ const afterFailure = (
     return { _tag: "End", after, as: purpose === "expire" ? "expired" : "cancelled" }
   }
   if (payment.cancelRequested) return { _tag: "End", after, as: "cancelled" }
+  // A person's word may be wrong, and then another charge would be a second one: the payment ends with it.
+  if (charge.givenUp) return { _tag: "End", after, as: "failed" }
   const chargesMade = payment.operations.filter((operation) => operation.intent.purpose === "charge")
   if (chargesMade.length >= options.policy.maxCharges || options.now >= payment.completeBefore) return { _tag: "End", after, as: "failed" }
   const because = after.because
@@ -133,7 +135,7 @@ const close = (payment: Payment, charge: Operation): NextStep => {
     ? {
         _tag: "Review",
         operation: number,
-        evidence: `closing the declined object failed ${tries} times; the customer's page may still pay it`
+        evidence: `closing the object that was left open failed ${tries} times; the customer's page may still pay it`
       }
     : { _tag: "Close", operation: number, gateway: charge.intent.gateway }
 }

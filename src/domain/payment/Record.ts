@@ -73,7 +73,8 @@ export const recordFailure = (command: Case<"ReportFailure">, payment: Payment):
 }
 
 /**
- * A person's word: the truth as any other's (rule 17), and the reviews it settles closed with the person's reason. "Not charged" is a
+ * A person's word: the truth as any other's (rule 17), and the reviews it settles closed with the person's reason. A second success of
+ * another object is reviewed all the same. "Not charged" is a
  * decision (rule 10): it adds nothing while a request may still arrive, and never overrules what the gateway asserted by name.
  */
 export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): ReadonlyArray<PaymentEvent> => {
@@ -101,8 +102,9 @@ export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): 
       by: "person",
       note: note.slice(0, 1000)
     }))
+  const another = told.facts.filter((fact) => fact._tag === "Succeeded" && matches(told, fact.amount)).length > 1
   const isReview = (event: PaymentEvent) =>
-    (event._tag === "ReviewOpened" || event._tag === "ReviewClosed") && settled.includes(event.operation)
+    (event._tag === "ReviewClosed" || (event._tag === "ReviewOpened" && !another)) && settled.includes(event.operation)
   return [...truth.filter((event) => !isReview(event)), ...closed]
 }
 
@@ -188,7 +190,7 @@ const recordFact = (
   if (fact._tag === "Succeeded" && !matches(operation, fact.amount)) {
     reviews.push({ _tag: "ReviewOpened", operation: number, reason: "amount_mismatch", evidence: describe(fact) })
   }
-  if (operation.facts.length > 0 && !isPaidAfterDecline(operation, fact)) {
+  if (contradicts(operation, fact)) {
     const evidence = [...operation.facts, fact].map(describe).sort().join("; ").slice(0, 1000)
     reviews.push({ _tag: "ReviewOpened", operation: number, reason: "contradiction", evidence })
   }
@@ -199,9 +201,14 @@ const recordFact = (
   return [event, ...lateSuccess(payment, operation, event, command), ...fresh, ...closeReviews(payment, operation, command.source, event)]
 }
 
-/** The customer may pay an object that a decline left open, until it is closed (rule 6): the success does not contradict the decline. */
-const isPaidAfterDecline = (operation: Operation, fact: Fact): boolean =>
-  operation.intent.protection.leavesOpenAfterDecline && [...operation.facts, fact].filter(({ _tag }) => _tag === "Succeeded").length <= 1
+/**
+ * Two successes, or a success and a decline, stand against each other; two declines say the same in other words. The customer may pay an
+ * object that a decline left open, until it is closed (rule 6): that success does not contradict the decline.
+ */
+const contradicts = ({ facts, intent }: Operation, fact: Fact): boolean => {
+  const successes = [...facts, fact].filter(({ _tag }) => _tag === "Succeeded").length
+  return successes > 1 || (successes === 1 && facts.length > 0 && !intent.protection.leavesOpenAfterDecline)
+}
 
 /**
  * A charge that took effect after the host was told otherwise, after another operation took over, or, by the PSP's own time,

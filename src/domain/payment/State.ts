@@ -8,7 +8,7 @@
 import { advance, counted, decided, failed, intended, learn, withFact } from "../operation/Advance.ts"
 import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber, PaymentId } from "./Ids.ts"
-import type { PaymentDetails, PaymentEvent, ReviewReason } from "./Event.ts"
+import type { PaymentDetails, PaymentEvent, ReviewReason, Source } from "./Event.ts"
 import type { DeclineCategory } from "../operation/Decline.ts"
 import type { Money } from "../Money.ts"
 
@@ -128,9 +128,11 @@ const apply = (payment: Payment, event: Later, recordedAt: number): Payment => {
     case "OperationSucceeded":
       return succeeded(payment, event)
     case "OperationDeclined": {
-      const { operation: number, source: _source, ...declined } = event
+      const { operation: number, source, ...declined } = event
       return endContinued(
-        change(payment, number, (operation) => withFact(learn(operation, declined.gatewayReference), { ...declined, _tag: "Declined" })),
+        change(payment, number, (operation) =>
+          withFact(learn(said(operation, source), declined.gatewayReference), { ...declined, _tag: "Declined" })
+        ),
         number
       )
     }
@@ -139,7 +141,7 @@ const apply = (payment: Payment, event: Later, recordedAt: number): Payment => {
         decided(operation, { _tag: "NotSent", reason: event.reason, message: event.message })
       )
     case "OperationAbsent":
-      return change(payment, event.operation, (operation) => decided(operation, { _tag: "Absent" }))
+      return change(payment, event.operation, (operation) => decided(said(operation, event.source), { _tag: "Absent" }))
     case "OperationUncertain":
       return change(payment, event.operation, (operation) =>
         advance(counted(learn(operation, event.gatewayReference), event), {
@@ -164,6 +166,10 @@ const apply = (payment: Payment, event: Later, recordedAt: number): Payment => {
       return applyToPayment(payment, event)
   }
 }
+
+/** What a person says did not happen is given up, whatever else is told of it. */
+const said = (operation: Operation, source: Source): Operation =>
+  source === "person" && !operation.givenUp ? { ...operation, givenUp: true } : operation
 
 type OfOperation =
   | "OperationIntended"

@@ -28,6 +28,7 @@ const operationWith = (options: {
   targetSettled: false,
   cancelled: false,
   chargedAfterCancel: false,
+  givenUp: false,
   progress: { _tag: "Intended" }
 })
 

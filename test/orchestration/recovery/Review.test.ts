@@ -60,17 +60,17 @@ describe("a charge that nobody can find out about", () => {
     }).pipe(Effect.provide(engine([lostAt("a")], retries)))
   )
 
-  it.effect("failed: the payment goes on where it stood, at the next gateway", () => {
+  it.effect("failed: the payment ends, and is not charged at another gateway, since the word may be wrong", () => {
     const b = testGateway("b")
     return Effect.gen(function* () {
       const before = yield* inReview
-      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no" })
-      assert.deepInclude<object>(after, { status: "succeeded", gateway: "b", reviews: [] })
-      assert.lengthOf(b.sent, 1)
+      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no", withoutAnswer: true })
+      assert.deepInclude<object>(after, { status: "failed", gateway: "a", reviews: [] })
+      assert.lengthOf(b.sent, 0)
       const events = yield* lastEvents(before.id, before.version)
       assert.deepStrictEqual(
         events.map(({ _tag }) => _tag),
-        ["OperationAbsent", "ReviewClosed", "OperationIntended", "OperationSucceeded"]
+        ["OperationAbsent", "ReviewClosed", "PaymentFailed"]
       )
     }).pipe(Effect.provide(engine([lostAt("a"), b], retries)))
   })
@@ -79,7 +79,7 @@ describe("a charge that nobody can find out about", () => {
     Effect.gen(function* () {
       const before = yield* inReview
       yield* TestClock.adjust("1 hour")
-      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no" })
+      const after = yield* Review.resolve({ id: before.id, as: "failed", reason: "the acquirer says no", withoutAnswer: true })
       assert.deepInclude<object>(after, { status: "failed", reviews: [] })
       assert.strictEqual(after.failure?.code, "not_charged")
     }).pipe(Effect.provide(engine([lostAt("a"), testGateway("b")], retries)))
@@ -90,11 +90,11 @@ describe("a charge that nobody can find out about", () => {
       const id = yield* charge()
       const before = yield* view(id)
       assert.strictEqual(before.status, "in_doubt")
-      const early = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "surely not" }))
+      const early = yield* Effect.flip(Review.resolve({ id, as: "failed", reason: "surely not", withoutAnswer: true }))
       assert.deepInclude<object>(early, { why: "too_early" })
       assert.strictEqual((yield* view(id)).version, before.version)
       yield* TestClock.adjust("3 minutes")
-      assert.strictEqual((yield* Review.resolve({ id, as: "failed", reason: "surely not" })).status, "failed")
+      assert.strictEqual((yield* Review.resolve({ id, as: "failed", reason: "surely not", withoutAnswer: true })).status, "failed")
     }).pipe(Effect.provide(engine([lostAt("a")], retries)))
   )
 
@@ -105,11 +105,30 @@ describe("a charge that nobody can find out about", () => {
     return Effect.gen(function* () {
       const before = yield* inReview
       yield* TestClock.adjust("1 hour")
-      yield* Review.resolve({ id: before.id, as: "failed", reason: "no" })
+      const failed = yield* Review.resolve({ id: before.id, as: "failed", reason: "no", withoutAnswer: true })
+      assert.strictEqual(failed.status, "failed")
+      yield* TestClock.adjust("1 day")
       const gatewayReference = GatewayReference.make("ch_after_all")
-      const late = yield* Effect.flip(Review.resolve({ id: before.id, as: "succeeded", reason: "after all", gatewayReference }))
-      assert.deepInclude<object>(late, { why: "nothing_to_resolve" })
-      assert.strictEqual((yield* view(before.id)).status, "failed")
+      const after = yield* Review.resolve({
+        id: before.id,
+        operation: OperationNumber.make(1),
+        as: "succeeded",
+        reason: "it is on the statement",
+        gatewayReference
+      })
+      assert.deepInclude<object>(after, { status: "failed", amountCaptured: 4990, amountRefunded: 4990, reviews: [] })
+      assert.deepStrictEqual(
+        (yield* lastEvents(before.id, failed.version)).map(({ _tag }) => _tag),
+        ["OperationSucceeded", "LateSuccess", "OperationIntended", "OperationSucceeded"]
+      )
+      assert.deepStrictEqual(
+        a.sent.slice(1).map(({ details, purpose }) => [purpose, details.targetReference]),
+        [["reverse", gatewayReference]]
+      )
+      const again = yield* Effect.flip(
+        Review.resolve({ id: before.id, operation: OperationNumber.make(1), as: "succeeded", reason: "again", gatewayReference })
+      )
+      assert.deepInclude<object>(again, { why: "nothing_to_resolve" })
     }).pipe(Effect.provide(engine([a], retries)))
   })
 })

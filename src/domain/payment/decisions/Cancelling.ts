@@ -2,7 +2,7 @@
  * Decisions that take something back: cancelling, closing what a decline left open, reversing what came too late.
  */
 import * as Result from "effect/Result"
-import { isOpen, type Operation } from "../../operation/Operation.ts"
+import { isCharge, isOpen, type Operation } from "../../operation/Operation.ts"
 import type { Declined } from "../../operation/Outcome.ts"
 import type { PaymentEvent } from "../Event.ts"
 import { operationOf, type Payment } from "../State.ts"
@@ -81,19 +81,23 @@ export const reverseLate = (command: Case<"ReverseLate">, payment: Payment): Dec
 }
 
 /**
- * A declined operation whose object the gateway left open, and which no cancel has closed yet (rule 6). A refusal at the gateway's
- * door (rate limit, configuration) that named no object made none; closing it would meet the same refusal.
+ * An operation that did not take effect, whose object may be open for the customer's page, and which no cancel has closed yet (rule 6):
+ * one that the gateway leaves open after a decline, and one that only a person says was not charged, once the gateway has named an object
+ * of it. A refusal at the gateway's door (rate limit, configuration) that named no object made none; closing it would meet the same refusal.
  */
 export const isLeftOpen = (payment: Payment, operation: Operation): boolean =>
-  operation.progress._tag === "Declined" &&
-  operation.intent.protection.leavesOpenAfterDecline &&
-  !(isRefusedAtTheDoor(operation.progress.declined) && operation.gatewayReference === undefined) &&
+  (operation.progress._tag === "Declined"
+    ? operation.intent.protection.leavesOpenAfterDecline &&
+      !(isRefusedAtTheDoor(operation.progress.declined) && operation.gatewayReference === undefined)
+    : operation.progress._tag === "Absent" && operation.givenUp && isCharge(operation) && operation.gatewayReference !== undefined) &&
   !payment.operations.some(
     (other) => other.intent.kind === "void" && other.intent.target === operation.intent.number && other.progress._tag === "Succeeded"
   )
 
 const isRefusedAtTheDoor = (declined: Declined): boolean => declined.category === "rate_limited" || declined.category === "configuration"
 
-/** Ended by a cancel that somebody wanted: not by one that only found out that nothing was charged. */
-export const isCancelledOnRequest = (payment: Payment, { progress }: Operation): boolean =>
-  progress._tag === "Cancelled" && operationOf(payment, progress.by)?.intent.purpose !== "recover"
+/** Ended by a cancel that somebody wanted: not by one that only found out, or made sure, that nothing was charged. */
+export const isCancelledOnRequest = (payment: Payment, { progress }: Operation): boolean => {
+  const purpose = progress._tag === "Cancelled" ? operationOf(payment, progress.by)?.intent.purpose : undefined
+  return purpose !== undefined && purpose !== "recover" && purpose !== "close"
+}

@@ -39,7 +39,7 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
   const open = openOperations(payment)[0]
   if (open !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: open.intent.number })
   if (command.now >= payment.completeBefore) return refuse(payment, command._tag, { _tag: "TooLate" })
-  if (isLeftOpen(payment, failed)) return refuse(payment, command._tag, illegal)
+  if (isLeftOpen(payment, failed) || failed.givenUp) return refuse(payment, command._tag, illegal)
   const category = proof.because._tag === "Declined" ? proof.because.category : undefined
   const allowed = command.stepUp
     ? category === "authentication_required"
