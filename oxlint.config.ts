@@ -128,7 +128,9 @@ export default defineConfig({
     "unicorn/consistent-function-scoping": "off",
     "unicorn/no-array-sort": "off",
     "unicorn/no-array-reverse": "off",
-    "import/no-unassigned-import": "off"
+    "import/no-unassigned-import": "off",
+    // Express 5 and Fastify take rejections themselves.
+    "oxc/no-async-endpoint-handlers": "off"
   },
   overrides: [
     {
@@ -162,6 +164,7 @@ export default defineConfig({
     })),
     ...siblings("layers"),
     ...siblings("gateways"),
+    { files: ["docs/examples/**"], rules: { "no-console": "off" } },
     { files: ["src/edges/**"], rules: { ...importRule(barrels), "no-console": "off" } },
     {
       files: ["test/**", "scripts/**", "*.config.ts"],

@@ -3,7 +3,6 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -76,6 +75,3 @@ export const service = Layer.merge(HttpRouter.serve(routes), recovery).pipe(
   Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
   Layer.provide(engine)
 )
-
-/** Where it listens. */
-export const address = Effect.map(HttpServer.HttpServer, (server) => server.address)

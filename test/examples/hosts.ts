@@ -42,7 +42,7 @@ export interface Host {
   readonly output: () => string
 }
 
-/** Starts a host, which prints its address as JSON in one line. */
+/** Starts a host, which prints its address, as JSON or as a URL. */
 export const start = async (program: string, env: Environment): Promise<Host> => {
   const child = launch(program, env)
   let output = ""
@@ -50,7 +50,7 @@ export const start = async (program: string, env: Environment): Promise<Host> =>
   const port = await new Promise<number>((resolve, reject) => {
     const hear = (text: string) => {
       output += text
-      const found = /"port":(\d+)/.exec(output)?.[1]
+      const found = /("port"|http:\/\/127\.0\.0\.1):(\d+)/.exec(output)?.[2]
       if (found !== undefined) resolve(Number(found))
     }
     child.stdout?.setEncoding("utf8").on("data", hear)

@@ -52,7 +52,7 @@ export const layer = (settings: Settings) => {
   return engine.pipe(Layer.provideMerge(Layer.succeed(EngineSettings, config.engine)), Layer.provideMerge(Log.layer(log)))
 }
 
-type StartProblem = Layer.Error<ReturnType<typeof onPostgres>> | Layer.Error<ReturnType<typeof inMemory>>
+type StartProblem = Layer.Error<ReturnType<typeof onPostgres>>
 
 type Parts = ReturnType<typeof gateways> | ReturnType<typeof fingerprints> | typeof Ids.layer
 type PartsLayer = Layer.Layer<Layer.Success<Parts>, Layer.Error<Parts>>

@@ -220,7 +220,7 @@ describe("errors", () => {
     await using aegis = await made()
     const { payment } = await aegis.charge(order("1"))
     const unknown = `pay_${"0".repeat(36)}`
-    const rows: ReadonlyArray<readonly [Promise<unknown>, abstract new (...args: Array<never>) => unknown, string]> = [
+    const rows: ReadonlyArray<readonly [Promise<unknown>, new (...args: Array<never>) => unknown, string]> = [
       [aegis.charge(order("1", { amount: 1 })), Embed.IdempotencyKeyReused, "IdempotencyKeyReused"],
       [aegis.get({ id: unknown }), Embed.PaymentNotFound, "PaymentNotFound"],
       [aegis.get({ id: payment.id, merchant: "other" }), Embed.PaymentNotFound, "PaymentNotFound"],
@@ -233,7 +233,7 @@ describe("errors", () => {
       const error = await rejection(promise)
       assert.instanceOf(error, kind)
       assert.instanceOf(error, Error)
-      assert.strictEqual((error as { readonly _tag: string })._tag, tag)
+      assert.strictEqual((error as unknown as { readonly _tag: string })._tag, tag)
     }
   })
 

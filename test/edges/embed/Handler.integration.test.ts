@@ -1,0 +1,164 @@
+/**
+ * The HTTP interface inside hosts' own servers: `node:http`, Express, Fastify, and a function of a `Request`; what a host's body parser may
+ * do to a webhook; and what is answered after the end.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import express from "express"
+import Fastify from "fastify"
+import { createServer, type RequestListener, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import * as SandboxSignature from "../../../src/sandbox/WebhookSignature.ts"
+import { AegisPay } from "../../../src/public/embed.ts"
+
+const key = "sk_test_0123456789abcdef"
+const secret = "the secret of webhooks"
+
+const made = () =>
+  AegisPay.make(
+    {
+      database: "memory",
+      gateways: [{ name: "sandbox-a", kind: "sandbox", baseUrl: "http://127.0.0.1:9/a", webhookSecret: "env:WEBHOOK" }],
+      http: { apiKeys: [{ merchant: "m1", key: "env:KEY" }] }
+    },
+    { environment: { KEY: key, WEBHOOK: secret }, background: false, log: () => {} }
+  )
+
+/** Serves for the time of a function. */
+const served = async <A>(listener: RequestListener, use: (url: string) => Promise<A>): Promise<A> => {
+  const server: Server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  try {
+    return await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  } finally {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+/** Bytes that no parser and serializer would make again. */
+const event = '{ "id":"evt_1" ,"type":"charge.succeeded","created":1,\n "data":{"object":{}} }'
+
+const webhook = async (url: string, body = event) => {
+  const timeSeconds = Math.floor(Date.now() / 1000)
+  const signature = SandboxSignature.sign({ secret: Redacted.make(secret), timeSeconds, rawBody: event })
+  const response = await fetch(`${url}/v1/webhooks/sandbox-a`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "sandbox-signature": signature },
+    body
+  })
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+const listed = async (url: string) => (await fetch(`${url}/v1/payments`, { headers: { authorization: `Bearer ${key}` } })).status
+
+/** A payment under a key, which its gateway refuses to connect for. */
+const pay = async (url: string) => {
+  const response = await fetch(`${url}/v1/payments`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "idempotency-key": "k1" },
+    body: JSON.stringify({ amount: 100, currency: "EUR", paymentMethod: { type: "bank_debit", references: { other: "t" } } })
+  })
+  return ((await response.json()) as { readonly code?: string }).code
+}
+
+const whole = async (url: string) => {
+  assert.strictEqual((await fetch(`${url}/health`)).status, 200)
+  assert.strictEqual(await listed(url), 200)
+  assert.strictEqual((await fetch(`${url}/v1/payments`)).status, 401)
+  assert.strictEqual(await pay(url), "no_usable_gateway")
+  const accepted = await webhook(url)
+  assert.deepStrictEqual([accepted.status, accepted.body["received"]], [200, true])
+  assert.strictEqual((await webhook(url, event.replace("1", "2"))).status, 401)
+}
+
+describe("mounted", () => {
+  it("in node:http, below a prefix", async () => {
+    await using aegis = await made()
+    await served(aegis.nodeHandler({ prefix: "/pay/" }), async (url) => {
+      await whole(`${url}/pay`)
+      assert.strictEqual((await fetch(`${url}/payments`)).status, 404)
+      assert.strictEqual((await fetch(`${url}/payhealth`)).status, 404)
+    })
+  })
+
+  it("in Express, before the host's parser; other addresses are the host's", async () => {
+    await using aegis = await made()
+    const app = express()
+    app.use(aegis.nodeHandler({ prefix: "/pay" }))
+    app.use("/other", aegis.nodeHandler())
+    app.use(express.json())
+    app.post("/own", (request, response) => void response.json(request.body))
+    await served(app, async (url) => {
+      await whole(`${url}/pay`)
+      assert.strictEqual(await listed(`${url}/other`), 200)
+      const own = await fetch(`${url}/own`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"a":1}' })
+      assert.deepStrictEqual(await own.json(), { a: 1 })
+    })
+  })
+
+  it("in Fastify, whose own parsers stay as they are", async () => {
+    await using aegis = await made()
+    const app = Fastify()
+    app.register(aegis.fastifyPlugin({ prefix: "/pay" }))
+    app.post("/own", async (request) => request.body)
+    const url = await app.listen({ port: 0, host: "127.0.0.1" })
+    await whole(`${url}/pay`)
+    const own = await fetch(`${url}/own`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"a":1}' })
+    assert.deepStrictEqual(await own.json(), { a: 1 })
+    await app.close()
+  })
+
+  it("as a function of a Request", async () => {
+    await using aegis = await made()
+    const handle = aegis.webHandler({ prefix: "/pay" })
+    assert.strictEqual((await handle(new Request("http://host/pay/health"))).status, 200)
+    const timeSeconds = Math.floor(Date.now() / 1000)
+    const headers = { "sandbox-signature": SandboxSignature.sign({ secret: Redacted.make(secret), timeSeconds, rawBody: event }) }
+    const request = () => new Request("http://host/pay/v1/webhooks/sandbox-a", { method: "POST", headers, body: event })
+    assert.strictEqual((await handle(request())).status, 200)
+    const read = request()
+    await read.text()
+    const refused = await handle(read)
+    assert.deepStrictEqual([refused.status, ((await refused.json()) as { code: string }).code], [500, "body_already_read"])
+  })
+})
+
+describe("a host's body parser before it", () => {
+  it("that keeps the bytes does no harm", async () => {
+    await using aegis = await made()
+    const raw = express()
+    raw.use(express.raw({ type: "*/*" }), aegis.nodeHandler())
+    await served(raw, whole)
+    const kept = express()
+    const verify = (request: object, _response: unknown, bytes: Buffer) => void Object.assign(request, { rawBody: bytes })
+    kept.use(express.json({ verify }), aegis.nodeHandler())
+    await served(kept, whole)
+  })
+
+  it("that keeps none is told so, and nothing is taken for verified", async () => {
+    await using aegis = await made()
+    const app = express()
+    app.use(express.json(), aegis.nodeHandler())
+    await served(app, async (url) => {
+      const { body, status } = await webhook(url)
+      assert.deepStrictEqual([status, body["code"]], [500, "body_already_read"])
+      assert.match(String(body["detail"]), /before express.json\(\)/)
+      assert.strictEqual(await listed(url), 200, "a request without a body does not mind")
+    })
+  })
+})
+
+describe("after the end", () => {
+  it("a handler answers 503", async () => {
+    const aegis = await made()
+    const node = aegis.nodeHandler()
+    const web = aegis.webHandler()
+    await aegis.close()
+    await served(node, async (url) => assert.strictEqual((await fetch(`${url}/health`)).status, 503))
+    assert.strictEqual((await web(new Request("http://host/health"))).status, 503)
+  })
+
+  it.effect("is the end: nothing is left running", () => Effect.promise(async () => (await made()).close()))
+})
