@@ -36,6 +36,8 @@ const tasks = {
   format: ["node_modules/oxfmt/bin/oxfmt"],
   lint: ["node_modules/oxlint/bin/oxlint", "--deny-warnings"],
   bench: ["scripts/bench/main.ts"],
+  "bench:compare": ["scripts/bench/compare.ts"],
+  "bench:report": ["scripts/bench/report.ts"],
   "demo:outage": ["scripts/demo/main.ts"]
 }
 

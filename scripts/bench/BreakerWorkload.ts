@@ -21,20 +21,25 @@ const aimNanos = 600
 const name = BreakerName.make("gateway-a.sale")
 const refusing = BreakerName.make("gateway-b.sale")
 
-/** How many parts a measurement has. The fastest counts: on a shared machine the others were interrupted; one lasts less than a time slice. */
-const parts = 200
+/**
+ * How long a part of a measurement is, and how many there are at most. The fastest counts: on a shared machine the others were interrupted; one
+ * lasts less than a time slice.
+ */
+const partSeconds = 0.0015
+const maxParts = 200
+const partsOf = (seconds: number): number => Math.max(1, Math.min(maxParts, Math.round(seconds / partSeconds)))
 const callsPerTurn = 1_000
 
 /** Repeats an effect one after the other in the calling fiber; nanoseconds each, of the fastest part. */
 const inFiber = Effect.fnUntraced(function* <E>(seconds: number, one: () => Effect.Effect<unknown, E>) {
   let fastest = Number.POSITIVE_INFINITY
-  for (let part = 0; part < parts; part++) {
+  for (let part = 0; part < partsOf(seconds); part++) {
     const started = performance.now()
     let count = 0
     do {
       for (let call = 0; call < callsPerTurn; call++) yield* one()
       count += callsPerTurn
-    } while (performance.now() - started < (seconds * 1000) / parts)
+    } while (performance.now() - started < (seconds * 1000) / partsOf(seconds))
     fastest = Math.min(fastest, ((performance.now() - started) * 1e6) / count)
   }
   return { "ns per call": fastest } satisfies Sample
@@ -44,13 +49,13 @@ const inFiber = Effect.fnUntraced(function* <E>(seconds: number, one: () => Effe
 const inAsync = (seconds: number, one: () => Promise<unknown>): Effect.Effect<Sample> =>
   Effect.promise(async () => {
     let fastest = Number.POSITIVE_INFINITY
-    for (let part = 0; part < parts; part++) {
+    for (let part = 0; part < partsOf(seconds); part++) {
       const started = performance.now()
       let count = 0
       do {
         for (let call = 0; call < callsPerTurn; call++) await one()
         count += callsPerTurn
-      } while (performance.now() - started < (seconds * 1000) / parts)
+      } while (performance.now() - started < (seconds * 1000) / partsOf(seconds))
       fastest = Math.min(fastest, ((performance.now() - started) * 1e6) / count)
     }
     return { "ns per call": fastest }
@@ -63,7 +68,7 @@ const alone = (seconds: number): Effect.Effect<Sample> =>
     const ended = { verdict: "success", durationMillis: 120 } as const
     let fastest = Number.POSITIVE_INFINITY
     let now = 0
-    for (let part = 0; part < parts; part++) {
+    for (let part = 0; part < partsOf(seconds); part++) {
       const started = performance.now()
       let count = 0
       do {
@@ -72,7 +77,7 @@ const alone = (seconds: number): Effect.Effect<Sample> =>
           if (admission._tag === "Permit") Breaker.report(admission, ended, (now += 0.5))
         }
         count += callsPerTurn
-      } while (performance.now() - started < (seconds * 1000) / parts)
+      } while (performance.now() - started < (seconds * 1000) / partsOf(seconds))
       fastest = Math.min(fastest, ((performance.now() - started) * 1e6) / count)
     }
     return { "ns per call": fastest }
@@ -184,7 +189,7 @@ export const run = ({ only, rounds, seconds }: Options): Effect.Effect<Report> =
       workload: "breaker",
       facts: {
         aim: `${aimNanos} ns per guarded call inside a fiber`,
-        numbers: `the fastest of ${parts} parts of each measurement; added ns: less the same call without a breaker, round by round`
+        numbers: `the fastest of ${partsOf(seconds / 4)} parts of each measurement; added ns: less the same call without a breaker, round by round`
       },
       cases: results,
       ratios: pairs

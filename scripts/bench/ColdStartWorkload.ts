@@ -17,7 +17,7 @@ import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, ty
 const aimMillis = 500
 
 /** Starts of every case. */
-const starts = 10
+const startsPerRound = 2
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const programs = {
@@ -48,8 +48,9 @@ const start = (args: ReadonlyArray<string>, cache: string | undefined): Effect.E
   })
 
 /** Runs the workload. */
-export const run = (_options: Options): Effect.Effect<Report> =>
+export const run = ({ rounds }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
+    const starts = rounds * startsPerRound
     const cache = yield* temporaryDirectory
     const found = Object.entries(programs).filter(([, path]) => existsSync(path))
     const cases: ReadonlyArray<Case> = [

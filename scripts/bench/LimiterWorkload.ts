@@ -44,8 +44,13 @@ const keys = Array.from({ length: 1_000 }, (_, index) => `203.0.${index >> 8}.${
 /** Distinct keys of the measurement of memory for each payment of the options. */
 const keysPerPayment = 10
 
-/** How many parts a measurement has. The fastest counts: on a shared machine the others were interrupted; one lasts less than a time slice. */
-const parts = 200
+/**
+ * How long a part of a measurement is, and how many there are at most. The fastest counts: on a shared machine the others were interrupted; one
+ * lasts less than a time slice.
+ */
+const partSeconds = 0.0015
+const maxParts = 200
+const partsOf = (seconds: number): number => Math.max(1, Math.min(maxParts, Math.round(seconds / partSeconds)))
 const asksPerTurn = 1_000
 
 /** Times parts of a measurement and keeps the fastest, in nanoseconds each. */
@@ -61,7 +66,7 @@ const timing = (seconds: number) => {
     /** A turn is over; is the part? */
     isOver: () => {
       count += asksPerTurn
-      return performance.now() - started >= (seconds * 1000) / parts
+      return performance.now() - started >= (seconds * 1000) / partsOf(seconds)
     },
     end: () => {
       fastest = Math.min(fastest, ((performance.now() - started) * 1e6) / count)
@@ -73,7 +78,7 @@ const timing = (seconds: number) => {
 /** Asks for one key after the other in the calling fiber. */
 const inFiber = Effect.fnUntraced(function* <E>(seconds: number, one: (index: number) => Effect.Effect<unknown, E>) {
   const time = timing(seconds)
-  for (let part = 0; part < parts; part++) {
+  for (let part = 0; part < partsOf(seconds); part++) {
     time.begin()
     do {
       for (let index = 0; index < asksPerTurn; index++) yield* one(index)
@@ -87,7 +92,7 @@ const inFiber = Effect.fnUntraced(function* <E>(seconds: number, one: (index: nu
 const inAsync = (seconds: number, one: (index: number) => Promise<unknown>): Effect.Effect<Sample> =>
   Effect.promise(async () => {
     const time = timing(seconds)
-    for (let part = 0; part < parts; part++) {
+    for (let part = 0; part < partsOf(seconds); part++) {
       time.begin()
       do {
         for (let index = 0; index < asksPerTurn; index++) await one(index)
@@ -101,7 +106,7 @@ const inAsync = (seconds: number, one: (index: number) => Promise<unknown>): Eff
 const plain = (seconds: number, one: (index: number) => unknown): Effect.Effect<Sample> =>
   Effect.sync(() => {
     const time = timing(seconds)
-    for (let part = 0; part < parts; part++) {
+    for (let part = 0; part < partsOf(seconds); part++) {
       time.begin()
       do {
         for (let index = 0; index < asksPerTurn; index++) one(index)
@@ -250,7 +255,7 @@ export const run = ({ only, payments, rounds, seconds }: Options): Effect.Effect
       workload: "limiter",
       facts: {
         aim: `${aimNanos} ns per check inside a fiber`,
-        numbers: `the fastest of ${parts} parts of each measurement`,
+        numbers: `the fastest of ${partsOf(seconds / 4)} parts of each measurement`,
         "bound of the store": `${Presets.rateLimits.maxKeys.value} keys`,
         ...heaps
       },

@@ -41,8 +41,20 @@ export const isInstalled = (): boolean => spawnSync("pgbench", ["--version"]).st
 
 let runs = 0
 
-/** Payments per second of one run; whole seconds, at least one. A run that fails or skips a transaction is a defect. */
+/** How often the time is doubled where not one transaction ended in it: on a machine that is busy with other things. */
+const maxTries = 4
+
+/** Payments per second of one run; whole seconds, at least one. A run that fails is a defect. */
 export const run = (url: URL, form: Form, options: { readonly clients: number; readonly seconds: number }): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const perSecond = yield* once(url, form, { ...options, seconds: Math.max(1, options.seconds) * 2 ** tries })
+      if (perSecond > 0) return perSecond * form.payments
+    }
+    return yield* Effect.die(new Error("pgbench: no transaction ended"))
+  })
+
+const once = (url: URL, form: Form, options: { readonly clients: number; readonly seconds: number }): Effect.Effect<number> =>
   Effect.callback<number>((resume) => {
     const directory = mkdtempSync(join(tmpdir(), "aegispay-bench-"))
     const script = join(directory, "payment.sql")
@@ -59,10 +71,11 @@ export const run = (url: URL, form: Form, options: { readonly clients: number; r
     const env = { ...process.env, PGPASSWORD: decodeURIComponent(url.password) }
     const child = execFile("pgbench", args, { env }, (error, stdout, stderr) => {
       rmSync(directory, { recursive: true, force: true })
-      const perSecond = Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1])
+      const processed = Number(/^number of transactions actually processed: (\d+)/m.exec(stdout)?.[1])
+      const perSecond = processed === 0 ? 0 : Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1])
       resume(
-        error === null && perSecond > 0
-          ? Effect.succeed(perSecond * form.payments)
+        error === null && perSecond >= 0
+          ? Effect.succeed(perSecond)
           : Effect.die(new Error(`pgbench failed: ${error?.message ?? ""}\n${stderr}\n${stdout}`))
       )
     })
