@@ -13,6 +13,7 @@ import { HttpClientError, TransportError } from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Currency from "../../src/domain/Currency.ts"
@@ -97,6 +98,15 @@ export const slowGateways = (millis: number): Effect.Effect<ReadonlyArray<Gatewa
     gateways.map((gateway) => ({ ...gateway, send: (request) => Effect.delay(gateway.send(request), millis) }))
   )
 
+/** The gateway, for engines that wait for its answers for up to this time: it then takes as long until an absence is certain. */
+export const settlingFor = (gateway: Gateway, settleTimeMillis: number): Gateway => ({
+  ...gateway,
+  capabilities: {
+    ...gateway.capabilities,
+    operations: Record.map(gateway.capabilities.operations, (operation) => ({ ...operation, settleTimeMillis }))
+  }
+})
+
 const gatewaysLayer = (make: Effect.Effect<ReadonlyArray<Gateway>, never, Scope.Scope>): Layer.Layer<Gateways> =>
   Layer.effect(
     Gateways,
@@ -178,6 +188,7 @@ export const build = <Rest = never>(
     Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings })),
     Layer.provideMerge(stores),
     Layer.build,
+    Effect.orDie,
     Effect.map((context) => ({
       payments: Context.get(context, Payments.Payments),
       background: Context.get(context, Background.Background),

@@ -30,6 +30,7 @@ import { type Options, progress, type Report, spreadOf } from "./Harness.ts"
 const perCrash = 500
 const sampleEvery = "10 millis"
 const pageSize = 10_000
+const anHour = 3_600_000
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
@@ -61,7 +62,7 @@ const pspOf = (gateway: Gateway): Psp => {
     executed,
     calls: () => calls,
     silent: {
-      ...gateway,
+      ...Engine.settlingFor(gateway, anHour),
       send: ({ intent }) => Effect.suspend(() => (++calls % 2 === 0 && execute(intent), Effect.never)),
       lookup: () => Effect.never
     },
@@ -78,7 +79,7 @@ const pspOf = (gateway: Gateway): Psp => {
 const leaveInFlight = Effect.fnUntraced(function* (psp: Psp, count: number) {
   for (let left = count; left > 0; left -= perCrash) {
     const expected = psp.calls() + Math.min(left, perCrash)
-    const process = yield* start([psp.silent], { attemptTimeoutMillis: 3_600_000 })
+    const process = yield* start([psp.silent], { attemptTimeoutMillis: anHour })
     const charging = yield* Effect.forkChild(
       Effect.forEach(Array.from({ length: Math.min(left, perCrash) }), () => Effect.ignore(process.payments.charge(Engine.nextRequest())), {
         concurrency: "unbounded",

@@ -31,7 +31,7 @@ export const measure = Effect.fnUntraced(function* (server: Database.Server, cou
   const gate = { waiting: 0 }
   const gateways = Effect.map(Engine.instantGateways, (all) =>
     all.map((gateway) => ({
-      ...gateway,
+      ...Engine.settlingFor(gateway, anHour),
       send: (request: Parameters<typeof gateway.send>[0]) =>
         Effect.suspend(() => {
           gate.waiting++

@@ -32,12 +32,13 @@ const instantNotifier = Layer.succeed(Notifier, {
   deliver: () => Effect.succeed({ _tag: "Delivered" as const })
 })
 
+/** Where the outbox is kept as it was when it was full. */
+const full = "public.full_outbox"
+
 /** Makes every event undelivered again. */
 const refill = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
-  yield* sql.unsafe("truncate aegispay.outbox, aegispay.outbox_leases")
-  yield* sql.unsafe(
-    "insert into aegispay.outbox (bucket, payment, version, recorded_at) select bucket, payment, version, recorded_at from aegispay.events"
-  )
+  yield* sql.unsafe("truncate aegispay.outbox")
+  yield* sql.unsafe(`insert into aegispay.outbox select * from ${full}`)
   // Statistics as they are where the table fills slowly.
   yield* sql.unsafe("analyze aegispay.outbox")
 }, Effect.orDie)
@@ -108,6 +109,7 @@ const fill = Effect.fnUntraced(function* (server: Database.Server, database: str
   const all = Array.from({ length: payments }, () => Engine.chargeOne(engine))
   yield* Effect.all(all, { concurrency, discard: true })
   const sql = Context.get(yield* Layer.build(server.connect(database)), PgClient.PgClient)
+  yield* Effect.orDie(sql.unsafe(`create table ${full} as table aegispay.outbox`))
   const [row] = yield* Effect.orDie(sql.unsafe<{ readonly count: bigint }>("select count(*) as count from aegispay.events"))
   return Number(row?.count)
 }, Effect.scoped)
