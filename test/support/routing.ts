@@ -20,7 +20,7 @@ const operation: OperationCapabilities = {
   cachesFailures: true,
   cancelByReference: "named",
   leavesOpenAfterDecline: false,
-  settleTimeMillis: 10_000
+  settleTimeMillis: 20_000
 }
 
 const capabilities: GatewayCapabilities = {

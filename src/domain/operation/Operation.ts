@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { Money } from "../Money.ts"
 import { AccountFingerprint, GatewayName, GatewayReference, OperationNumber, RequestKey } from "../payment/Ids.ts"
 import { Token } from "../payment/PaymentMethod.ts"
-import { RoutingDecision } from "../routing/Decision.ts"
+import { StoredDecision } from "../routing/StoredDecision.ts"
 import { Replay } from "./Capabilities.ts"
 import type { Declined, NextAction, NotSentReason, Succeeded, UnknownReason } from "./Outcome.ts"
 
@@ -71,7 +71,7 @@ export const Intent = Schema.Struct({
   target: Schema.optionalKey(OperationNumber),
   details: RequestDetails,
   protection: Protection,
-  decision: Schema.optionalKey(RoutingDecision)
+  decision: Schema.optionalKey(StoredDecision)
 })
 export type Intent = typeof Intent.Type
 

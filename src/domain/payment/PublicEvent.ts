@@ -29,8 +29,14 @@ export const of = (stored: Event.StoredEvent): Result.Result<PublicEvent, Schema
     version: stored.version,
     type,
     occurredAt: DateTime.formatIso(DateTime.makeUnsafe(stored.occurredAt)),
-    data
+    data: withWholeDecision(stored.event, data)
   }))
+
+/** A decision is stored in few bytes that mean nothing to others: they are shown it with the names of its fields. */
+const withWholeDecision = (event: Event.PaymentEvent, data: PublicEvent["data"]): PublicEvent["data"] =>
+  event._tag === "OperationIntended" && event.intent.decision !== undefined
+    ? { ...data, intent: { ...(data["intent"] as object), decision: event.intent.decision } }
+    : data
 
 /** What stands in place of a token. */
 const redacted = Token.make("[redacted]")

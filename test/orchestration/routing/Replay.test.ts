@@ -44,29 +44,32 @@ const assertCovers = (interval: { readonly low: number; readonly high: number } 
 }
 
 describe("Replay: payments of the engine", () => {
-  it.effect("the estimates of another policy cover what its gateway does, which the recorded policy hardly used", () =>
-    Effect.gen(function* () {
-      const count = 1_500
-      yield* chargeMany({ prefix: "explored", count, seed: 7 })
-      const report = yield* replay(toB)
-      assert.strictEqual(report.decisions, count)
-      assert.deepStrictEqual(report.leftOut, [])
-      const { fees, latencyMean, latencyP95, success } = estimatesOf(report)
-      const { approval = 0, basisPoints = 0, millis = 0 } = world["b"] ?? {}
-      assertCovers(success, approval, "success")
-      assert.isBelow(success.high - success.low, 0.15)
-      assert.isAbove(success.difference.low, 0, "b approves more than what was recorded, mostly of a")
-      assert.closeTo(latencyMean?.value ?? 0, millis, 1)
-      assert.closeTo(latencyP95?.value ?? 0, millis, millis * 0.02)
-      assert.closeTo(latencyP95?.recorded ?? 0, world["c"]?.millis ?? 0, 20)
-      assert.closeTo(fees[0]?.value ?? 0, (amountMinor * basisPoints) / 10_000, 1e-6)
-      assert.strictEqual(fees[0]?.currency, "EUR")
-      const [flow] = report.changed.flows
-      assert.deepInclude(flow, { from: name("a"), to: name("b") })
-      assert.closeTo(report.changed.decisions / count, 0.85, 0.03)
-      assert.deepInclude(report.recorded[0], { policy: "weighted", decisions: count })
-      assert.strictEqual(report.version, policyOf(toB).version)
-    }).pipe(Effect.provide(engineWith({ exploration: { share: 0.3 } })))
+  it.effect(
+    "the estimates of another policy cover what its gateway does, which the recorded policy hardly used",
+    () =>
+      Effect.gen(function* () {
+        const count = 1_500
+        yield* chargeMany({ prefix: "explored", count, seed: 7 })
+        const report = yield* replay(toB)
+        assert.strictEqual(report.decisions, count)
+        assert.deepStrictEqual(report.leftOut, [])
+        const { fees, latencyMean, latencyP95, success } = estimatesOf(report)
+        const { approval = 0, basisPoints = 0, millis = 0 } = world["b"] ?? {}
+        assertCovers(success, approval, "success")
+        assert.isBelow(success.high - success.low, 0.15)
+        assert.isAbove(success.difference.low, 0, "b approves more than what was recorded, mostly of a")
+        assert.closeTo(latencyMean?.value ?? 0, millis, 1)
+        assert.closeTo(latencyP95?.value ?? 0, millis, millis * 0.02)
+        assert.closeTo(latencyP95?.recorded ?? 0, world["c"]?.millis ?? 0, 20)
+        assert.closeTo(fees[0]?.value ?? 0, (amountMinor * basisPoints) / 10_000, 1e-6)
+        assert.strictEqual(fees[0]?.currency, "EUR")
+        const [flow] = report.changed.flows
+        assert.deepInclude(flow, { from: name("a"), to: name("b") })
+        assert.closeTo(report.changed.decisions / count, 0.85, 0.03)
+        assert.deepInclude(report.recorded[0], { policy: "weighted", decisions: count })
+        assert.strictEqual(report.version, policyOf(toB).version)
+      }).pipe(Effect.provide(engineWith({ exploration: { share: 0.3 } }))),
+    60_000
   )
 
   it.effect("a policy that draws scores is evaluated too, and so are records of one", () =>
