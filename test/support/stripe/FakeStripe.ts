@@ -148,7 +148,7 @@ const start = (options: Options) => {
   })
 
   const get = (path: string, query: URLSearchParams): Account.Reply => {
-    const expands = query.getAll("expand[]")
+    const expands = [...query].flatMap(([name, value]) => (name.startsWith("expand[") ? [value] : []))
     const [, kind, id] = /^\/v1\/(payment_intents|refunds)(?:\/(\w+))?$/.exec(path) ?? []
     const all = [...account.intents.values()]
     if (path === "/v1/payment_intents/search") {
