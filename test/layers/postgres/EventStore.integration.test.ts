@@ -182,6 +182,24 @@ describe("transactions and durability", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("a commit that joins a host's transaction is one statement of it", () =>
+    Effect.gen(function* () {
+      const { direct, proxied, proxy } = yield* behindProxy
+      const commit = Payments.firstCommit()
+      const inTransaction = <A, E>(effect: Effect.Effect<A, E, EventStore>) =>
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(effect))
+      const empty = yield* Effect.gen(function* () {
+        const before = proxy.queries
+        yield* inTransaction(Effect.void)
+        return proxy.queries - before
+      }).pipe(Effect.provideContext(proxied))
+      const before = proxy.queries
+      yield* Effect.provideContext(inTransaction(mustCommit(commit)), proxied)
+      assert.strictEqual(proxy.queries - before - empty, 1)
+      assert.deepStrictEqual(yield* Effect.provideContext(versionsOf(commit.payment.id), direct), [1, 2, 3])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("a commit is synchronous where the default is not, and leaves no setting behind", () =>
     Effect.gen(function* () {
       const url = yield* TestDatabase.fresh
