@@ -288,13 +288,13 @@ export class AegisPay implements AsyncDisposable {
     if (this.#closing !== undefined) return Promise.reject(new Closed({ method }))
     if (!isRead && Transaction.isInside()) return Promise.reject(new CallInsideTransaction({ program: `AegisPay.${method}` }))
     if (signal?.aborted === true) return Promise.reject(new Aborted({ method, started: false, cause: signal.reason }))
-    const call = this.#runtime
-      .runPromiseExit(program, stops && signal !== undefined ? { signal } : undefined)
-      .then((exit) => valueOf(method, exit))
+    const stop = stops ? signal : undefined
+    const exit = this.#runtime.runPromiseExit(program, stop === undefined ? undefined : { signal: stop })
+    const call = exit.then((ended) => valueOf(method, ended, stop))
     this.#calls.add(call)
     const ended = () => void this.#calls.delete(call)
     call.then(ended, ended)
-    return signal === undefined ? call : untilAborted(call, signal, method)
+    return signal === undefined || stops ? call : untilAborted(call, signal, method)
   }
 }
 

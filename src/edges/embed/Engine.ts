@@ -24,6 +24,7 @@ import type { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import { RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings as EngineSettings } from "../../services/Settings.ts"
+import * as GatewaySafety from "../../orchestration/operation/GatewaySafety.ts"
 import * as GatewayRegistry from "../cli/runtime/GatewayRegistry.ts"
 import * as Notifications from "../cli/runtime/Notifications.ts"
 import * as NotifyLoops from "../cli/runtime/NotifyLoops.ts"
@@ -102,7 +103,7 @@ const gateways = (settings: Settings, target: Target) => {
     Effect.gen(function* () {
       // In memory there is nothing to lose, and a test's gateway answers as its script says.
       const checked = isMemory ? [] : own
-      const problem = checked.map((gateway) => GatewayRegistry.problemOf(gateway, config.engine)).find((found) => found !== undefined)
+      const problem = checked.map((gateway) => GatewaySafety.problemOf(gateway, config.engine)).find((found) => found !== undefined)
       if (problem !== undefined) return yield* new StartFailed({ detail: `${source}: ${problem}` })
       return GatewayList.make([...(yield* Gateways).all, ...own])
     })

@@ -51,7 +51,7 @@ export class Aborted extends Schema.TaggedError<Aborted>()("Aborted", {
   override get message(): string {
     return this.started
       ? `the wait for AegisPay.${this.method} was aborted; what it started goes on: repeat it with the same key to see how it ended`
-      : `AegisPay.${this.method} was aborted before it began; nothing was started`
+      : `AegisPay.${this.method} was aborted; nothing was started`
   }
 }
 
@@ -121,10 +121,12 @@ const ofFailure = (method: string, error: unknown): unknown => {
   return error.isRetryable ? new DatabaseUnavailable({ method, detail, cause: error }) : new Unexpected({ method, cause: error })
 }
 
-/** The value of an exit, or its error thrown. Interruption is only met when the engine is being closed. */
-export const valueOf = <A, E>(method: string, exit: Exit.Exit<A, E>): A => {
+/** The value of an exit, or its error thrown. What is interrupted was stopped by its signal, or by the end of the engine. */
+export const valueOf = <A, E>(method: string, exit: Exit.Exit<A, E>, stop?: AbortSignal): A => {
   if (Exit.isSuccess(exit)) return exit.value
-  if (Cause.hasInterruptsOnly(exit.cause)) throw new Closed({ method })
+  if (Cause.hasInterruptsOnly(exit.cause)) {
+    throw stop?.aborted === true ? new Aborted({ method, started: false, cause: stop.reason }) : new Closed({ method })
+  }
   const failure = exit.cause.reasons.find(Cause.isFailReason)
   if (failure !== undefined) throw ofFailure(method, failure.error)
   const defect = Cause.squash(exit.cause)

@@ -8,9 +8,12 @@
  * **Gotchas**: money commands of the facade itself inside the function reject with `CallInsideTransaction`: they call a gateway, and the
  * transaction could still be rolled back.
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -73,15 +76,17 @@ export const run = <ChargeInput, A, E>(
     let isReady = false
     const body = Effect.gen(function* () {
       const context = yield* Effect.context<Payments>()
-      const { close, transaction } = handle({ context, sql, state, prepare })
-      const result = yield* Effect.tryPromise({
-        try: () => current.run(state, () => work(transaction)),
-        catch: (error) => new HostFailed({ error })
-      })
-      yield* Effect.tryPromise({ try: close, catch: (error) => new HostFailed({ error }) })
-      isReady = true
-      return result
-    }).pipe(Effect.ensuring(Effect.sync(() => (state.isOpen = false))))
+      const { close, stop, transaction } = handle({ context, sql, state, prepare })
+      return yield* Effect.gen(function* () {
+        const result = yield* Effect.tryPromise({
+          try: () => current.run(state, () => work(transaction)),
+          catch: (error) => new HostFailed({ error })
+        })
+        yield* Effect.tryPromise({ try: close, catch: (error) => new HostFailed({ error }) })
+        isReady = true
+        return result
+      }).pipe(Effect.ensuring(stop))
+    })
     return yield* Effect.mapError(sql.withTransaction(body), (error) => {
       if (error instanceof HostFailed) return error.error
       if (!isSqlError(error)) return error
@@ -91,7 +96,10 @@ export const run = <ChargeInput, A, E>(
     })
   })
 
-/** The handle, and the end of it: waits for what was not awaited, and rejects where that failed. */
+/**
+ * The handle, and its two ends. `close` waits for what was not awaited, and rejects where that failed. `stop` comes before every rollback: what
+ * still runs is interrupted and waited for, because a statement that came after the rollback would be one outside of the transaction.
+ */
 const handle = <ChargeInput, E>(options: {
   readonly context: Context.Context<Payments>
   readonly sql: SqlClient
@@ -101,6 +109,7 @@ const handle = <ChargeInput, E>(options: {
   const { context, prepare, sql, state } = options
   const oneAtATime = Semaphore.makeUnsafe(1)
   const started = new Set<Promise<unknown>>()
+  const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
   let broken: { readonly error: unknown } | undefined
 
   const inside = <A>(method: string, effect: Effect.Effect<A, unknown, Payments | SqlClient>): Promise<A> => {
@@ -111,7 +120,19 @@ const handle = <ChargeInput, E>(options: {
         Effect.provideService(SqlClient, sql),
         Effect.mapError((error) => (isSqlError(error) ? queryFailed(error) : error))
       )
-    const promise = Effect.runPromiseExitWith(context)(program).then((exit) => valueOf<A, unknown>(method, exit))
+    const fiber = Effect.runForkWith(context)(program)
+    fibers.add(fiber)
+    const promise = new Promise<A>((resolve, reject) => {
+      fiber.addObserver((exit) => {
+        fibers.delete(fiber)
+        if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return reject(new TransactionEnded())
+        try {
+          resolve(valueOf<A, unknown>(method, exit))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
     started.add(promise)
     const ended = () => void started.delete(promise)
     promise.then(ended, (error: unknown) => {
@@ -132,5 +153,9 @@ const handle = <ChargeInput, E>(options: {
     state.isOpen = false
     if (broken !== undefined) throw broken.error
   }
-  return { transaction, close }
+  const stop = Effect.suspend(() => {
+    state.isOpen = false
+    return Fiber.interruptAll(fibers)
+  })
+  return { transaction, close, stop }
 }

@@ -29,18 +29,22 @@ const at = (url: string, gateway: ScriptedGateway.ScriptedGateway, options: Embe
 /** A gateway that a start accepts: what it does is certain within the time that an attempt may take. */
 const scripted = () => ScriptedGateway.make("psp", { capabilities: { settleTimeMillis: 20_000 } })
 
+const countsOf = (sql: SqlClient.SqlClient) => () =>
+  Effect.runPromise(
+    Effect.map(
+      sql<{ readonly orders: number; readonly payments: number }>`
+        select (select count(*)::int from orders) as orders, (select count(*)::int from aegispay.payments) as payments`,
+      ([row]) => [row?.orders, row?.payments]
+    )
+  )
+
 /** A database with the schema and a table of the host. */
 const database = Effect.gen(function* () {
   const url = yield* TestDatabase.fresh
   const sql = Context.get(yield* Layer.build(Layer.orDie(PgClient.layer({ url }))), SqlClient.SqlClient)
   yield* Effect.provideService(Migrations.run, SqlClient.SqlClient, sql)
   yield* sql`create table orders (id text primary key, payment text not null)`
-  const counts = Effect.map(
-    sql<{ readonly orders: number; readonly payments: number }>`
-      select (select count(*)::int from orders) as orders, (select count(*)::int from aegispay.payments) as payments`,
-    ([row]) => [row?.orders, row?.payments]
-  )
-  return { url: Redacted.value(url), counts: () => Effect.runPromise(counts) }
+  return { url: Redacted.value(url), counts: countsOf(sql) }
 })
 
 /** For the time of a test: a facade on a fresh database. */
@@ -138,6 +142,50 @@ describe("a transaction", () => {
         assert.instanceOf(aborted, Embed.Aborted)
         assert.deepStrictEqual([await counts(), gateway.sent.length], [[0, 0], 0])
         assert.strictEqual((await aegis.charge(charge("1"))).replayed, false, "the key is free")
+      })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that fails or is aborted while something still runs in it leaves none of that behind", () =>
+    Effect.gen(function* () {
+      const { aegis, counts, gateway } = yield* facade
+      yield* Effect.promise(async () => {
+        for (let round = 0; round < 10; round++) {
+          const mine = new Error("changed my mind")
+          let prepared: Promise<unknown> | undefined
+          const controller = new AbortController()
+          const failed = aegis.transaction(
+            async (tx) => {
+              prepared = Promise.allSettled([tx.prepare(charge("1")), tx.query(insert, ["1", "p"]), tx.prepare(charge("2"))])
+              // At another moment of what runs in each round.
+              for (let turn = 0; turn < round * 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+              if (round % 2 === 0) throw mine
+              controller.abort()
+              await new Promise(() => {})
+            },
+            { signal: controller.signal }
+          )
+          const error = await rejection(failed)
+          if (round % 2 === 0) assert.strictEqual(error, mine)
+          else assert.deepInclude(error, { _tag: "Aborted", started: false })
+          await prepared
+        }
+        const gate = Promise.withResolvers<void>()
+        let slow: Promise<unknown> = Promise.resolve()
+        const left = aegis.transaction(async (tx) => {
+          const insertion = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`insert into orders (id, payment) values ('late', 'p')`)
+          slow = tx.run(
+            Effect.andThen(
+              Effect.promise(() => gate.promise),
+              insertion
+            )
+          )
+          throw new Error("gone")
+        })
+        await rejection(left)
+        gate.resolve()
+        assert.instanceOf(await rejection(slow), Embed.TransactionEnded)
+        assert.deepStrictEqual([await counts(), gateway.sent.length], [[0, 0], 0])
       })
     }).pipe(Effect.scoped)
   )
