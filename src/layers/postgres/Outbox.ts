@@ -4,7 +4,7 @@
  * A relay takes the payments whose first undelivered event is oldest, and skips rows that another relay is taking at this moment.
  * Tokens come from a sequence, so none is given twice. An acknowledgement or a retry counts only with the token of the lease. A commit
  * that follows moves the end of the range, held or not; so an acknowledgement locks the row before it looks where the range ends.
- * Acknowledgements of concurrent deliveries are made in one statement (see `Grouping.ts`).
+ * Acknowledgements of concurrent deliveries are made in one statement (see `GroupedStatement.ts`).
  *
  * **Gotchas**: a statement whose answer was lost is repeated. A lease taken by the lost one is free again when its time is over;
  * an acknowledgement that had worked answers false the second time, and then nothing is left to deliver. The same holds for what
@@ -12,19 +12,18 @@
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { bucketOfPayment, type PaymentId, type TenantId, uuidOfPayment } from "../../domain/payment/Ids.ts"
 import type { StoredEvent } from "../../domain/payment/Event.ts"
-import { EventStoreError } from "../../services/EventStore.ts"
+import type { EventStoreError } from "../../services/EventStore.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
 import { looked } from "./payment/CommitText.ts"
-import * as Grouping from "./payment/Grouping.ts"
+import * as GroupedStatement from "./payment/GroupedStatement.ts"
 import { eventColumns, type EventRow, nowMillis, paymentIdOf, readAll, storedEventOf } from "./payment/Rows.ts"
-import { isInTransaction, repeatable } from "./SqlErrors.ts"
+import { repeatable } from "./SqlErrors.ts"
 
 /** The most events of one batch. */
 const maxBatchEvents = 100
@@ -130,8 +129,6 @@ interface Acknowledgement {
   readonly upToVersion: number
 }
 
-type Answer = Exit.Exit<boolean, EventStoreError>
-
 /** Frees payments up to a version each, those of concurrent callers together. */
 const makeAcknowledge = (
   sql: SqlClient
@@ -170,21 +167,7 @@ const makeAcknowledge = (
       }
     )
 
-  const run = (group: ReadonlyArray<Acknowledgement>) =>
-    Effect.map(Effect.exit(acknowledge(group)), (exit): ReadonlyArray<Answer> =>
-      Exit.isSuccess(exit) ? exit.value.map((freed) => Exit.succeed(freed)) : group.map(() => Exit.failCause(exit.cause))
-    )
-
-  const closed = (): Answer =>
-    Exit.fail(new EventStoreError({ operation: name, reason: { _tag: "Unavailable", detail: "the store was closed" } }))
-
-  return Effect.map(
-    Grouping.make<Acknowledgement, Answer>({ run, keysOf: ({ payment }) => [payment], maxGroup: maxAcknowledged, closed }),
-    (grouped) => (one) =>
-      Effect.flatMap(isInTransaction(sql), (inside) =>
-        inside ? Effect.map(acknowledge([one]), ([freed]) => freed === true) : Effect.flatten(grouped(one))
-      )
-  )
+  return GroupedStatement.make(sql, { operation: name, keyOf: ({ payment }) => payment, maxGroup: maxAcknowledged, run: acknowledge })
 }
 
 const make = (sql: SqlClient, acknowledge: (one: Acknowledgement) => Effect.Effect<boolean, EventStoreError>): Outbox["Service"] => {

@@ -1,29 +1,24 @@
 /**
- * The look-up of an idempotency key, which every command begins with; concurrent ones are asked in one statement (see `Grouping.ts`).
- *
- * A look-up is sent after it was asked for, so it sees whatever was committed before. Inside a host's transaction it goes alone, on
- * the transaction's own connection.
+ * The look-up of an idempotency key, which every command begins with; concurrent ones are asked in one statement (see
+ * `GroupedStatement.ts`).
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { bucketOf, type IdempotencyKey, type TenantId } from "../../../domain/payment/Ids.ts"
-import { EventStoreError, type StoredClaim } from "../../../services/EventStore.ts"
-import { isInTransaction, repeatable } from "../SqlErrors.ts"
+import type { EventStoreError, StoredClaim } from "../../../services/EventStore.ts"
+import { repeatable } from "../SqlErrors.ts"
 import { looked } from "./CommitText.ts"
-import * as Grouping from "./Grouping.ts"
+import * as GroupedStatement from "./GroupedStatement.ts"
 import { claimColumns, claimOf, type ClaimRow } from "./Rows.ts"
 
 interface Asked {
   readonly tenant: TenantId
   readonly key: IdempotencyKey
 }
-
-type Found = Exit.Exit<Option.Option<StoredClaim>, EventStoreError>
 
 const name = "PaymentRepository.findClaim"
 
@@ -67,19 +62,5 @@ export const make = (
       }
     )
 
-  const run = (group: ReadonlyArray<Asked>) =>
-    Effect.map(Effect.exit(find(group)), (exit): ReadonlyArray<Found> =>
-      Exit.isSuccess(exit) ? exit.value.map((claim) => Exit.succeed(claim)) : group.map(() => Exit.failCause(exit.cause))
-    )
-
-  const closed = (): Found =>
-    Exit.fail(new EventStoreError({ operation: name, reason: { _tag: "Unavailable", detail: "the store was closed" } }))
-
-  return Effect.map(
-    Grouping.make<Asked, Found>({ run, keysOf: (asked) => [nameOf(asked)], maxGroup, closed }),
-    (grouped) => (asked) =>
-      Effect.flatMap(isInTransaction(sql), (inside) =>
-        inside ? Effect.map(find([asked]), ([claim]) => claim ?? Option.none()) : Effect.flatten(grouped(asked))
-      )
-  )
+  return GroupedStatement.make(sql, { operation: name, keyOf: nameOf, maxGroup, run: find })
 }

@@ -2,7 +2,7 @@
  * The projection on Postgres, held against the events.
  *
  * Reading takes two statements: the events with the version of the head, then the projection only where the head still has that
- * version. Writing is one statement whose gate is the head row at that version (rule 8), as a commit's is: a commit that came first
+ * version; each reads the payments of concurrent callers together. Writing is one statement whose gate is the head row at that version (rule 8), as a commit's is: a commit that came first
  * leaves it without a row, one that comes later waits for it and finds its own version unchanged. The open operations are those of
  * the gate's version for the same reason.
  *
@@ -21,6 +21,8 @@ import { openOperations } from "../../../domain/payment/Status.ts"
 import { ofPayment, statusOfOperation } from "../../../domain/payment/View.ts"
 import { EventStoreError } from "../../../services/EventStore.ts"
 import { maxProjectionPage, Projection, type ProjectionPart } from "../../../services/Projection.ts"
+import { looked } from "../payment/CommitText.ts"
+import * as GroupedStatement from "../payment/GroupedStatement.ts"
 import { eventColumns, type EventRow, paymentIdOf, readAll, storedEventOf, storedViewOf } from "../payment/Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
@@ -55,7 +57,7 @@ const makePayments = (sql: SqlClient): Projection["Service"]["payments"] =>
     }
   })
 
-type HeadAndEvent = { readonly head: number | null } & (EventRow | { readonly version: null })
+type HeadAndEvent = { readonly n: bigint; readonly head: number | null } & (EventRow | { readonly version: null })
 
 const hasEvent = (row: HeadAndEvent): row is HeadAndEvent & EventRow => row.version !== null
 
@@ -64,17 +66,79 @@ interface Folded {
   readonly hasHead: boolean
 }
 
+interface StoredRow {
+  readonly n: bigint
+  readonly tenant: string
+  readonly status: string
+  readonly view: string
+  readonly created_at: bigint
+  readonly updated_at: bigint
+  readonly open: string
+}
+
+/** The payments asked about, each with its place `n`. */
+const asked = looked("unnest($1::int[], $2::uuid[], $3::int[]) with ordinality as asked(bucket, payment, version, n)")
+
+const historyText = `
+  select a.n, p.version as head, ${eventColumns} from ${asked} a
+  left join aegispay.payments p on p.bucket = a.bucket and p.id = a.payment
+  left join aegispay.events e on e.bucket = a.bucket and e.payment = a.payment
+  order by a.n, e.version`
+
+/** The projections, of those heads that still have the version that was folded. */
+const storedText = `
+  select a.n, p.tenant, p.status, p.view, p.created_at, p.updated_at,
+    (select coalesce(json_agg(json_build_array(o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at) order by o.operation), '[]')::text
+     from aegispay.open_operations o where o.bucket = p.bucket and o.payment = p.id) as open
+  from ${asked} a
+  join aegispay.payments p on p.bucket = a.bucket and p.id = a.payment and p.version = a.version`
+
+/** The most payments that one statement reads. */
+const maxRead = 100
+
+/** Reads histories and projections, those of concurrent callers together. */
+const makeReader = Effect.fnUntraced(function* (sql: SqlClient) {
+  const { int4, uuid } = PgTypes.OID
+  const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
+  const parametersOf = (ids: ReadonlyArray<PaymentId>, versions: ReadonlyArray<number>) => [
+    array(ids.map(bucketOfPayment), int4),
+    array(ids.map(uuidOfPayment), uuid),
+    array(versions, int4)
+  ]
+  const history = yield* GroupedStatement.make<PaymentId, ReadonlyArray<HeadAndEvent>>(sql, {
+    operation: "Projection.fold",
+    keyOf: (id) => id,
+    maxGroup: maxRead,
+    run: (ids) =>
+      Effect.map(repeatable(sql, "Projection.fold", sql.unsafe<HeadAndEvent>(historyText, parametersOf(ids, []))), (rows) => {
+        const histories = ids.map((): Array<HeadAndEvent> => [])
+        for (const row of rows) histories[Number(row.n) - 1]?.push(row)
+        return histories
+      })
+  })
+  const stored = yield* GroupedStatement.make<Payment, StoredRow | undefined>(sql, {
+    operation: "Projection.compare",
+    keyOf: ({ id }) => id,
+    maxGroup: maxRead,
+    run: (payments) => {
+      const parameters = parametersOf(
+        payments.map(({ id }) => id),
+        payments.map(({ version }) => version)
+      )
+      return Effect.map(repeatable(sql, "Projection.compare", sql.unsafe<StoredRow>(storedText, parameters)), (rows) => {
+        const found = new Map(rows.map((row) => [Number(row.n), row]))
+        return payments.map((_, index) => found.get(index + 1))
+      })
+    }
+  })
+  return { history, stored }
+})
+
+type Reader = Effect.Success<ReturnType<typeof makeReader>>
+
 /** The payment as its events say. Its head has the version of its last event, or is gone. */
-const fold = Effect.fnUntraced(function* (sql: SqlClient, id: PaymentId) {
-  const rows = yield* repeatable(
-    sql,
-    "Projection.fold",
-    sql.unsafe<HeadAndEvent>(
-      `select (select p.version from aegispay.payments p where p.bucket = $1::int and p.id = $2::uuid) as head, ${eventColumns}
-       from (select) one left join aegispay.events e on e.bucket = $1::int and e.payment = $2::uuid order by e.version`,
-      [bucketOfPayment(id), uuidOfPayment(id)]
-    )
-  )
+const fold = Effect.fnUntraced(function* (reader: Reader, id: PaymentId) {
+  const rows = yield* reader.history(id)
   const events = yield* readAll(rows.filter(hasEvent), (row) => storedEventOf("Projection.fold", row))
   const payment = yield* Effect.fromResult(replay(id, events))
   const head = rows[0]?.head ?? undefined
@@ -84,22 +148,6 @@ const fold = Effect.fnUntraced(function* (sql: SqlClient, id: PaymentId) {
   return { payment, hasHead: head !== undefined } satisfies Folded
 })
 
-interface StoredRow {
-  readonly tenant: string
-  readonly status: string
-  readonly view: string
-  readonly created_at: bigint
-  readonly updated_at: bigint
-  readonly open: string
-}
-
-/** The projection, if the head still has the version that was folded. */
-const storedText = `
-  select p.tenant, p.status, p.view, p.created_at, p.updated_at,
-    (select coalesce(json_agg(json_build_array(o.operation, o.gateway, o.account, o.kind, o.status, o.opened_at) order by o.operation), '[]')::text
-     from aegispay.open_operations o where o.bucket = p.bucket and o.payment = p.id) as open
-  from aegispay.payments p where p.bucket = $1::int and p.id = $2::uuid and p.version = $3::int`
-
 const openOf = (payment: Payment) =>
   openOperations(payment).map((operation) => {
     const { account, gateway, kind, number } = operation.intent
@@ -107,13 +155,9 @@ const openOf = (payment: Payment) =>
   })
 
 /** The parts that differ; `undefined`: a commit came in between. */
-const differences = Effect.fnUntraced(function* (sql: SqlClient, { hasHead, payment }: Folded) {
+const differences = Effect.fnUntraced(function* (reader: Reader, { hasHead, payment }: Folded) {
   if (!hasHead) return ["payment"] satisfies ReadonlyArray<ProjectionPart>
-  const [row] = yield* repeatable(
-    sql,
-    "Projection.compare",
-    sql.unsafe<StoredRow>(storedText, [bucketOfPayment(payment.id), uuidOfPayment(payment.id), payment.version])
-  )
+  const row = yield* reader.stored(payment)
   if (row === undefined) return undefined
   const view = ofPayment(payment)
   const parts: ReadonlyArray<readonly [ProjectionPart, boolean]> = [
@@ -201,17 +245,18 @@ const settled = <A, E>(id: PaymentId, attempt: Effect.Effect<A | undefined, E>):
 /** The projection on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
 export const layer: Layer.Layer<Projection, never, SqlClient> = Layer.effect(
   Projection,
-  Effect.map(SqlClient, (client) => {
-    const sql = client.withoutTransforms()
+  Effect.gen(function* () {
+    const sql = (yield* SqlClient).withoutTransforms()
+    const reader = yield* makeReader(sql)
     const compare = Effect.fn("Projection.compare")((id: PaymentId) =>
       settled(
         id,
-        Effect.flatMap(fold(sql, id), (folded) => differences(sql, folded))
+        Effect.flatMap(fold(reader, id), (folded) => differences(reader, folded))
       )
     )
     const rebuildOnce = Effect.fnUntraced(function* (id: PaymentId) {
-      const folded = yield* fold(sql, id)
-      const parts = yield* differences(sql, folded)
+      const folded = yield* fold(reader, id)
+      const parts = yield* differences(reader, folded)
       if (parts === undefined || parts.length === 0) return parts
       const { parameters, text } = rewrite(folded)
       const written = yield* repeatable(sql, "Projection.rebuild", sql.unsafe(text, parameters))
