@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import Stripe from "stripe"
+import { Stripe } from "stripe"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import { apiVersion } from "../../../src/gateways/stripe/StripeRequest.ts"

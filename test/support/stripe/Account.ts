@@ -153,7 +153,7 @@ export const make = (options: Options) => {
     if (form.get("confirm") === "true" && form.get("automatic_payment_methods[allow_redirects]") !== "never" && !form.has("return_url")) {
       return fail(400, { param: "return_url", message: "You must provide a return_url." })
     }
-    if (/^pm_saved/.test(method) && !form.has("customer")) {
+    if (method.startsWith("pm_saved") && !form.has("customer")) {
       return fail(400, { param: "customer", message: "The PaymentMethod belongs to a customer. Please include it." })
     }
     const verdict = Behaviour.verdictOf(method)

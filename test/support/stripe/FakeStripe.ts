@@ -73,7 +73,8 @@ const read = (request: IncomingMessage): Promise<string> =>
 
 /** What a fault does to a request: whether it is executed, and how it is answered. */
 const answerInto = (fault: Behaviour.Fault, response: ServerResponse) => {
-  switch (fault.split("_")[0]) {
+  const [kind = ""] = fault.split("_")
+  switch (kind) {
     case "timeout":
     case "late":
       return
