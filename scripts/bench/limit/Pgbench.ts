@@ -36,8 +36,10 @@ export const forms = {
   hundred: { name: "100 payments per statement", payments: 100, script: `${numbered(100)}${joined([hundred.intent, hundred.outcome])}` }
 } as const satisfies Readonly<Record<string, Form>>
 
+const program = "pgbench"
+
 /** Where the program is called `pgbench` and runs. */
-export const isInstalled = (): boolean => spawnSync("pgbench", ["--version"]).status === 0
+export const isInstalled = (): boolean => spawnSync(program, ["--version"]).status === 0
 
 let runs = 0
 
@@ -69,7 +71,7 @@ const once = (url: URL, form: Form, options: { readonly clients: number; readonl
     ]
     // The password is handed over where other users' `ps` does not show it.
     const env = { ...process.env, PGPASSWORD: decodeURIComponent(url.password) }
-    const child = execFile("pgbench", args, { env }, (error, stdout, stderr) => {
+    const child = execFile(program, args, { env }, (error, stdout, stderr) => {
       rmSync(directory, { recursive: true, force: true })
       const processed = Number(/^number of transactions actually processed: (\d+)/m.exec(stdout)?.[1])
       const perSecond = processed === 0 ? 0 : Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1])
