@@ -71,7 +71,7 @@ describe("codes", () => {
         "livemode_mismatch not_allowed_on_standard_account parameter_invalid_empty parameter_invalid_string_blank parameter_invalid_string_empty",
         "parameter_missing parameter_unknown parameters_exclusive payment_intent_rate_limit_exceeded payment_method_configuration_failures",
         "payment_method_not_available payment_method_provider_timeout payment_method_unactivated payment_method_unsupported_type",
-        "platform_account_required platform_api_key_expired rate_limit secret_key_required"
+        "platform_account_required platform_api_key_expired rate_limit secret_key_required testmode_charges_only tls_version_unsupported url_invalid"
       ].flatMap((row) => row.split(" "))
     )
     assert.deepStrictEqual(
