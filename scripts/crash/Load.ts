@@ -74,7 +74,7 @@ export const run = async (options: LoadOptions): Promise<void> => {
   const worker = async (number: number) => {
     for (let nth = 1; !options.isOver(); nth++) {
       const key = `crash-${options.seed}-${number}-${nth}`
-      await pace.run(() => live(new Caller(options, key, pace), stream(options.seed, key)), options.isOver)
+      await pace.payment(() => live(new Caller(options, key, pace), stream(options.seed, key)), options.isOver)
     }
   }
   await Promise.all(Array.from({ length: options.workers }, (_, number) => worker(number)))
@@ -102,9 +102,8 @@ class Caller {
   /** Asks until there is an answer for good, at a server by chance each time; `undefined`: refused, or it is over. */
   async insist(request: Request, chance: Chance): Promise<PaymentBody | undefined> {
     for (let attempt = 0; attempt < maxTries; attempt++) {
-      const url = this.server(chance)
       const patience = chance.happens(0.15) ? chance.between(20, 600) : maxPatience
-      const answer = await this.ask(url, request, patience)
+      const answer = await this.pace.request(() => this.ask(this.server(chance), request, patience), this.options.isOver)
       if (answer !== undefined) return answer === "refused" ? undefined : answer
       if (this.options.isOver()) return undefined
       await pause(chance.between(50, 300 * (attempt + 1)))
@@ -144,6 +143,7 @@ class Caller {
       count(log, `${response.status} ${body.code ?? ""}`)
       return isRepeated(response.status, body.code ?? "") ? undefined : "refused"
     } catch {
+      if (request.command === "charge") this.pace.lost(performance.now() - askedAt)
       count(log, "lost")
       return undefined
     }

@@ -1,8 +1,9 @@
 /**
- * How many payments are under way at a time: as many as are answered soon.
+ * How many requests and payments are under way at a time: as many as are answered soon.
  *
  * More would only wait for each other, and each server that is killed would take more of them with it: a machine that is busy with starting
- * servers would then finish hardly any. So the limit grows while answers come soon and shrinks while they do not.
+ * servers would then finish hardly any. So the limit of requests grows while answers come soon and shrinks while they do not. A payment
+ * mostly waits, for its next try or its customer, and costs nothing meanwhile: a few times as many may be under way.
  */
 import { pause } from "./FaultProxy.ts"
 
@@ -13,28 +14,45 @@ const least = 8
 /** With one in seven that is slow by itself these meet at about 200, with one in two at 30. */
 const growth = 0.5
 const shrinkage = 0.985
+/** Payments for each request that may be under way. */
+const paymentsPerRequest = 3
+
+/** Waits for its turn, and gives it back when it is through; `undefined` where it is over before. */
+type Gate = <A>(work: () => Promise<A>, isOver: () => boolean) => Promise<A | undefined>
 
 export interface Pace {
-  /** Waits for its turn, and gives it back when it is through. */
-  readonly run: (work: () => Promise<void>, isOver: () => boolean) => Promise<void>
+  readonly payment: Gate
+  readonly request: Gate
   /** A charge was answered, after this time. */
   readonly answered: (millis: number) => void
+  /** A charge was not answered within this time. A connection that breaks at once says nothing about how busy the machine is. */
+  readonly lost: (millis: number) => void
 }
 
-/** At most this many at a time. */
+/** At most this many requests at a time. */
 export const make = (most: number): Pace => {
   let limit = Math.min(first, most)
-  let underWay = 0
-  return {
-    run: async (work, isOver) => {
-      const isFull = () => underWay >= limit
-      while (isFull() && !isOver()) await pause(20)
-      if (isOver()) return
+  const gate = (factor: number): Gate => {
+    let underWay = 0
+    return async (work, isOver) => {
+      while (underWay >= limit * factor && !isOver()) await pause(20)
+      if (isOver()) return undefined
       underWay++
-      await work().finally(() => underWay--)
-    },
+      return work().finally(() => underWay--)
+    }
+  }
+  const shrink = () => {
+    limit = Math.max(Math.min(least, most), limit * shrinkage)
+  }
+  return {
+    payment: gate(paymentsPerRequest),
+    request: gate(1),
     answered: (millis) => {
-      limit = millis < soonMillis ? Math.min(most, limit + growth) : Math.max(Math.min(least, most), limit * shrinkage)
+      if (millis < soonMillis) limit = Math.min(most, limit + growth)
+      else shrink()
+    },
+    lost: (millis) => {
+      if (millis >= soonMillis) shrink()
     }
   }
 }

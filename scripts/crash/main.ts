@@ -17,7 +17,7 @@ import * as Plant from "./Plant.ts"
 import * as Verify from "./Verify.ts"
 import * as World from "./World.ts"
 
-/** Callers mostly wait: for answers that were lost, for the next try, for the PSP. So there are many. */
+/** Callers mostly wait: for answers that were lost, for the next try, for the PSP, for their customers. So there are many. */
 const defaults = { seconds: 30, servers: 3, workers: 128, plant: 0 }
 /** Everything that was open is settled well before: the settle time, and a few rounds. */
 const recoveryLimitMillis = 120_000
@@ -48,27 +48,43 @@ const parse = (args: ReadonlyArray<string>): Options | undefined => {
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 
-/** Recovers until every operation that is open waits for its customer. Two at once, as two operators might. Answers what is wrong. */
+/** What a recovery came to. */
+interface Report {
+  readonly scanned: number
+  readonly results: Readonly<Record<string, number>>
+}
+
+const only = ({ results, scanned }: Report, ...allowed: ReadonlyArray<string>): boolean =>
+  scanned === allowed.reduce((sum, result) => sum + (results[result] ?? 0), 0)
+
+/**
+ * Recovers until every operation that is open waits for its customer. Two at once, as two operators might: of what one is busy with the
+ * other learns nothing. So where both leave nothing but that, a third one by itself has to find that all of it waits.
+ */
 const recoverAll = async (world: World.World): Promise<string | undefined> => {
-  const until = performance.now() + recoveryLimitMillis
-  let last = ""
-  for (let round = 1; performance.now() < until; round++) {
-    const ends = await Promise.all([world.recover(), world.recover()])
+  const startedAt = performance.now()
+  let last: ReadonlyArray<Report> = []
+  const round = async (processes: number): Promise<string | undefined> => {
+    const ends = await Promise.all(Array.from({ length: processes }, () => world.recover()))
     const failed = ends.find(({ code }) => code !== 0 && code !== 1)
     if (failed !== undefined) return `aegispay recover ended with ${failed.signal ?? failed.code}: ${failed.stderr}`
-    const reports = ends.map(
-      ({ stdout }) => JSON.parse(stdout.split("\n")[0] ?? "{}") as { scanned: number; results: Record<string, number> }
-    )
-    last = JSON.stringify(reports[0])
-    if (
-      reports.every(({ results, scanned }) => scanned === (results["requires_action"] ?? 0) + (results["busy"] ?? 0) && !results["busy"])
-    ) {
-      say(`recovered in ${round} rounds of two processes at once, ${elapsed(until - recoveryLimitMillis)}`)
-      return undefined
+    last = ends.map(({ stdout }) => JSON.parse(stdout.split("\n")[0] ?? "{}") as Report)
+    return undefined
+  }
+  for (let rounds = 1; performance.now() - startedAt < recoveryLimitMillis; rounds++) {
+    const failed = await round(2)
+    if (failed !== undefined) return failed
+    if (last.every((report) => only(report, "requires_action", "busy"))) {
+      const failedAlone = await round(1)
+      if (failedAlone !== undefined) return failedAlone
+      if (last.every((report) => only(report, "requires_action"))) {
+        say(`recovered in ${rounds} rounds of two processes at once, ${elapsed(startedAt)}`)
+        return undefined
+      }
     }
     await pause(1_000)
   }
-  return `operations are still open after ${recoveryLimitMillis / 1000} s: ${last}`
+  return `operations are still open after ${recoveryLimitMillis / 1000} s: ${JSON.stringify(last[0])}`
 }
 
 const elapsed = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`
@@ -99,11 +115,11 @@ const run = async (options: Options, stopping: AbortSignal): Promise<number> => 
     say(`load and faults took ${elapsed(startedAt)}`)
     const open = await recoverAll(world)
     if (options.plant === 1) await Plant.plant(world, log)
-    const recoveredAt = performance.now()
     const before = await Verify.sizes(world)
     const again = await recoverAll(world)
+    const comparedAt = performance.now()
     const verdict = await Verify.verify(world, log)
-    say(`comparison took ${elapsed(recoveredAt)}`)
+    say(`comparison took ${elapsed(comparedAt)}`)
     if (stopping.aborted) return 2
     const wrong = [
       ...unexpected.map((what) => `I10: ${what}`),
