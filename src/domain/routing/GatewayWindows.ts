@@ -187,6 +187,8 @@ export interface Question {
   readonly minimumSamples: number
   /** Calls before it say nothing of the gateway as it is now (epoch milliseconds): it was down and has come back. */
   readonly since?: number | undefined
+  /** `false`: the mean cost is not asked about. Default true. */
+  readonly cost?: boolean
 }
 
 /** What is known of a gateway for a segment, from the narrowest level with enough calls; of an unknown gateway: no samples. */
@@ -208,7 +210,7 @@ export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question:
     p50Millis: summary.p50Millis,
     p95Millis: summary.p95Millis,
     p99Millis: summary.p99Millis,
-    meanCostMinor: question.segment === 0 ? undefined : meanCostOf(entry, question, now),
+    meanCostMinor: question.segment === 0 || question.cost === false ? undefined : meanCostOf(entry, question, now),
     consecutiveFailures: entry.window.consecutiveFailures,
     lastFailureAt: GatewayWindow.lastFailureAt(entry.window)
   }

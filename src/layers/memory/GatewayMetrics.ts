@@ -28,7 +28,7 @@ export const layer: Layer.Layer<GatewayMetrics> = Layer.effect(
         return atNow((now) => GatewayWindows.statsOf(windows, gateway, question, now))
       },
       statsAt: (gateway, now, asked) =>
-        GatewayWindows.statsOf(windows, gateway, { segment: asked?.segment ?? 0, minimumSamples, since: asked?.since }, now),
+        GatewayWindows.statsOf(windows, gateway, { segment: asked?.segment ?? 0, minimumSamples, since: asked?.since, cost: false }, now),
       costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
       oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
       restore: (samples) => atNow((now) => GatewayWindows.addAll(windows, GatewayWindows.ofPast(samples, now), now))

@@ -33,14 +33,25 @@ interface Judging {
 
 /** Judges one more charge of a payment; `undefined`: no cap concerns it. */
 export const judge = (policy: Policy, payment: Judging): Effect.Effect<Judged | undefined, never, CardAttempts> => {
-  const { declined, details, now } = payment
+  const judged = judgeAtOnce(policy, payment)
+  return judged._tag === "Judged" ? Effect.succeed(judged.verdict) : judgeCard(judged.caps, payment, judged.card)
+}
+
+/** The same where nobody has to be asked; else by which caps and for which card somebody has to be. */
+export const judgeAtOnce = (policy: Policy, { declined, details, now }: Judging): JudgedAtOnce => {
   const caps = RetryCaps.capsFor(policy.retryCaps, details.method, now)
-  if (caps === undefined) return Effect.undefined
+  if (caps === undefined) return unconcerned
   const { fingerprint } = details.method
   return fingerprint === undefined
-    ? Effect.succeed(judged(caps, declined, "payment", now))
-    : judgeCard(caps, payment, { tenant: details.tenant, fingerprint })
+    ? { _tag: "Judged", verdict: judged(caps, declined, "payment", now) }
+    : { _tag: "Asks", caps, card: { tenant: details.tenant, fingerprint } }
 }
+
+type JudgedAtOnce =
+  | { readonly _tag: "Judged"; readonly verdict: Judged | undefined }
+  | { readonly _tag: "Asks"; readonly caps: RetryCaps.NetworkCaps; readonly card: Card }
+
+const unconcerned: JudgedAtOnce = { _tag: "Judged", verdict: undefined }
 
 const judgeCard = Effect.fnUntraced(function* (caps: RetryCaps.NetworkCaps, payment: Judging, card: Card) {
   const { declined, now } = payment

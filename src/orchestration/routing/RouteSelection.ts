@@ -19,6 +19,7 @@ import * as Route from "../../domain/routing/plan/Route.ts"
 import { byPriority, defaultPriority, type MatchedRule, type RuleContext } from "../../domain/routing/policy/Rules.ts"
 import { type Gateway, Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
+import type { CardAttempts } from "../../services/routing/CardAttempts.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
@@ -29,42 +30,63 @@ import { GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as CardCaps from "./CardCaps.ts"
 import * as Signals from "./Signals.ts"
 
-/** Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. */
-export const select = Effect.fnUntraced(function* (payment: PaymentId, details: PaymentDetails) {
-  // One look for all of them: this runs with every payment.
-  const context = yield* Effect.context<Gateways | GatewayMetrics | CircuitBreakers | GatewayGuards>()
-  const candidates = Context.get(context, Gateways).all
-  const { customRules, policy } = Context.get(context, RoutingPolicy)
+/** What a decision takes from its surroundings. */
+type Needed = Gateways | GatewayMetrics | CircuitBreakers | GatewayGuards
+
+/**
+ * Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. This runs with every payment: where neither the store of
+ * declined attempts nor a host's own rules are asked, it is one step of the fiber.
+ */
+export const select = (
+  payment: PaymentId,
+  details: PaymentDetails
+): Effect.Effect<RoutingDecision, NoUsableGateway, Needed | CardAttempts> =>
+  Effect.withFiber((fiber) => {
+    const { customRules, policy } = fiber.getRef(RoutingPolicy)
+    const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+    const judging = { id: payment, details, declined: none, now }
+    const caps = CardCaps.judgeAtOnce(policy, judging)
+    const context = fiber.context as Context.Context<Needed>
+    if (caps._tag === "Judged" && customRules.length === 0) return decide(context, { payment, details, now, caps: caps.verdict })
+    return Effect.flatMap(CardCaps.judge(policy, judging), (caps) =>
+      Effect.flatMap(firstCustom(customRules, { payment, details, now }), (custom) =>
+        decide(context, { payment, details, now, caps, custom })
+      )
+    )
+  })
+
+const none: ReadonlyArray<never> = []
+
+/** Reads what is known now, decides, and counts the decision. */
+const decide = (
+  context: Context.Context<Needed>,
+  asked: Pick<Route.RouteInput, "payment" | "details" | "now" | "caps" | "custom">
+): Effect.Effect<RoutingDecision, NoUsableGateway> => {
   const clock = Context.get(context, Clock.Clock)
-  const now = clock.currentTimeMillisUnsafe()
-  const caps = yield* CardCaps.judge(policy, { id: payment, details, declined: [], now })
   const startedAt = clock.monotonicTimeNanosUnsafe()
+  const candidates = Context.get(context, Gateways).all
   const sources = {
     metrics: Context.get(context, GatewayMetrics),
     breakers: Context.get(context, CircuitBreakers),
-    guards: Context.get(context, GatewayGuards),
-    clock
+    guards: Context.get(context, GatewayGuards)
   }
+  const { details, now } = asked
   const decision = Route.route({
-    payment,
+    payment: asked.payment,
     details,
     candidates,
-    signals: Signals.read(sources, candidates, details, details.captureMethod === "manual" ? "authorize" : "sale"),
-    policy,
-    custom: customRules.length === 0 ? undefined : yield* firstCustom(customRules, { payment, details, now }),
-    caps,
+    signals: Signals.read(sources, candidates, { details, now, monotonic: Number(startedAt) / 1e6 }),
+    policy: Context.get(context, RoutingPolicy).policy,
+    custom: asked.custom,
+    caps: asked.caps,
     now,
     random: Context.get(context, Random.Random).nextDoubleUnsafe()
   })
   const [first] = decision.ranked
-  if (first === undefined) return yield* new NoUsableGateway({ excluded: decision.excluded })
-  yield* Metrics.routed({
-    gateway: first.gateway,
-    explored: decision.explored === true,
-    durationNanos: Number(clock.monotonicTimeNanosUnsafe() - startedAt)
-  })
-  return decision
-})
+  if (first === undefined) return Effect.fail(new NoUsableGateway({ excluded: decision.excluded }))
+  const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
+  return Effect.as(Metrics.routed({ gateway: first.gateway, explored: decision.explored === true, durationNanos }), decision)
+}
 
 /** The first of a host's own rules that concerns the payment. One that throws does not. */
 const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule>, context: RuleContext) {

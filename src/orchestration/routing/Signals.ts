@@ -4,8 +4,6 @@
  *
  * All of it is plain state in the memory of this process, so reading it waits for nothing.
  */
-import type * as Clock from "effect/Clock"
-import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import * as Breaker from "../../domain/resilience/Breaker.ts"
@@ -13,7 +11,6 @@ import * as Health from "../../domain/resilience/Health.ts"
 import type { BreakerPhase, GatewaySignals } from "../../domain/routing/Decision.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
-import { monotonicMillis } from "../resilience/BreakerCalls.ts"
 import * as Bulkhead from "../resilience/Bulkhead.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import type { GatewayGuards } from "../resilience/GatewayGuards.ts"
@@ -34,18 +31,22 @@ export interface Sources {
   readonly metrics: GatewayMetrics["Service"]
   readonly breakers: CircuitBreakers["Service"]
   readonly guards: GatewayGuards["Service"]
-  readonly clock: Clock.Clock
 }
 
-/** The signals of gateways for a kind of charge, in their order. */
+/** For which payment, and when: epoch milliseconds, and those of the breakers' clock. */
+export interface Asked {
+  readonly details: PaymentDetails
+  readonly now: number
+  readonly monotonic: number
+}
+
+/** The signals of gateways for a payment's first charge, in their order. */
 export const read = (
-  { breakers, clock, guards, metrics }: Sources,
+  { breakers, guards, metrics }: Sources,
   gateways: ReadonlyArray<{ readonly name: GatewayName }>,
-  details: PaymentDetails,
-  kind: OperationKind
+  { details, monotonic, now }: Asked
 ): ReadonlyArray<GatewaySignals> => {
-  const now = clock.currentTimeMillisUnsafe()
-  const monotonic = monotonicMillis(clock)
+  const kind = details.captureMethod === "manual" ? "authorize" : "sale"
   const segment = Segment.code(Segment.ofPayment(details))
   const signals: Array<GatewaySignals> = []
   for (const { name } of gateways) {

@@ -47,7 +47,7 @@ export interface StatsAsked {
  * - `health`: of one gateway; of one never recorded: no samples, rate 1.
  * - `stats`: of one gateway for a segment; without a segment, of the gateway as a whole (then without a mean cost).
  * - `statsAt`: the same at a time of the clock, at once, for a segment by its code: what a decision reads, and an exporter, which runs no
- *   effects. `since`: what was counted before says nothing any more (but for approvals and costs).
+ *   effects. Without a mean cost. `since`: what was counted before says nothing any more (but for approvals).
  * - `costs`: mean costs of a gateway by currency.
  * - `oldestKnownAt`: since when calls in the window are known at all (epoch milliseconds); `undefined`: none are.
  * - `restore`: counts calls of the past in their own minutes; those outside of the window are left out. They count for this instance only

@@ -178,7 +178,7 @@ const make = Effect.fnUntraced(function* (options: { readonly roundEveryMillis: 
       return atNow((now) => GatewayWindows.statsOf(windows, gateway, question, now))
     },
     statsAt: (gateway, now, asked) =>
-      GatewayWindows.statsOf(windows, gateway, { segment: asked?.segment ?? 0, minimumSamples, since: asked?.since }, now),
+      GatewayWindows.statsOf(windows, gateway, { segment: asked?.segment ?? 0, minimumSamples, since: asked?.since, cost: false }, now),
     costs: (gateway) => atNow((now) => GatewayWindows.costsOf(windows, gateway, now)),
     oldestKnownAt: atNow((now) => GatewayWindows.oldestAt(windows, now)),
     restore: (samples) => atNow((now) => state.restore(samples, now))
