@@ -44,7 +44,7 @@ const defaults: OperationCapabilities = {
   cachesFailures: true,
   cancelByReference: "named",
   leavesOpenAfterDecline: false,
-  settleTimeMillis: 10_000
+  settleTimeMillis: 15_000
 }
 
 const isDefinite = (outcome: Outcome): outcome is Succeeded | Declined => outcome._tag === "Succeeded" || outcome._tag === "Declined"

@@ -44,6 +44,8 @@ export interface EngineSettings {
   readonly recoveryOlderThanMillis: number
   /** How long a payment that is being recovered is kept from other processes, after a crash too. */
   readonly recoveryLeaseMillis: number
+  /** Also gateways that the engine refuses (`UnsafeGateway`): a lost answer of theirs may need a person, or lead to a second charge. Default false. */
+  readonly allowUnsafeGateways: boolean
 }
 
 /** The presets as settings. */
@@ -77,7 +79,8 @@ export const defaults: EngineSettings = {
   maxUnstoredOutcomes: Presets.outcomes.maxUnstored.value,
   storeWaitMillis: Presets.outcomes.storeWaitMillis.value,
   recoveryOlderThanMillis: Presets.recovery.olderThanMillis.value,
-  recoveryLeaseMillis: Presets.recovery.leaseMillis.value
+  recoveryLeaseMillis: Presets.recovery.leaseMillis.value,
+  allowUnsafeGateways: false
 }
 
 /** The settings in force; the presets unless provided. */

@@ -130,7 +130,7 @@ export const fingerprints = Layer.succeed(RequestFingerprint, RequestFingerprint
 export const engineOver = (gateways: ReadonlyArray<Gateway>, settings: Partial<EngineSettings> = {}) =>
   Payments.layer.pipe(
     Layer.provideMerge(Layer.mergeAll(gatewaysOf(...gateways), fingerprints)),
-    Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings }))
+    Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings, allowUnsafeGateways: true }))
   )
 
 /** The engine in memory. */

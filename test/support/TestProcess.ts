@@ -28,11 +28,11 @@ export const start = Effect.fnUntraced(function* (gateways: ReadonlyArray<Gatewa
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const sudden = Layer.provide(
     Background.layer,
-    Layer.succeed(Settings, { ...defaults, sendWindowMillis: 0, attemptTimeoutMillis: 0, storeWaitMillis: 0 })
+    Layer.succeed(Settings, { ...defaults, sendWindowMillis: 0, attemptTimeoutMillis: 0, storeWaitMillis: 0, allowUnsafeGateways: true })
   )
   const layer = Payments.layerEngine.pipe(
     Layer.provide(Layer.mergeAll(gatewaysOf(...gateways), fingerprints, sudden)),
-    Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings }))
+    Layer.provide(Layer.succeed(Settings, { ...defaults, ...settings, allowUnsafeGateways: true }))
   )
   const context = yield* Layer.buildWithScope(layer, scope)
   return { payments: Context.get(context, Payments.Payments), crash: Scope.close(scope, Exit.void) } satisfies TestProcess

@@ -53,6 +53,6 @@ export interface GatewayCapabilities {
 export const effectiveReplay = (capabilities: OperationCapabilities): Replay =>
   capabilities.leavesOpenAfterDecline && !capabilities.cachesFailures ? "none" : capabilities.replay
 
-/** Can an operation whose answer was lost be resolved at all, without a person? */
+/** Can an operation whose answer was lost be resolved at all, without a person? A refused repetition tells nothing without a look-up. */
 export const isRecoverable = (capabilities: OperationCapabilities): boolean =>
-  capabilities.lookupByReference !== undefined || effectiveReplay(capabilities) !== "none" || capabilities.cancelByReference !== "none"
+  capabilities.lookupByReference !== undefined || effectiveReplay(capabilities) === "result" || capabilities.cancelByReference !== "none"

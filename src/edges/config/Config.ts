@@ -318,6 +318,7 @@ const engineOf = (file: ConfigFile): EngineSettings => {
     maxUnstoredOutcomes: file.outcomes?.maxUnstored ?? defaults.maxUnstoredOutcomes,
     storeWaitMillis: file.outcomes?.storeWaitMillis ?? defaults.storeWaitMillis,
     recoveryOlderThanMillis: file.recovery?.olderThanMillis ?? defaults.recoveryOlderThanMillis,
-    recoveryLeaseMillis: file.recovery?.leaseMillis ?? defaults.recoveryLeaseMillis
+    recoveryLeaseMillis: file.recovery?.leaseMillis ?? defaults.recoveryLeaseMillis,
+    allowUnsafeGateways: false
   }
 }

@@ -22,6 +22,7 @@ import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { RequestFingerprint } from "../../services/RequestFingerprint.ts"
 import * as Failures from "../observability/Failures.ts"
 import * as Background from "../operation/Background.ts"
+import * as GatewaySafety from "../operation/GatewaySafety.ts"
 import * as Journal from "../operation/Journal.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import * as GatewayGuards from "../resilience/GatewayGuards.ts"
@@ -131,6 +132,7 @@ const joined = (engine: Context.Context<Programs>) => {
 }
 
 const make = Effect.gen(function* () {
+  yield* GatewaySafety.check
   const context = yield* Effect.context<Programs>()
   const repository = yield* PaymentRepository
   const store = yield* EventStore
@@ -165,8 +167,17 @@ const make = Effect.gen(function* () {
 /** What comes with the engine: payments, and what guards the gateways, for programs that are built over it. */
 export type Engine = Payments | GatewayGuards.GatewayGuards | CircuitBreakers
 
-/** The engine without its own scope: `Background` is provided by the host. Breakers that are provided are used; otherwise it makes its own. */
-export const layerEngine: Layer.Layer<Engine, never, Dependencies> = Layer.provideMerge(Layer.effect(Payments, make), GatewayGuards.layer)
+/**
+ * The engine without its own scope: `Background` is provided by the host. Breakers that are provided are used; otherwise it makes its own.
+ * Fails with `UnsafeGateway` where a gateway must not be used.
+ */
+export const layerEngine: Layer.Layer<Engine, GatewaySafety.UnsafeGateway, Dependencies> = Layer.provideMerge(
+  Layer.effect(Payments, make),
+  GatewayGuards.layer
+)
 
-/** The engine. Closing the layer waits for the work in hand. */
-export const layer: Layer.Layer<Engine, never, Exclude<Dependencies, Background.Background>> = Layer.provide(layerEngine, Background.layer)
+/** The engine. Closing the layer waits for the work in hand. Fails with `UnsafeGateway` where a gateway must not be used. */
+export const layer: Layer.Layer<Engine, GatewaySafety.UnsafeGateway, Exclude<Dependencies, Background.Background>> = Layer.provide(
+  layerEngine,
+  Background.layer
+)

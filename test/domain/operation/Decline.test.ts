@@ -44,7 +44,8 @@ describe("capabilities", () => {
     const none = { ...capabilities, lookupByReference: undefined, replay: "none", cancelByReference: "none" } as const
     assert.isFalse(isRecoverable(none))
     assert.isTrue(isRecoverable({ ...none, lookupByReference: { lagMillis: 1 } }))
-    assert.isTrue(isRecoverable({ ...none, replay: "conflict" }))
+    assert.isTrue(isRecoverable({ ...none, replay: "result" }))
+    assert.isFalse(isRecoverable({ ...none, replay: "conflict" }), "a refused repetition tells nothing without a look-up")
     assert.isTrue(isRecoverable({ ...none, cancelByReference: "unnamed" }))
   })
 })

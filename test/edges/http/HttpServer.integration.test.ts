@@ -214,6 +214,7 @@ describe("the server", () => {
       const error = yield* Effect.flip(
         Effect.scoped(Layer.build(Layer.provide(HttpServer.layer({ ...config, host: "192.0.2.1" }), engine([]))))
       )
+      assert.instanceOf(error, HttpServer.ListenFailed)
       assert.strictEqual(error.reason, "no_such_address")
     })
   )

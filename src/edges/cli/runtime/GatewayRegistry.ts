@@ -4,15 +4,13 @@
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import { isRecoverable, type OperationCapabilities } from "../../../domain/operation/Capabilities.ts"
-import * as Presets from "../../../domain/Presets.ts"
 import * as GatewayList from "../../../gateways/GatewayList.ts"
 import * as SandboxGateway from "../../../gateways/sandbox/SandboxGateway.ts"
 import * as StripeGateway from "../../../gateways/stripe/StripeGateway.ts"
 import * as GatewayHttpClient from "../../../layers/node/GatewayHttpClient.ts"
+import * as GatewaySafety from "../../../orchestration/operation/GatewaySafety.ts"
 import { type Gateway, Gateways } from "../../../services/Gateway.ts"
 import { PaymentRepository } from "../../../services/PaymentRepository.ts"
-import type { EngineSettings } from "../../../services/Settings.ts"
 import type { GatewayConfig } from "../../config/Config.ts"
 import { cannotRun, type Failure, orCannotRun } from "../Failure.ts"
 import type { Target } from "./Target.ts"
@@ -41,41 +39,11 @@ export const layer = (target: Target): Layer.Layer<Gateways, Failure> => {
     Gateways,
     Effect.gen(function* () {
       const all: ReadonlyArray<Gateway> = yield* Effect.forEach(gateways, (gateway) => make(gateway, connectLimitMillis))
-      const problem = all.map((gateway) => problemOf(gateway, engine)).find((found) => found !== undefined)
+      const problem = all.map((gateway) => GatewaySafety.problemOf(gateway, engine)).find((found) => found !== undefined)
       if (problem !== undefined) return yield* cannotRun(`${target.source}: ${problem}`)
       return GatewayList.make(all)
     })
   ).pipe(Layer.provide(GatewayHttpClient.layer({ connectLimitMillis })))
-}
-
-/**
- * Why a gateway may not be used.
- *
- * - Its lost answers could not be found out.
- * - Its settle time is too short (rule 13): a request may be written at the end of its permission, be answered as late as an attempt is
- *   waited for, and be seen by a look-up only after the lag. Whoever concluded an absence before would go on to another gateway while this
- *   one's answer is still awaited. Connecting is not in it: what has to connect starts that much earlier.
- * - No attempt would ever start, since connecting may take longer than a permission lasts.
- */
-export const problemOf = (
-  gateway: Gateway,
-  settings: Pick<EngineSettings, "attemptTimeoutMillis" | "sendWindowMillis">
-): string | undefined => {
-  const { attemptTimeoutMillis, sendWindowMillis } = settings
-  for (const [kind, capabilities] of Object.entries<OperationCapabilities>(gateway.capabilities.operations)) {
-    if (!isRecoverable(capabilities)) {
-      return `gateway ${gateway.name} cannot look up, replay or cancel a ${kind}: a lost answer could never be found out; do not use it`
-    }
-    const lag = capabilities.lookupByReference?.lagMillis ?? 0
-    const least = attemptTimeoutMillis + lag
-    if (capabilities.settleTimeMillis < least) {
-      return `gateway ${gateway.name}: settleTimeMillis (${capabilities.settleTimeMillis}) of ${kind} is below ${least}: the attempt timeout (${attemptTimeoutMillis}) plus its look-up lag (${lag}); set it to at least that, or retries.attemptTimeoutMillis to less`
-    }
-  }
-  const connectLimitMillis = gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value
-  return connectLimitMillis < sendWindowMillis
-    ? undefined
-    : `gateway ${gateway.name}: connecting may take ${connectLimitMillis} ms, a permission to send lasts ${sendWindowMillis} ms; set retries.sendWindowMillis to more, or retries.connectLimitMillis to less`
 }
 
 /** Refuses a configuration that lacks an account with open operations: nobody could find out what became of them (rule 14). */
