@@ -95,19 +95,30 @@ export const encodeRow = (stored: Event.StoredEvent): EventRow => ({
   data: JSON.stringify(Result.getOrThrow(Event.encode(stored.event)))
 })
 
+/** What rows say, read once: neither a row nor an event ever changes. */
+const read = new WeakMap<EventRow, Event.StoredEvent>()
+
 /** Reads events back; `Corrupt` where one cannot be read. */
 export const decodeRows = (
   operation: string,
   rows: ReadonlyArray<EventRow>
 ): Result.Result<ReadonlyArray<Event.StoredEvent>, EventStoreError> => {
   const events: Array<Event.StoredEvent> = []
-  for (const { data, schemaVersion, type, ...row } of rows) {
+  for (const stored of rows) {
+    const known = read.get(stored)
+    if (known !== undefined) {
+      events.push(known)
+      continue
+    }
+    const { data, schemaVersion, type, ...row } = stored
     const decoded = Event.decode({ type, schemaVersion, data: JSON.parse(data) })
     if (Result.isFailure(decoded)) {
       const detail = `event ${row.eventId} of ${row.paymentId} (version ${row.version}, ${type}) cannot be read`
       return Result.fail(new EventStoreError({ operation, reason: { _tag: "Corrupt", detail }, cause: decoded.failure }))
     }
-    events.push({ ...row, event: decoded.success })
+    const event = { ...row, event: decoded.success }
+    read.set(stored, event)
+    events.push(event)
   }
   return Result.succeed(events)
 }

@@ -25,9 +25,12 @@ export class LabUnavailable extends Schema.TaggedError<LabUnavailable>()("LabUna
 /** The sources run as they are, the package runs compiled. */
 const threadUrl = new URL(import.meta.url.endsWith(".ts") ? "./Thread.ts" : "./Thread.js", import.meta.url)
 
+/** Everything of a simulation is garbage soon: with room for several of them hardly any of it is ever moved, which saves a quarter of the time. */
+const maxYoungGenerationSizeMb = 192
+
 const inThread = (task: Task): Effect.Effect<Campaign.Report, WorkerFailed> =>
   Effect.callback<Campaign.Report, WorkerFailed>((resume) => {
-    const worker = new Worker(threadUrl, { workerData: task })
+    const worker = new Worker(threadUrl, { workerData: task, resourceLimits: { maxYoungGenerationSizeMb } })
     const failed = (detail: string) => resume(Effect.fail(new WorkerFailed({ detail })))
     worker.once("message", (report: Campaign.Report) => resume(Effect.succeed(report)))
     worker.once("error", (error) => failed(error instanceof Error ? error.message : String(error)))
