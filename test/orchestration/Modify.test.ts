@@ -514,9 +514,66 @@ describe("version conflicts (rule 8)", () => {
           yield* Effect.orDie(store.commit({ payment: commit.payment, events: [stamped] }))
           return undefined
         })
-      const answer = yield* payments.refund({ ...on(id, "r1"), amount: 10n })
+      const refunding = yield* Effect.forkChild(payments.refund({ ...on(id, "r1"), amount: 10n }))
+      yield* TestClock.adjust("10 seconds")
+      const answer = yield* Fiber.join(refunding)
       assert.strictEqual(answer.payment.amountRefunded, 10)
       assert.isAbove(outcomes, 8)
     }).pipe(Effect.provide(over(flaky)))
+  })
+
+  it.effect(
+    "an outcome that somebody else is always faster than: a bounded number of attempts, and the operation stays open for recovery",
+    () => {
+      const flaky = FlakyEventStore.script()
+      const a = testGateway("a", { lookup: (intent) => Effect.succeed(success(intent)) })
+      return Effect.gen(function* () {
+        const payments = yield* Payments
+        const id = yield* captured
+        const commitsBefore = flaky.commits
+        let isBusy = true
+        flaky.onCommit = (commit, nth) =>
+          Effect.gen(function* () {
+            if (!isBusy || nth < commitsBefore + 2 || commit.payment._tag === "New") return undefined
+            const store = yield* EventStore
+            const amount = { ...commit.payment.details.amount, minor: 1n }
+            const event = { _tag: "DisputeOpened", disputeId: `d${nth}`, amount } as const
+            const stamped = { eventId: EventId.make(uuid()), version: commit.payment.version + 1, occurredAt: 0, event }
+            yield* Effect.orDie(store.commit({ payment: commit.payment, events: [stamped] }))
+            return undefined
+          })
+        yield* Effect.forkChild(payments.refund({ ...on(id, "r1"), amount: 10n }))
+        yield* TestClock.adjust("5 minutes")
+        const commits = flaky.commits
+        assert.isAtMost(commits - commitsBefore, 60)
+        isBusy = false
+        yield* payments.recover({})
+        assert.strictEqual((yield* payments.get({ id, tenant })).amountRefunded, 10)
+        assert.lengthOf(ofKind(a.sent, "refund"), 1)
+      }).pipe(Effect.provide(over(flaky, a)))
+    }
+  )
+})
+
+describe("a cancel while the outcome is awaited", () => {
+  it.effect("said 1,500 times with as many keys: recorded a few times, then the caller is told to wait", () => {
+    const a = testGateway("a", { send: () => Effect.succeed(unknown), lookup: () => Effect.succeed(unknown) })
+    return Effect.gen(function* () {
+      const payments = yield* Payments
+      const { payment } = yield* payments.charge(chargeRequest("k"))
+      const refusals = new Set<string>()
+      for (let nth = 1; nth <= 1_500; nth++) {
+        const said = yield* Effect.result(payments.cancel(on(payment.id, `c${nth}`)))
+        if (Result.isFailure(said)) refusals.add(said.failure.message)
+      }
+      const after = yield* payments.get({ id: payment.id, tenant })
+      assert.isTrue(after.cancelRequested)
+      assert.isAtMost(after.version, 20)
+      assert.deepStrictEqual(
+        [...refusals],
+        ["CancelPayment refused while the payment is in_doubt: operation 1 is still open; wait for its outcome"]
+      )
+      assert.isTrue((yield* payments.cancel(on(payment.id, "c1"))).replayed)
+    }).pipe(Effect.provide(engine([a], { retries: 0 })))
   })
 })

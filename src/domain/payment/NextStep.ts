@@ -70,7 +70,7 @@ const whileOpen = (payment: Payment, open: ReadonlyArray<Operation>): NextStep =
   return waits && gateway !== undefined && payment.cancelRequested && !wasCancelled(payment) ? { _tag: "Cancel", gateway } : rest
 }
 
-/** The gateway was asked to cancel, or could not be reached often enough. */
+/** The gateway was asked to cancel, or could not be reached often enough. What is open is cancelled when it expires, if it was refused. */
 const wasCancelled = (payment: Payment): boolean => {
   const cancels = payment.operations.filter((operation) => operation.intent.purpose === "cancel")
   return cancels.length >= maxCancels || cancels.some(({ progress }) => progress._tag !== "NotSent" && progress._tag !== "Absent")
@@ -91,9 +91,20 @@ const isCaptured = (payment: Payment, { intent: { number } }: Operation): boolea
 
 const afterSuccess = (payment: Payment, charge: Operation): NextStep => {
   const total = amountsOf(payment, charge)
-  const cancellable = payment.cancelRequested && total.captured === 0n && total.authorized > 0n
-  return cancellable && !wasCancelled(payment) ? { _tag: "Cancel", gateway: charge.intent.gateway } : rest
+  if (!payment.cancelRequested || total.captured > 0n || total.authorized === 0n) return rest
+  const cancels = payment.operations.filter(({ intent }) => intent.purpose === "cancel")
+  if (!cancels.every(wasRefused)) return rest
+  return cancels.length < maxCancels
+    ? { _tag: "Cancel", gateway: charge.intent.gateway }
+    : {
+        _tag: "Review",
+        operation: charge.intent.number,
+        evidence: `the cancel that was asked for failed ${cancels.length} times; the money is still reserved`
+      }
 }
+
+const wasRefused = ({ progress }: Operation): boolean =>
+  progress._tag === "Declined" || progress._tag === "NotSent" || progress._tag === "Absent"
 
 const afterFailure = (
   payment: Payment,

@@ -51,6 +51,8 @@ export interface Payment {
   readonly screened: boolean
   readonly operations: ReadonlyArray<Operation>
   readonly cancelRequested: boolean
+  /** How often a cancel was recorded. */
+  readonly cancelRequests: number
   readonly ended: Ended | undefined
   readonly late: ReadonlyArray<OperationNumber>
   readonly reviews: ReadonlyArray<Review>
@@ -95,6 +97,7 @@ export const evolve = (state: PaymentState, recorded: Recorded): PaymentState =>
       screened: false,
       operations: [],
       cancelRequested: false,
+      cancelRequests: 0,
       ended: undefined,
       late: [],
       reviews: [],
@@ -188,7 +191,7 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
     case "PaymentScreened":
       return { ...payment, screened: true }
     case "CancelRequested":
-      return { ...payment, cancelRequested: true }
+      return { ...payment, cancelRequested: true, cancelRequests: payment.cancelRequests + 1 }
     case "PaymentFailed":
       return { ...payment, ended: { as: "failed", category: event.category, code: event.code, message: event.message } }
     case "PaymentCancelled":

@@ -91,9 +91,6 @@ const isEffective = (operation: Operation): boolean => isCharge(operation) && to
 /** The charges that took effect. More than one only after a late success. */
 export const charges = (payment: Payment): ReadonlyArray<Operation> => payment.operations.filter(isEffective)
 
-/** The last of the charges that took effect. */
-export const lastEffective = (payment: Payment): Operation | undefined => payment.operations.findLast(isEffective)
-
 /** The charge a refund is taken from. A late one is reversed by an operation of its own; it is refunded only where it is all there is. */
 export const refundable = (payment: Payment): Operation | undefined => {
   const captured = charges(payment).filter((charge) => amountsOf(payment, charge).captured > 0n)
@@ -123,12 +120,38 @@ export const isReleasable = (payment: Payment, charge: Operation): boolean => {
   return authorized > captured
 }
 
-/** The amounts of a payment. */
+/**
+ * Is it a second charge for the same payment: one that came too late, beside one that came in time and stands? Its money is not the
+ * payment's, reversed or kept. Where nothing else stands, a late charge is all there is.
+ */
+const isDouble = (payment: Payment, charge: Operation): boolean =>
+  payment.late.includes(charge.intent.number) &&
+  payment.operations.some(
+    (other) => isEffective(other) && !payment.late.includes(other.intent.number) && amountsOf(payment, other).authorized > 0n
+  )
+
+/** The charge that stands for the payment: the last that took effect, but no second one beside it. */
+export const standing = (payment: Payment): Operation | undefined =>
+  payment.operations.findLast((operation) => isEffective(operation) && !isDouble(payment, operation))
+
+/** The amounts of a payment, without those of a second charge beside the good one. */
 export const amounts = (payment: Payment): Amounts => {
   const total = nothing()
-  for (const operation of payment.operations) if (isEffective(operation)) addCharge(total, payment, operation)
+  for (const operation of payment.operations) {
+    if (isEffective(operation) && !isDouble(payment, operation)) addCharge(total, payment, operation)
+  }
   for (const dispute of payment.disputes) if (dispute.status !== "won") total.disputed += dispute.amount.minor
   return total
+}
+
+/** The amounts of second charges beside the good one; `undefined` where there is none. */
+export const doubled = (payment: Payment): Amounts | undefined => {
+  if (payment.late.length === 0) return undefined
+  const total = nothing()
+  for (const operation of payment.operations) {
+    if (isEffective(operation) && isDouble(payment, operation)) addCharge(total, payment, operation)
+  }
+  return total.authorized > 0n || total.captured > 0n ? total : undefined
 }
 
 /** Operations that are open, in the order they were started. */

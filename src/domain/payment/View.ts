@@ -11,7 +11,7 @@ import { NextAction } from "../operation/Outcome.ts"
 import { CaptureMethod, Metadata, ReviewReason } from "./Event.ts"
 import { GatewayName, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
 import type { Payment } from "./State.ts"
-import { amounts, lastEffective, PaymentStatus, status } from "./Status.ts"
+import { type Amounts, amounts, doubled, PaymentStatus, standing, status } from "./Status.ts"
 
 /** Where an operation stands, for people and programs. */
 export const OperationStatus = Schema.Literals([
@@ -55,6 +55,8 @@ export const PaymentView = Schema.Struct({
   amountCaptured: Minor,
   amountRefunded: Minor,
   amountDisputed: Minor,
+  /** A second charge for the same payment, which came too late: what it holds, what it took, and what was given back. In no other amount. */
+  doubleCharge: Schema.optionalKey(Schema.Struct({ amountAuthorized: Minor, amountCaptured: Minor, amountRefunded: Minor })),
   gateway: Schema.optionalKey(GatewayName),
   captureMethod: CaptureMethod,
   failure: Schema.optionalKey(Failure),
@@ -73,8 +75,8 @@ export type PaymentView = typeof PaymentView.Type
 /** Shows a payment. */
 export const ofPayment = (payment: Payment): PaymentView => {
   const total = amounts(payment)
-  const gateway = (lastEffective(payment) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent
-    .gateway
+  const double = doubled(payment)
+  const gateway = (standing(payment) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent.gateway
   const action = payment.operations.findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
   const shown = status(payment, total)
   return {
@@ -87,6 +89,7 @@ export const ofPayment = (payment: Payment): PaymentView => {
     amountCaptured: Number(total.captured),
     amountRefunded: Number(total.refunded),
     amountDisputed: Number(total.disputed),
+    ...(double === undefined ? {} : { doubleCharge: doubleChargeOf(double) }),
     ...(gateway === undefined ? {} : { gateway }),
     captureMethod: payment.details.captureMethod,
     ...(payment.ended?.as === "failed"
@@ -102,6 +105,12 @@ export const ofPayment = (payment: Payment): PaymentView => {
     metadata: payment.details.metadata
   }
 }
+
+const doubleChargeOf = (total: Amounts) => ({
+  amountAuthorized: Number(total.authorized),
+  amountCaptured: Number(total.captured),
+  amountRefunded: Number(total.refunded)
+})
 
 const viewOfOperation = (operation: Operation): OperationView => ({
   number: operation.intent.number,

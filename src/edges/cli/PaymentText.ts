@@ -14,6 +14,7 @@ export const payment = (view: PaymentView): ReadonlyArray<string> => [
     ["authorized", amount(view.amountAuthorized, view.currency)],
     ["captured", amount(view.amountCaptured, view.currency)],
     ["refunded", amount(view.amountRefunded, view.currency)],
+    ...(view.doubleCharge === undefined ? [] : [["double charge", doubleChargeText(view.doubleCharge, view.currency)]]),
     ["gateway", view.gateway ?? "none"],
     ...(view.nextAction === undefined ? [] : [["next action", nextActionText(view)]]),
     ...view.reviews.map((review) => ["review", `operation ${review.operation}: ${review.reason}: ${review.evidence}`]),
@@ -30,6 +31,9 @@ export const payment = (view: PaymentView): ReadonlyArray<string> => [
     ])
   )
 ]
+
+const doubleChargeText = (double: NonNullable<PaymentView["doubleCharge"]>, currency: PaymentView["currency"]): string =>
+  `late beside it: ${amount(double.amountAuthorized, currency)} authorized, ${amount(double.amountCaptured, currency)} captured, ${amount(double.amountRefunded, currency)} given back`
 
 const statusText = (view: PaymentView): string => (view.failure === undefined ? view.status : `${view.status} (${failureText(view)})`)
 

@@ -19,13 +19,14 @@ import type { OperationNumber } from "../../domain/payment/Ids.ts"
 import { type NextStep, nextStep } from "../../domain/payment/NextStep.ts"
 import { answering } from "../../domain/payment/Record.ts"
 import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
-import type { CommitResult, EventStoreError, Fence } from "../../services/EventStore.ts"
+import { type CommitResult, EventStoreError, type Fence } from "../../services/EventStore.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Settings } from "../../services/Settings.ts"
 import type { HeldPermission } from "./GatewayCall.ts"
 import * as Conflicts from "../observability/Conflicts.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Journal from "./Journal.ts"
+import * as OptimisticUpdate from "../resilience/OptimisticUpdate.ts"
 import * as CardCaps from "../routing/CardCaps.ts"
 import * as RouteSelection from "../routing/RouteSelection.ts"
 
@@ -71,7 +72,7 @@ export const conclude = Effect.fnUntraced(function* (options: {
   const { truth } = options
   const conflicts = Conflicts.of("payment")
   let payment = options.payment
-  for (;;) {
+  for (let conflict = 0; ; conflict++) {
     const events = yield* eventsOf(payment, truth)
     if (events.length === 0) return { payment, started: undefined } satisfies Conclusion
     const stamped = yield* Journal.stamp(payment, events)
@@ -85,7 +86,11 @@ export const conclude = Effect.fnUntraced(function* (options: {
       return { payment: result.payment, started: isStale ? undefined : startedBy({ result, times }, stamped) } satisfies Conclusion
     }
     if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
-    yield* conflicts.met({ exhausted: false })
+    const exhausted = conflict >= maxConflicts
+    yield* conflicts.met({ exhausted })
+    if (exhausted) return yield* tooManyConflicts(payment)
+    // The first one is judged again at once: whoever was faster is mostly done. Against several the pauses spread the writers.
+    if (conflict > 0) yield* OptimisticUpdate.wait(conflict - 1)
     payment = yield* options.persist(
       Journal.load({ id: payment.id }).pipe(
         Effect.catchTag("PaymentNotFound", (error) => Effect.die(error)),
@@ -94,6 +99,16 @@ export const conclude = Effect.fnUntraced(function* (options: {
     )
   }
 })
+
+/** How often a truth is judged again: about ten seconds. */
+const maxConflicts = 16
+
+/** Nothing of it is recorded. Its operation stays open where it was open, so that recovery asks again; who told it by webhook tells it again. */
+const tooManyConflicts = (payment: Payment) =>
+  new EventStoreError({
+    operation: "Conclude.conclude",
+    reason: { _tag: "Unavailable", detail: `payment ${payment.id} was changed by others in each of ${maxConflicts + 1} attempts` }
+  })
 
 const commit = (options: { readonly persist: Persist }, payment: Payment, events: ReadonlyArray<NewEvent>, lease: Fence | undefined) =>
   Effect.tap(options.persist(Journal.commit(lease === undefined ? { payment, events } : { payment, events, lease })), ({ result }) =>

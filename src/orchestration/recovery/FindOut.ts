@@ -40,9 +40,24 @@ export type Found = OperationStatus | "not_configured" | "error"
 export const finish = Effect.fnUntraced(function* (open: OpenOperation, lease: Fence) {
   const found = yield* examine(open)
   if (found._tag === "Nothing") return found.result
-  const after = operationOf(yield* findOut(found, lease), open.operation)
+  const after = operationOf(yield* isInReview(found.operation) ? lookAgain(found, lease) : findOut(found, lease), open.operation)
   return resultOf(after)
 })
+
+const isInReview = ({ progress }: Operation): boolean => progress._tag === "InReview"
+
+/**
+ * Asks about an operation that waits for a person: its webhook may be lost, and the customer may pay an object that could not be closed.
+ * Only what the gateway names counts; that it knows of nothing now is no news, and nothing is sent again. It keeps to the schedule whatever
+ * is answered: a gateway that can tell nothing may be asked for as long as nobody looks.
+ */
+const lookAgain = Effect.fnUntraced(function* ({ gateway, operation, payment }: Examined, lease: Fence) {
+  const asked = yield* ask(gateway, payment, operation)
+  yield* asItWasAsked(payment, operation, asked)
+  return isNamed(asked.answer) ? yield* record(payment, operation, asked, lease) : payment
+})
+
+const isNamed = ({ _tag }: LookupAnswer): boolean => _tag === "Succeeded" || _tag === "Declined"
 
 /**
  * Asks about an operation that its writer may still be sending, and records what the gateway has done by name. Sends nothing and ends
@@ -66,6 +81,7 @@ export const preview = Effect.fnUntraced(function* (
   if (found._tag === "Nothing") return found.result
   const { gateway, operation, payment } = found
   const { answer, askedAt } = yield* ask(gateway, payment, operation)
+  if (isInReview(operation) && !isNamed(answer)) return "needs_review"
   const settlement = settle(operation, { _tag: "Asked", askedAt, answer })
   switch (settlement._tag) {
     case "Charged":
@@ -97,7 +113,7 @@ const examine = Effect.fnUntraced(function* (
   const payment = yield* Journal.load({ id: open.payment })
   const operation = operationOf(payment, open.operation)
   if (operation === undefined) return nothing("error")
-  if (!isOpen(operation) || operation.progress._tag === "InReview") return nothing(statusOfOperation(operation))
+  if (!isOpen(operation)) return nothing(statusOfOperation(operation))
   const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
   if (Option.isNone(gateway) || gateway.value.account !== operation.intent.account) return nothing("not_configured")
   return { _tag: "Examined", payment, operation, gateway: gateway.value }
@@ -130,12 +146,13 @@ const findOut = Effect.fnUntraced(function* ({ gateway, operation, payment: load
 })
 
 /** Remembers an answer about what waits, which is asked about by a schedule. A question without an answer is asked again by the next run. */
-const note = (payment: Payment, { intent, progress }: Operation, { answer, askedAt }: Asked) =>
-  answer._tag !== "Unknown" && waiting.has(progress._tag)
-    ? PaymentRepository.use((repository) => repository.noteAsked({ payment: payment.id, operation: intent.number, askedAt }))
-    : Effect.void
+const note = (payment: Payment, operation: Operation, asked: Asked) =>
+  asked.answer._tag !== "Unknown" && waiting.has(operation.progress._tag) ? asItWasAsked(payment, operation, asked) : Effect.void
 
-const waiting: ReadonlySet<Operation["progress"]["_tag"]> = new Set(["AwaitingGateway", "AwaitingCustomer", "InReview"])
+const asItWasAsked = (payment: Payment, { intent }: Operation, { askedAt }: Asked) =>
+  PaymentRepository.use((repository) => repository.noteAsked({ payment: payment.id, operation: intent.number, askedAt }))
+
+const waiting: ReadonlySet<Operation["progress"]["_tag"]> = new Set(["AwaitingGateway", "AwaitingCustomer"])
 
 /**
  * What a void was to end may have succeeded first, and then that wins: the gateway refuses the void for ever, and only the look-up

@@ -111,34 +111,60 @@ interface Said {
   readonly about: Operation | undefined
 }
 
-const wordOf = (payment: Payment, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> => {
+const wordOf = (payment: Payment, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> =>
+  Result.flatMap(named(payment, resolution), (operation) =>
+    resolution.as === "failed" ? deniedOf(payment, operation, resolution, saidAt) : assertedOf(payment, operation, resolution, saidAt)
+  )
+
+/** The operation that the word is about. */
+const named = (payment: Payment, { as, operation: wanted }: Resolution): Result.Result<Operation, NotResolvable> => {
   const waits = waiting(payment)
-  const candidates = waits.length === 0 && resolution.as === "succeeded" ? withoutEffect(payment) : waits
-  const chosen = resolution.operation ?? (candidates.length === 1 ? candidates[0] : undefined)
-  if (candidates.length === 0 && chosen === undefined) {
-    return Result.fail(refused(payment, "nothing_to_resolve", "nothing of it needs review, and nothing is in doubt"))
+  const candidates = waits.length === 0 && as === "succeeded" ? withoutEffect(payment) : waits
+  const number = wanted ?? (candidates.length === 1 ? candidates[0] : undefined)
+  if (number === undefined) {
+    return Result.fail(
+      candidates.length === 0
+        ? refused(payment, "nothing_to_resolve", "nothing of it needs review, and nothing is in doubt")
+        : refused(payment, "operation_needed", `say which operation, one of ${candidates.join(", ")}`)
+    )
   }
-  if (chosen === undefined) {
-    return Result.fail(refused(payment, "operation_needed", `say which operation, one of ${candidates.join(", ")}`))
+  const operation = operationOf(payment, number)
+  return operation === undefined
+    ? Result.fail(refused(payment, "nothing_to_resolve", "there is no such operation", number))
+    : Result.succeed(operation)
+}
+
+/** "failed": a decision about what is open or in review; what could not be undone at the gateway by us was undone there by hand. */
+const deniedOf = (payment: Payment, operation: Operation, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> => {
+  const { kind, number } = operation.intent
+  if (!waiting(payment).includes(number) && !isOpen(operation) && kind !== "void") {
+    return Result.fail(refused(payment, "nothing_to_resolve", `it is ${View.statusOfOperation(operation)} already`, number))
   }
-  const named = operationOf(payment, chosen)
-  if (named === undefined) return Result.fail(refused(payment, "nothing_to_resolve", "there is no such operation", chosen))
-  const isDecision = resolution.as === "failed" && !candidates.includes(chosen)
-  if (isDecision && !isOpen(named) && named.intent.kind !== "void") {
-    return Result.fail(refused(payment, "nothing_to_resolve", `it is ${View.statusOfOperation(named)} already`, chosen))
+  const undoing = lastUndoing(payment, operation)
+  if (undoing === undefined) {
+    const note = resolution.reason
+    return Result.succeed({
+      command: { _tag: "ResolveByPerson", operation: number, note, saidAt, word: { _tag: "Absent" } },
+      about: operation
+    })
   }
-  const closing = resolution.as === "failed" ? lastUndoing(payment, named) : undefined
-  const operation = closing ?? named
-  const base = { _tag: "ResolveByPerson", operation: operation.intent.number, note: resolution.reason, saidAt } as const
-  if (resolution.as === "failed" && closing === undefined) {
-    return Result.succeed({ command: { ...base, word: { _tag: "Absent" } }, about: operation })
-  }
-  const gatewayReference = resolution.gatewayReference ?? referenceOf(operation) ?? closing?.intent.details.targetReference
+  const about = undoing.intent.purpose === "close" ? operation : undefined
+  return Result.map(assertedOf(payment, undoing, resolution, saidAt), ({ command }) => ({ command, about }))
+}
+
+/** "succeeded": a fact, once it has the gateway's id. */
+const assertedOf = (payment: Payment, operation: Operation, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> => {
+  const { amount, details, number } = operation.intent
+  const target = resolution.as === "failed" ? details.targetReference : undefined
+  const gatewayReference = resolution.gatewayReference ?? referenceOf(operation) ?? target
   if (gatewayReference === undefined) {
-    return Result.fail(refused(payment, "reference_needed", "the gateway's id of what succeeded is needed", chosen))
+    return Result.fail(refused(payment, "reference_needed", "the gateway's id of what succeeded is needed", number))
   }
-  const word = { _tag: "Succeeded", gatewayReference, amount: operation.intent.amount, named: true } as const
-  return Result.succeed({ command: { ...base, word }, about: closing?.intent.purpose === "close" ? named : undefined })
+  const word = { _tag: "Succeeded", gatewayReference, amount, named: true } as const
+  return Result.succeed({
+    command: { _tag: "ResolveByPerson", operation: number, note: resolution.reason, saidAt, word },
+    about: undefined
+  })
 }
 
 /** Operations that are not known to have succeeded: of each a person may have learned that it did, whenever that is. */

@@ -102,23 +102,47 @@ describe("a payment that waits for its customer", () => {
     }).pipe(withSettings, Effect.provide(engine([a], settings)))
   })
 
-  it.effect("whose cancel is refused: three runs try, then a person has to look", () => {
-    const a = waiting(() => declined("hard"))
-    return Effect.gen(function* () {
-      const id = yield* charge("k")
-      yield* TestClock.adjust("25 hours")
-      for (let run = 0; run < 3; run++) {
-        yield* Expiry.expire()
-        assert.strictEqual(yield* statusOf(id), "requires_action")
-      }
-      assert.deepStrictEqual((yield* Expiry.expire()).results, { needs_review: 1 })
-      assert.strictEqual((yield* Expiry.expire()).due, 0)
-      assert.lengthOf(
-        a.sent.filter(({ kind }) => kind === "void"),
-        3
+  it.effect(
+    "whose cancel is refused: three runs try, then a person has to look; and paid after all, which nobody tells, it is found out",
+    () => {
+      let paid = false
+      const a = waiting(
+        () => declined("hard"),
+        (intent) => (paid && intent.kind === "sale" ? { ...success(intent), chargedAt: 1 } : { _tag: "Absent" })
       )
-    }).pipe(withSettings, Effect.provide(engine([a], settings)))
-  })
+      const b = testGateway("b")
+      return Effect.gen(function* () {
+        const id = yield* charge("k")
+        yield* TestClock.adjust("25 hours")
+        for (let run = 0; run < 3; run++) {
+          yield* Expiry.expire()
+          assert.strictEqual(yield* statusOf(id), "requires_action")
+        }
+        assert.deepStrictEqual((yield* Expiry.expire()).results, { needs_review: 1 })
+        assert.strictEqual((yield* Expiry.expire()).due, 0)
+        assert.lengthOf(
+          a.sent.filter(({ kind }) => kind === "void"),
+          3
+        )
+        const payments = yield* Payments.Payments
+        const before = yield* payments.get({ id, tenant })
+        const asked = a.asked.length
+        for (let run = 0; run < 120; run++) {
+          yield* TestClock.adjust("30 seconds")
+          yield* payments.recover({ onlyDue: true })
+        }
+        assert.deepInclude<object>(yield* payments.get({ id, tenant }), { status: "needs_review", version: before.version })
+        assert.isAtLeast(a.asked.length, asked + 1)
+        assert.isAtMost(a.asked.length, asked + 3, "by the schedule: about once an hour at this age")
+        paid = true
+        yield* TestClock.adjust("2 hours")
+        assert.deepStrictEqual((yield* payments.recover({ dryRun: true })).results, { succeeded: 1 })
+        yield* payments.recover({ onlyDue: true })
+        assert.deepInclude<object>(yield* payments.get({ id, tenant }), { status: "succeeded", amountCaptured: 4990, reviews: [] })
+        assert.lengthOf(b.sent, 0)
+      }).pipe(withSettings, Effect.provide(engine([a, b], settings)))
+    }
+  )
 
   it.effect("two runs at once: one cancel", () => {
     const a = waiting()

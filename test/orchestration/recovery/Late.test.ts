@@ -143,7 +143,8 @@ describe("a late authorization that policy keeps", () => {
       yield* TestClock.adjust("1 minute")
       yield* payments.recover()
       assert.deepInclude<object>(yield* view(payment.id), { status: "authorized", gateway: "b" })
-      assert.deepInclude<object>(yield* tellSuccess(payment.id), { amountAuthorized: 9980 })
+      const doubleCharge = { amountAuthorized: 4990, amountCaptured: 0, amountRefunded: 0 }
+      assert.deepInclude<object>(yield* tellSuccess(payment.id), { gateway: "b", amountAuthorized: 4990, doubleCharge })
       yield* payments.capture(on(payment.id, "capture"))
       const { payment: after } = yield* payments.cancel(on(payment.id, "cancel"))
       assert.deepInclude<object>(after, { status: "succeeded", amountAuthorized: 4990, amountCaptured: 4990 })
@@ -156,4 +157,37 @@ describe("a late authorization that policy keeps", () => {
       )
     }).pipe(withSettings(keep), Effect.provide(engine([a, b], keep)))
   })
+})
+
+it.effect("a second charge beside a good one is reversed, and shown apart: the payment's amounts are those of the good one", () => {
+  const a = testGateway("a", { send: (intent) => Effect.succeed(intent.kind === "sale" ? declined("soft") : success(intent)) })
+  const b = testGateway("b")
+  return Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k1"))
+    assert.deepInclude<object>(payment, { status: "succeeded", gateway: "b", amountCaptured: 4990 })
+    assert.notProperty(payment, "doubleCharge")
+    yield* tellSuccess(payment.id)
+    const { number: operation } = a.sent[0]!
+    const { gatewayReference } = success(a.sent[0]!)
+    yield* payments.resolve({ id: payment.id, operation, as: "succeeded", reason: "it is on the statement", gatewayReference })
+    const after = yield* view(payment.id)
+    assert.deepInclude<object>(after, {
+      status: "succeeded",
+      gateway: "b",
+      amountAuthorized: 4990,
+      amountCaptured: 4990,
+      amountRefunded: 0,
+      doubleCharge: { amountAuthorized: 4990, amountCaptured: 4990, amountRefunded: 4990 }
+    })
+    const refunded = yield* payments.refund({ ...on(payment.id, "r1"), amount: 990n })
+    assert.deepInclude<object>(refunded.payment, { status: "partially_refunded", amountRefunded: 990 })
+    assert.deepStrictEqual(
+      [a, b].map(({ sent }) => sent.map(({ kind }) => kind)),
+      [
+        ["sale", "refund"],
+        ["sale", "refund"]
+      ]
+    )
+  }).pipe(Effect.provide(engine([a, b], { retries: 0 })))
 })

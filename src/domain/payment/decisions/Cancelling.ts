@@ -9,6 +9,9 @@ import { operationOf, type Payment } from "../State.ts"
 import { amountsOf, cancellable, isReleasable, openOperations } from "../Status.ts"
 import { type Case, type Decision, excluding, illegal, refuse, sameAccount, start } from "./Intent.ts"
 
+/** How often the wish to cancel is recorded, each time with its own key. */
+const maxCancelRequests = 10
+
 /**
  * Voids an authorization or an object that waits for the customer or the gateway. While the outcome of the charge is awaited
  * the wish is recorded and carried out on the outcome.
@@ -31,8 +34,11 @@ export const cancel = (command: Case<"CancelPayment">, payment: Payment): Decisi
     )
   }
   if (isOpen(charge) && command.purpose === "cancel") {
-    // Said again it is recorded again: every command claims its key, and the claim needs a commit (rule 11).
-    return Result.succeed([{ _tag: "CancelRequested" }])
+    // Said again it is recorded again: every command claims its key, and the claim needs a commit (rule 11). What is said more often
+    // claims nothing and is told to wait, so that no caller can make a history as long as it likes.
+    return payment.cancelRequests < maxCancelRequests
+      ? Result.succeed([{ _tag: "CancelRequested" }])
+      : refuse(payment, command._tag, { _tag: "OperationInProgress", operation: charge.intent.number })
   }
   return refuse(payment, command._tag, illegal)
 }
