@@ -22,6 +22,10 @@ describe("docs/embedding.md", () => {
     })
   }
 
+  it("README.md prints first-promise as it is", () => {
+    assert.include(read("README.md"), `\`\`\`ts\n${asUsed("first-promise")}\`\`\``)
+  })
+
   it("names every class of an error and every method", () => {
     const classes = Object.keys(Embed).filter((name) => name !== "AegisPay")
     assert.isNotEmpty(classes)

@@ -8,13 +8,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type * as EffectMain from "../../docs/examples/effect-service-main.ts"
 import type * as FastifyMain from "../../docs/examples/fastify-service-main.ts"
+import type * as FirstPromise from "../../docs/examples/first-promise.ts"
 import type * as Job from "../../docs/examples/recover-job.ts"
 import { waitFor } from "../edges/cli/aegispay.ts"
 import { run, start } from "./hosts.ts"
 import * as World from "./world.ts"
 
 /** Programs are run, not imported; their types are checked with the tests. */
-export type Programs = [typeof EffectMain, typeof FastifyMain, typeof Job]
+export type Programs = [typeof EffectMain, typeof FastifyMain, typeof FirstPromise, typeof Job]
 
 const post = async (url: string, body: unknown, headers: Readonly<Record<string, string>> = {}) => {
   const response = await fetch(url, {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 
 const children = new Set<ChildProcess>()
-const limitMillis = 45_000
+const limitMillis = 110_000
 
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL")
