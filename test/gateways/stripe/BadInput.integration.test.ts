@@ -336,6 +336,23 @@ describe("look-ups", () => {
   )
   const doubled = saleWith("pm_card_visa")
 
+  at("a capture that somebody else made is not ours: no success, and absent", ({ fake, gateway }) =>
+    Effect.gen(function* () {
+      const held = saleWith("pm_card_visa", { kind: "authorize" })
+      const id = PaymentId.make(held.requestKey.slice(0, 40))
+      const target = yield* send(gateway, held)
+      if (target._tag !== "Succeeded") return assert.fail(target._tag)
+      const capture: Intent = {
+        ...intent({ payment: id, number: 2, kind: "capture", target: 1 }),
+        details: { customerPresent: true, targetReference: target.gatewayReference, final: true }
+      }
+      fake.account.execute(`/v1/payment_intents/${target.gatewayReference}/capture`, new Map(), "by hand")
+      is(yield* send(gateway, capture), { _tag: "Unknown", reason: "conflict" })
+      const found = yield* gateway.lookup({ payment: id, intent: capture, gatewayReference: undefined })
+      assert.strictEqual(found._tag, "Absent")
+    })
+  )
+
   at("what is on a later page is found", ({ fake, gateway }) =>
     Effect.gen(function* () {
       const one = saleWith("pm_card_visa")

@@ -10,12 +10,18 @@ import * as Stream from "effect/Stream"
 import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { PaymentStatus } from "../../../src/domain/payment/Status.ts"
+import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
+import * as MemoryIds from "../../../src/layers/memory/Ids.ts"
+import * as PostgresLock from "../../../src/layers/postgres/Lock.ts"
+import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
+import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
 import * as WebhookProcessing from "../../../src/orchestration/notify/WebhookProcessing.ts"
 import * as WebhookReceipt from "../../../src/orchestration/notify/WebhookReceipt.ts"
 import * as Background from "../../../src/orchestration/operation/Background.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import { PaymentRepository } from "../../../src/services/PaymentRepository.ts"
 import type { EngineSettings } from "../../../src/services/Settings.ts"
+import * as TestDatabase from "../../support/TestDatabase.ts"
 import { chargeRequest, engine, key, memory, tenant } from "../../support/TestEngine.ts"
 import * as FakeStripe from "../../support/stripe/FakeStripe.ts"
 import * as Crashes from "./crashes.ts"
@@ -129,7 +135,18 @@ const scenarios: ReadonlyArray<Scenario> = [
 const isAtRest = (status: PaymentStatus): boolean => status !== "processing" && status !== "in_doubt"
 const only = Effect.flatMap(PaymentRepository, (repository) => Effect.map(repository.list({ tenant, limit: 10 }), ({ data }) => data))
 
-const play = (scenario: Scenario, crashAt: number | undefined) =>
+/** A database of its own for every life of a payment. */
+const postgres = Layer.mergeAll(Postgres.layer, PostgresLock.layer, MemoryGatewayMetrics.layer, MemoryIds.layer).pipe(
+  Layer.provideMerge(Migrations.layer),
+  Layer.provideMerge(TestDatabase.layer),
+  Layer.orDie
+)
+
+const openStatuses: ReadonlySet<string> = new Set(["processing", "unknown", "pending"])
+
+type Stores = Layer.Layer<Extract<Layer.Success<typeof memory>, Layer.Success<typeof postgres>>>
+
+const play = (scenario: Scenario, crashAt: number | undefined, stores: Stores) =>
   Effect.gen(function* () {
     const fake = yield* FakeStripe.started({ lateMillis: 400 })
     const gateways = [yield* gatewayOf(accountOf(fake.url, account))]
@@ -164,23 +181,31 @@ const play = (scenario: Scenario, crashAt: number | undefined) =>
       scenario.ledger.map(([kind, amount]) => [kind, amount])
     )
     return first.trace
-  }).pipe(Effect.provide(memory, { local: true }), Effect.scoped)
+  }).pipe(Effect.provide(stores, { local: true }), Effect.scoped)
 
-const openStatuses: ReadonlySet<string> = new Set(["processing", "unknown", "pending"])
+/** On Postgres a charge and a refund whose answers are lost. */
+const lives = scenarios.flatMap(
+  (scenario): ReadonlyArray<{ readonly scenario: Scenario; readonly stores: Stores; readonly where: string }> => [
+    { scenario, stores: memory, where: "memory" },
+    ...(scenario.name.endsWith("whose answer is lost") && !scenario.name.includes("capture")
+      ? [{ scenario, stores: postgres, where: "Postgres" }]
+      : [])
+  ]
+)
 
 describe("a crash at every point of", () => {
-  for (const scenario of scenarios) {
+  for (const { scenario, stores, where } of lives) {
     it.live(
-      scenario.name,
+      `${scenario.name}, in ${where}`,
       () =>
         Effect.gen(function* () {
-          const trace = yield* play(scenario, undefined)
+          const trace = yield* play(scenario, undefined, stores)
           assert.isAbove(trace.length, 2)
           const numbers = trace.map((_, index) => index + 1)
           yield* Effect.forEach(
             numbers,
             (nth) =>
-              Effect.map(Effect.exit(play(scenario, nth)), (end) =>
+              Effect.map(Effect.exit(play(scenario, nth, stores)), (end) =>
                 assert.isTrue(Exit.isSuccess(end), `crashed at point ${nth}, ${trace[nth - 1]}: ${String(end)}`)
               ),
             { concurrency: 4 }
