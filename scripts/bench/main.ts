@@ -176,10 +176,11 @@ const main = Effect.gen(function* () {
     }
     process.stdout.write(Text.report(report.success))
     reports.push(report.success)
-  }
-  if (values.json !== undefined) {
-    const results: Results = { at: new Date().toISOString(), commit: Machine.commit(), machine, options, reports }
-    writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`)
+    // After each, so that a run that is stopped keeps what it has.
+    if (values.json !== undefined) {
+      const results: Results = { at: new Date().toISOString(), commit: Machine.commit(), machine, options, reports }
+      writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`)
+    }
   }
 })
 
