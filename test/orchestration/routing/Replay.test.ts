@@ -72,42 +72,51 @@ describe("Replay: payments of the engine", () => {
     60_000
   )
 
-  it.effect("a policy that draws scores is evaluated too, and so are records of one", () =>
-    Effect.gen(function* () {
-      yield* chargeMany({ prefix: "thompson", count: 1_200, seed: 3 })
-      const own = yield* replay({ policy: "thompson", weights: { success: 1, latency: 0, cost: 0 } })
-      const { success } = estimatesOf(own)
-      assert.closeTo(success.value, success.recorded, 0.01, "the policy that was in force, over its own record")
-      assert.closeTo(own.meanWeight, 1, 0.03)
-    }).pipe(Effect.provide(engineWith({ policy: "thompson", weights: { success: 1, latency: 0, cost: 0 } })))
+  it.effect(
+    "a policy that draws scores is evaluated too, and so are records of one",
+    () =>
+      Effect.gen(function* () {
+        yield* chargeMany({ prefix: "thompson", count: 1_200, seed: 3 })
+        const own = yield* replay({ policy: "thompson", weights: { success: 1, latency: 0, cost: 0 } })
+        const { success } = estimatesOf(own)
+        assert.closeTo(success.value, success.recorded, 0.01, "the policy that was in force, over its own record")
+        assert.closeTo(own.meanWeight, 1, 0.03)
+      }).pipe(Effect.provide(engineWith({ policy: "thompson", weights: { success: 1, latency: 0, cost: 0 } }))),
+    60_000
   )
 
-  it.effect("without exploration there is no answer, but what would have changed is known", () =>
-    Effect.gen(function* () {
-      yield* chargeMany({ prefix: "certain", count: 300, seed: 1 })
-      const report = yield* replay(toB)
-      assert.isUndefined(report.estimates)
-      assert.deepInclude(report.refusals[0], { _tag: "Unsupported", share: 1 })
-      assert.strictEqual(report.changed.decisions, 300)
-      assert.deepInclude(yield* replay(toB, { decisions: "drawn" }), { certain: 300, decisions: 0 })
-      const same = yield* replay({ exploration: { share: 0 } })
-      assert.strictEqual(same.changed.decisions, 0)
-      assert.strictEqual(estimatesOf(same).success.difference.value, 0)
-    }).pipe(Effect.provide(engineWith({ exploration: { share: 0 } })))
+  it.effect(
+    "without exploration there is no answer, but what would have changed is known",
+    () =>
+      Effect.gen(function* () {
+        yield* chargeMany({ prefix: "certain", count: 300, seed: 1 })
+        const report = yield* replay(toB)
+        assert.isUndefined(report.estimates)
+        assert.deepInclude(report.refusals[0], { _tag: "Unsupported", share: 1 })
+        assert.strictEqual(report.changed.decisions, 300)
+        assert.deepInclude(yield* replay(toB, { decisions: "drawn" }), { certain: 300, decisions: 0 })
+        const same = yield* replay({ exploration: { share: 0 } })
+        assert.strictEqual(same.changed.decisions, 0)
+        assert.strictEqual(estimatesOf(same).success.difference.value, 0)
+      }).pipe(Effect.provide(engineWith({ exploration: { share: 0 } }))),
+    60_000
   )
 
-  it.effect("payments that were too large to explore have no support; the drawn ones can be asked about by themselves", () =>
-    Effect.gen(function* () {
-      yield* chargeMany({ prefix: "small", count: 1_500, seed: 7 })
-      const payments = yield* Payments
-      for (let nth = 0; nth < 200; nth++) yield* payments.charge(chargeRequest(`large-${nth}`, { amount: Events.eur(1_000_000n) }))
-      const all = yield* replay(toB)
-      assert.deepInclude(all.refusals[0], { _tag: "Unsupported" })
-      const drawn = yield* replay(toB, { decisions: "drawn" })
-      assert.strictEqual(drawn.certain, 200)
-      assert.strictEqual(drawn.decisions, 1_500)
-      assertCovers(estimatesOf(drawn).success, world["b"]?.approval ?? 0, "success")
-    }).pipe(Effect.provide(engineWith({ exploration: { share: 0.3 } })))
+  it.effect(
+    "payments that were too large to explore have no support; the drawn ones can be asked about by themselves",
+    () =>
+      Effect.gen(function* () {
+        yield* chargeMany({ prefix: "small", count: 1_500, seed: 7 })
+        const payments = yield* Payments
+        for (let nth = 0; nth < 200; nth++) yield* payments.charge(chargeRequest(`large-${nth}`, { amount: Events.eur(1_000_000n) }))
+        const all = yield* replay(toB)
+        assert.deepInclude(all.refusals[0], { _tag: "Unsupported" })
+        const drawn = yield* replay(toB, { decisions: "drawn" })
+        assert.strictEqual(drawn.certain, 200)
+        assert.strictEqual(drawn.decisions, 1_500)
+        assertCovers(estimatesOf(drawn).success, world["b"]?.approval ?? 0, "success")
+      }).pipe(Effect.provide(engineWith({ exploration: { share: 0.3 } }))),
+    60_000
   )
 
   it.effect("only decisions of the range count, and every one of them once however the range is cut", () =>
