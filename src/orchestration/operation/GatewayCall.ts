@@ -21,7 +21,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -103,15 +102,14 @@ const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers 
     {
       urgent,
       maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, bulkhead.limits.maxWaitMillis)),
-      orElse: (refused) => refuse(options, attempts, refused)
+      orElse: (refused) => Effect.as(refuse(options, attempts, refused), attempts)
     },
-    Effect.ignore(tried)
+    Effect.match(tried, { onFailure: () => attempts, onSuccess: () => attempts })
   )
-  const spanned = Spans.within(inside, "GatewayCall.call", {
+  return Spans.within(inside, "GatewayCall.call", {
     kind: "client",
     attributes: () => ({ payment, gateway: gateway.name, kind: operation.intent.kind })
   })
-  return Effect.as(spanned, attempts)
 }
 
 /**
@@ -181,12 +179,18 @@ const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) =
     const { atLeastMillis, atMostMillis } = elapsedAt(clock, options.permission)
     const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
     const lapsed = atMostMillis >= startsWithin(options, attempts)
-    return Effect.flatMap(lapsed ? Effect.succeed(permissionLapsed) : send(options, way), (answered) => {
-      const outcome = "_tag" in answered ? answered : answered[1]
+    let sentAt: bigint | undefined
+    const sent = Effect.suspend(() => {
+      sentAt = clock.monotonicTimeNanosUnsafe()
+      return sendOnce(options, way.settings.attemptTimeoutMillis)
+    })
+    return Effect.flatMap(lapsed ? Effect.succeed(permissionLapsed) : send(options, way, sent), (outcome) => {
       const attempt: Attempt = { outcome, writtenAt }
       attempts.push(attempt)
       const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempt)
-      return "_tag" in answered ? kept : Effect.andThen(measured(options, answered, way), kept)
+      if (sentAt === undefined) return kept
+      const durationMillis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1e6
+      return Effect.andThen(measured(options, outcome, durationMillis, way), kept)
     })
   })
   return Effect.suspend(() => (attempts.length === 0 ? once : Effect.andThen(CrashPoint.reach("call/between-attempts"), once)))
@@ -199,21 +203,18 @@ const permissionLapsed: NotSent = {
 }
 
 /** Through the breaker. What must not be refused is sent past an open one. */
-const send = (options: CallOptions, { breakers, settings }: Way): Effect.Effect<Answered | NotSent> => {
-  const sent = Effect.timed(sendOnce(options, settings.attemptTimeoutMillis))
-  return Effect.catch(
-    breakers.protect(BreakerName.of(options.gateway.name, options.operation.intent.kind), sent, verdictOf),
-    (open): Effect.Effect<Answered | NotSent> => (mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open)))
+const send = (options: CallOptions, { breakers }: Way, sent: Effect.Effect<Outcome>): Effect.Effect<Outcome> =>
+  Effect.catch(breakers.protect(BreakerName.of(options.gateway.name, options.operation.intent.kind), sent, verdictOf), (open) =>
+    mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open))
   )
-}
 
 const measured = (
   { fee, gateway, operation, segment }: CallOptions,
-  [duration, outcome]: Answered,
+  outcome: Outcome,
+  durationMillis: number,
   { metrics }: Way
 ): Effect.Effect<void> => {
   const { kind } = operation.intent
-  const durationMillis = Duration.toMillis(duration)
   const approval = Attribution.approvalOf(Attribution.askedOf(operation.intent), outcome)
   return Effect.andThen(
     metrics.record({
@@ -229,25 +230,21 @@ const measured = (
   )
 }
 
-/** What a gateway answered, and how long that took. */
-type Answered = readonly [duration: Duration.Duration, outcome: Outcome]
-
 /** One request, and its answer or what its absence means. Never fails. */
-const sendOnce = ({ gateway, operation, payment }: CallOptions, attemptTimeoutMillis: number): Effect.Effect<Outcome> =>
-  Effect.suspend(() => gateway.send({ payment, intent: operation.intent })).pipe(
+const sendOnce = ({ gateway, operation, payment }: CallOptions, attemptTimeoutMillis: number): Effect.Effect<Outcome> => {
+  const answered = Effect.suspend(() => gateway.send({ payment, intent: operation.intent })).pipe(
     Effect.map((answer) =>
       isOutcome(answer) ? answer : gaveUp("unreadable", `the adapter of ${gateway.name} gave an answer that is none`)
     ),
-    Effect.catchDefect((defect) => Effect.succeed(gaveUp("unreadable", `the adapter of ${gateway.name} failed: ${nameOf(defect)}`))),
-    Effect.timeoutOrElse({
-      duration: Duration.millis(attemptTimeoutMillis),
-      orElse: () => Effect.succeed(gaveUp("timeout", `no answer within ${attemptTimeoutMillis} ms`))
-    })
+    Effect.catchDefect((defect) => Effect.succeed(gaveUp("unreadable", `the adapter of ${gateway.name} failed: ${nameOf(defect)}`)))
   )
+  const over = Effect.map(Effect.sleep(attemptTimeoutMillis), () => gaveUp("timeout", `no answer within ${attemptTimeoutMillis} ms`))
+  // What loses is interrupted, and has ended before this answers.
+  return Effect.raceFirst(answered, over)
+}
 
 /** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
-const verdictOf = (exit: Exit.Exit<Answered>): Verdict =>
-  Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value[1])] : "failure"
+const verdictOf = (exit: Exit.Exit<Outcome>): Verdict => (Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value)] : "failure")
 
 const verdicts = { healthy: "success", failed: "failure", limited: "ignored", ignored: "ignored" } as const
 

@@ -70,11 +70,12 @@ export const waitFor = (answering: Answering, operation: OperationNumber | undef
 /** Creates a payment and charges it. Dies with `CallInsideTransaction` inside a host's transaction. */
 export const charge = (request: ChargeRequest) =>
   Spans.within(
-    Effect.gen(function* () {
-      yield* outsideTransaction("Charge.charge")
-      const begun = yield* begin(request, driveInBackground)
-      return begun._tag === "Replayed" ? begun.answer : yield* waitFor(begun.value, firstOperation)
-    }),
+    Effect.andThen(
+      outsideTransaction("Charge.charge"),
+      Effect.flatMap(begin(request, driveInBackground), (begun) =>
+        begun._tag === "Replayed" ? Effect.succeed(begun.answer) : waitFor(begun.value, firstOperation)
+      )
+    ),
     "Charge.charge",
     { attributes: () => ({ merchant: request.tenant }) }
   )
