@@ -90,7 +90,7 @@ const pay = Command.make(
 )
 
 const payments = () => import("./commands/payment.ts")
-const one = { id: Flags.paymentId, merchant: Flags.merchant }
+const one = { id: Flags.paymentId, merchant: Flags.owner }
 const modification = { ...one, key: Flags.key }
 
 const payment = Command.make("payment").pipe(
@@ -313,9 +313,9 @@ const atMost = (name: string, what: string) =>
 const simulate = Command.make(
   "simulate",
   {
-    seeds: Flags.integer("seeds", 1, 100_000_000).pipe(Flag.withDescription("How many seeds"), Flag.withDefault(1_000)),
-    from: Flags.integer("from", 0, 2_000_000_000).pipe(Flag.withDescription("The first seed"), Flag.withDefault(1)),
-    workers: Flags.integer("workers", 1, 64).pipe(Flag.withDescription("Threads"), Flag.withDefault(1)),
+    seeds: Flags.integer("seeds", 1, 100_000_000).pipe(Flag.withDescription("How many seeds (default 1000)"), Flag.withDefault(1_000)),
+    from: Flags.integer("from", 0, 2_000_000_000).pipe(Flag.withDescription("The first seed (default 1)"), Flag.withDefault(1)),
+    workers: Flags.integer("workers", 1, 64).pipe(Flag.withDescription("Threads (default 1)"), Flag.withDefault(1)),
     exhaustive: Flags.integer("exhaustive", 0, 2_000_000_000).pipe(
       Flag.withDescription("Crash at every operation of this seed's scenario, in place of a range of seeds"),
       Flag.optional

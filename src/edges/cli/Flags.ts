@@ -61,12 +61,19 @@ export const eventId = Argument.String("event").pipe(
 export const pageLimit = (maximum: number): Flag.Flag<number> =>
   integer("limit", 1, maximum).pipe(Flag.withDescription(`At most this many (1 to ${maximum})`), Flag.withDefault(50))
 
-export const merchant = Flag.String("merchant").pipe(
-  Flag.withMetavar("MERCHANT"),
-  Flag.withDescription("Whose payment; needed where the configuration has several merchants"),
-  Flag.filterMap(Schema.decodeUnknownOption(TenantId), () => "1 to 64 characters of A-Z a-z 0-9 _ -"),
-  Flag.optional
-)
+const merchantFlag = (description: string) =>
+  Flag.String("merchant").pipe(
+    Flag.withMetavar("MERCHANT"),
+    Flag.withDescription(description),
+    Flag.filterMap(Schema.decodeUnknownOption(TenantId), () => "1 to 64 characters of A-Z a-z 0-9 _ -"),
+    Flag.optional
+  )
+
+/** Who asks for something. */
+export const merchant = merchantFlag("Whose payment; needed where the configuration has several merchants")
+
+/** Whose payment it has to be, where that is known. */
+export const owner = merchantFlag("Whose payment it has to be (default: anyone's)")
 
 export const key = Flag.String("key").pipe(
   Flag.withMetavar("KEY"),

@@ -31,6 +31,8 @@ describe("aegispay", () => {
     ],
     ["no payment method", ["pay", "--amount", "1", "--currency", "EUR"], /--token .* or --gateway-reference/],
     ["a status that is none", ["payment", "list", "--status", "paid"], /--status: one of .*succeeded/],
+    ["a narrowed simulation that is not one run", ["simulate", "--crash-at", "3"], /--crash-at narrows .* add --trace --from SEED/],
+    ["the schedule of many simulations", ["simulate", "--exhaustive", "7", "--trace"], /--trace shows one run, --exhaustive makes many/],
     ["a duration that is none", ["recover", "--older-than", "soon"], /a duration such as/],
     ["a payment id that is none", ["payment", "get", "42"], /"42". Expected: pay_ and 36 hexadecimal digits; see/],
     [

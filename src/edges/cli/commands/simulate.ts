@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Campaign from "../../../simulation/campaign/Campaign.ts"
 import * as Command from "../../../simulation/campaign/Command.ts"
 import type * as Simulation from "../../../simulation/Simulation.ts"
-import { notDone, orCannotRun } from "../Failure.ts"
+import { cannotRun, notDone, orCannotRun } from "../Failure.ts"
 import { print } from "../Output.ts"
 
 export interface Input {
@@ -28,7 +28,23 @@ export interface Input {
   readonly alone: boolean
 }
 
-export const run = (input: Input) => (input.trace ? show(input) : campaign(input))
+export const run = Effect.fnUntraced(function* (input: Input) {
+  if (input.trace && Option.isSome(input.exhaustive)) {
+    return yield* cannotRun("--trace shows one run, --exhaustive makes many: leave one out, or name the run with --from and --crash-at")
+  }
+  if (input.trace) return yield* show(input)
+  const [narrowed] = narrowing.filter((name) => isGiven(input[name]))
+  if (narrowed !== undefined)
+    return yield* cannotRun(`--${flagOf(narrowed)} narrows the one run that --trace shows: add --trace --from SEED`)
+  return yield* campaign(input)
+})
+
+/** What a failing seed's command narrows its run with. */
+const narrowing = ["payments", "faults", "crashes", "pauses", "outages", "preempt", "crashAt", "alone"] as const
+
+const isGiven = (value: Input[(typeof narrowing)[number]]): boolean => value !== false && (value === true || value._tag === "Some")
+
+const flagOf = (name: (typeof narrowing)[number]): string => (name === "crashAt" ? "crash-at" : name)
 
 const campaign = Effect.fnUntraced(function* (input: Input) {
   const startedAt = yield* Clock.currentTimeMillis
