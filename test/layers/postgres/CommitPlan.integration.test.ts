@@ -1,5 +1,5 @@
 /**
- * How commits and the relays' statements reach their rows: by index, with the plan that a connection keeps, whether it was made while
+ * How commits, acknowledgements of deliveries and a rebuild reach their rows: by index, with the plan that a connection keeps, whether it was made while
  * the tables were empty or when they are large.
  */
 import { assert, it, layer } from "@effect/vitest"
@@ -10,10 +10,14 @@ import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
 import { bucketOfPayment, uuidOfPayment } from "../../../src/domain/payment/Ids.ts"
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
+import * as PostgresOutbox from "../../../src/layers/postgres/Outbox.ts"
 import { arrays, type Form, scalarCount, texts } from "../../../src/layers/postgres/payment/CommitText.ts"
 import { commitStatement } from "../../../src/layers/postgres/payment/CommitStatement.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
+import * as PostgresProjection from "../../../src/layers/postgres/recovery/Projection.ts"
 import { type Commit, EventStore } from "../../../src/services/EventStore.ts"
+import { Outbox } from "../../../src/services/Outbox.ts"
+import { Projection } from "../../../src/services/Projection.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
 import * as Payments from "../../support/payments.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
@@ -46,7 +50,7 @@ const assertIndexed = Effect.forEach(forms, (form) =>
   })
 )
 
-/** 50,000 payments with three events each, an open operation and a row in the outbox, copies of one that was committed. */
+/** 20,000 payments with three events each, an open operation and a row in the outbox, copies of one that was committed. */
 const fill = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { id } = yield* mustCommit(Payments.firstCommit())
@@ -54,7 +58,14 @@ const fill = Effect.gen(function* () {
   yield* sql.unsafe(
     `insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at)
      select n % 65536, gen_random_uuid(), 't' || n % 20, p.version, p.status, p.view, p.created_at + n, p.updated_at + n
-     from aegispay.payments p, generate_series(1, 50000) n where p.bucket = $1::int and p.id = $2::uuid`,
+     from aegispay.payments p, generate_series(1, 20000) n where p.bucket = $1::int and p.id = $2::uuid`,
+    where
+  )
+  yield* sql.unsafe(
+    `insert into aegispay.events (bucket, payment, version, event_id, type, schema_version, occurred_at, recorded_at, position, data)
+     select p.bucket, p.id, e.version, gen_random_uuid(), e.type, e.schema_version, e.occurred_at, e.recorded_at,
+       e.position - 4 * row_number() over (), e.data
+     from aegispay.events e, aegispay.payments p where e.bucket = $1::int and e.payment = $2::uuid and p.tenant like 't%'`,
     where
   )
   yield* sql`insert into aegispay.outbox (bucket, payment, first_version, last_version, recorded_at)
@@ -74,6 +85,44 @@ layer(stores, { excludeTestServices: true, timeout: "60 seconds" })("Postgres: p
       yield* assertIndexed
       yield* sql`analyze`
       yield* assertIndexed
+    })
+  )
+
+  it.effect("so do acknowledgements and a rebuild, in pages that stay as fast", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const statements = new Map<string, ReadonlyArray<unknown>>()
+      const recording: SqlClient.SqlClient = Object.assign((...args: Parameters<SqlClient.SqlClient>) => sql(...args), sql, {
+        unsafe: (text: string, parameters: ReadonlyArray<unknown> = []) => {
+          statements.set(text, parameters)
+          return sql.unsafe(text, parameters)
+        },
+        withoutTransforms: () => recording
+      }) as never
+      yield* Effect.gen(function* () {
+        const projection = yield* Projection
+        const outbox = yield* Outbox
+        // The summary, which counts every row, is made with the layer.
+        statements.clear()
+        const first = yield* projection.payments({ limit: 100 })
+        const second = yield* projection.payments({ limit: 100, cursor: first.nextCursor ?? assert.fail("a second page expected") })
+        assert.lengthOf(new Set([...first.data, ...second.data]), 200)
+        const payment = yield* mustCommit(Payments.firstCommit())
+        assert.deepStrictEqual(yield* projection.rebuild(payment.id), [])
+        assert.isFalse(yield* outbox.acknowledge({ payment: payment.id, token: 0n, upToVersion: 3 }))
+      }).pipe(
+        Effect.provide(
+          Layer.fresh(Layer.merge(PostgresOutbox.layer, PostgresProjection.layer)).pipe(
+            Layer.provide(Layer.succeed(SqlClient.SqlClient, recording))
+          )
+        )
+      )
+      assert.strictEqual(statements.size, 4, "a page, a history, a projection, an acknowledgement")
+      for (const [text, parameters] of statements) {
+        const rows = yield* sql.unsafe<Record<string, string>>(`explain ${text}`, parameters)
+        const plan = rows.map((row) => row["QUERY PLAN"]).join("\n")
+        assert.notMatch(plan, /Seq Scan on (?!locks)/, plan)
+      }
     })
   )
 })
