@@ -26,6 +26,7 @@ const operations = Family.of("aegispay_operations_total")
 const unstored = Family.of("aegispay_unstored_outcomes")
 const idempotencyKeys = Family.of("aegispay_idempotency_keys_total")
 const recoveries = Family.of("aegispay_recoveries_total")
+const reconciliationFindings = Family.of("aegispay_reconciliation_findings_total")
 const webhooks = Family.of("aegispay_webhooks_total")
 const notifications = Family.of("aegispay_notifications_total")
 const eventGaps = Family.of("aegispay_event_gaps_total")
@@ -132,6 +133,10 @@ const isResting = (status: PaymentStatus): status is Resting => restingStatuses.
 
 /** A request with an idempotency key: `new`: it claimed the key; `hit`: the key's own request again; `conflict`: another request. */
 export const idempotency = (result: "new" | "hit" | "conflict"): Effect.Effect<void> => Metric.update(idempotencyKeys({ result }), 1)
+
+/** Reconciliation found that ours and theirs are not the same. */
+export const reconciled = (finding: LabelsOf<"aegispay_reconciliation_findings_total">["finding"]): Effect.Effect<void> =>
+  Metric.update(reconciliationFindings({ finding }), 1)
 
 /** Recovery is through with one operation. `result`: one of the results that recovery's report names. */
 export const recovered = (result: LabelsOf<"aegispay_recoveries_total">["result"]): Effect.Effect<void> =>

@@ -14,7 +14,8 @@ export type TheirStatus = "succeeded" | "declined" | "pending" | "requires_actio
  * - `Orphan`: the gateway has it and we do not. `live`: money is reserved or taken.
  * - `Double`: two charges of the gateway hold money for one payment.
  * - `Difference`: both have it and say different things of it. `resolved`: the gateway's truth was recorded, and now both say the same.
- * - `Missing`: we say that it succeeded, the gateway's list does not have it, and a look-up did not confirm it.
+ * - `Missing`: we say that it succeeded, the gateway's list does not have it, and a look-up did not confirm it. Where the look-up says for
+ *   certain that there is nothing, the payment goes to a person.
  *
  * Amounts in minor units.
  */

@@ -14,9 +14,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { isChargeKind, type Operation, tookEffect } from "../../domain/operation/Operation.ts"
+import { isChargeKind, type Operation, settledAfter, tookEffect } from "../../domain/operation/Operation.ts"
+import { decide } from "../../domain/payment/Decide.ts"
 import { GatewayName, type OperationNumber, operationOfRequestKey, type PaymentId, requestKeyOf } from "../../domain/payment/Ids.ts"
 import { answering } from "../../domain/payment/Record.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
@@ -25,6 +27,7 @@ import { statusOfOperation } from "../../domain/payment/View.ts"
 import * as Presets from "../../domain/Presets.ts"
 import { EventStore } from "../../services/EventStore.ts"
 import { type Gateway, type GatewayRecord, Gateways, type LookupAnswer } from "../../services/Gateway.ts"
+import * as Metrics from "../../services/Metrics.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
@@ -46,7 +49,7 @@ export interface ReconciliationOptions {
   readonly onProgress?: (progress: { readonly listed: number; readonly findings: number }) => Effect.Effect<void>
 }
 
-/** A run's report. `findings` keeps the first 1,000; the counts have all. */
+/** A run's report. `findings` keeps the first 1,000, and of orphans the first 100,000; the counts have all. */
 export interface ReconciliationReport {
   /** Records of the gateway. */
   readonly listed: number
@@ -74,6 +77,8 @@ export class NotReconcilable extends Schema.TaggedError<NotReconcilable>()("NotR
 }
 
 const maxFindings = 1_000
+/** A person has to look at each, and nothing else has them: about 25 MB at the most. */
+const maxOrphans = 100_000
 /** Three of a charge. 64 MiB at the most, half as much again while the set grows. */
 const maxReferences = 4_000_000
 /** How far apart the clocks of database and gateway may be, and how long a transaction that records a success may last. */
@@ -94,6 +99,8 @@ interface Run {
     readonly counts: { -readonly [Tag in Finding["_tag"]]: number }
   }
   readonly findings: Array<Finding>
+  /** How many of all findings are orphans. */
+  orphans: number
 }
 
 /** Compares, and unless `dryRun` records what the gateway says. Dies with `CallInsideTransaction` inside a host's transaction. */
@@ -111,7 +118,8 @@ export const reconcile = Effect.fn("Reconciliation.reconcile")(function* (option
     listedAt: yield* store.now,
     seen: ReferenceSet.make(maxReferences),
     tally: { listed: 0, matched: 0, inProgress: 0, confirmed: 0, resolved: 0, counts: { Orphan: 0, Double: 0, Difference: 0, Missing: 0 } },
-    findings: []
+    findings: [],
+    orphans: 0
   }
   const concurrency = options.concurrency ?? Presets.recovery.concurrency.value
   const report = (count: number) =>
@@ -126,7 +134,7 @@ export const reconcile = Effect.fn("Reconciliation.reconcile")(function* (option
         )
       )
     )
-  const recorded = yield* eventsSince(options.from - skewMillis)
+  const recorded = Stream.takeWhile(yield* eventsSince(options.from - skewMillis), ({ recordedAt }) => recordedAt < options.to + skewMillis)
   yield* Stream.runForEachArray(recorded, (events) =>
     Effect.forEach(
       events,
@@ -148,13 +156,22 @@ interface Note {
   busy: boolean
 }
 
-const noted = (run: Run, note: Note): void => {
+const noted = Effect.fnUntraced(function* (run: Run, note: Note) {
   for (const finding of note.findings) {
+    yield* Metrics.reconciled(finding._tag)
+    // It belongs to no payment of ours: nothing else keeps it.
+    if (finding._tag === "Orphan") yield* Effect.logError(alertOf(run, finding))
     run.tally.counts[finding._tag]++
     if (finding._tag === "Difference" && finding.resolved) run.tally.resolved++
-    if (run.findings.length < maxFindings) run.findings.push(finding)
+    if (finding._tag === "Orphan") run.orphans++
+    const [kept, most] = finding._tag === "Orphan" ? [run.orphans - 1, maxOrphans] : [run.findings.length - run.orphans, maxFindings]
+    if (kept < most) run.findings.push(finding)
   }
-}
+})
+
+const alertOf = ({ gateway }: Run, orphan: Extract<Finding, { _tag: "Orphan" }>): string =>
+  `reconciliation: gateway ${gateway.name} has a ${orphan.kind} ${orphan.gatewayReference} (${orphan.theirs}${orphan.live ? ", holds money" : ""}) ` +
+  `that is no payment's of ours: ${orphan.why}, reference "${orphan.reference.slice(0, 100)}"`
 
 type Ours =
   | { readonly _tag: "Ours"; readonly payment: Payment; readonly operation: Operation }
@@ -194,7 +211,7 @@ const compare = Effect.fnUntraced(function* (run: Run, record: GatewayRecord) {
   } else {
     yield* compareWith(run, note, record, ours)
   }
-  noted(run, note)
+  yield* noted(run, note)
   if (note.busy) run.tally.inProgress++
   else if (note.findings.length === 0) run.tally.matched++
 })
@@ -328,6 +345,18 @@ const compareTotals = Effect.fnUntraced(function* (run: Run, note: Note, record:
   }
 })
 
+/** We say that it succeeded, the gateway certainly has no such thing: both are kept, and a person has to look (rule 17). */
+const contradicted = Effect.fnUntraced(function* (run: Run, payment: Payment, { gatewayReference, intent }: Operation) {
+  if (run.dryRun) return
+  const evidence = `recorded as succeeded, gateway id ${gatewayReference ?? "unknown"}; neither the list of gateway ${intent.gateway} nor its look-up has it`
+  const opened = decide({ _tag: "OpenReview", operation: intent.number, reason: "contradiction", evidence }, payment)
+  const events = Result.getOrElse(opened, () => [])
+  if (events.length === 0) return
+  // Whoever changes the payment meanwhile may know more: the next run finds it again.
+  const { result } = yield* Journal.commit({ payment, events: yield* Journal.stamp(payment, events) })
+  yield* Metrics.committed(result._tag)
+})
+
 /** One success that we recorded: the list had it, or a look-up confirms it. */
 const confirm = Effect.fnUntraced(function* (run: Run, id: PaymentId, number: OperationNumber) {
   if (run.seen.has(requestKeyOf({ payment: id, operation: number }))) return
@@ -346,7 +375,8 @@ const confirm = Effect.fnUntraced(function* (run: Run, id: PaymentId, number: Op
     run.tally.confirmed++
     return
   }
-  yield* tell(run, payment.value, object.intent.number, asked)
+  const told = yield* tell(run, payment.value, object.intent.number, asked)
+  if (asked.answer._tag === "Absent" && asked.askedAt > settledAfter(object)) yield* contradicted(run, told, operation)
   const finding: Finding = {
     _tag: "Missing",
     payment: id,
@@ -354,5 +384,5 @@ const confirm = Effect.fnUntraced(function* (run: Run, id: PaymentId, number: Op
     gatewayReference: object.gatewayReference,
     theirs: theirStatus(asked.answer)
   }
-  noted(run, { findings: [finding], busy: false })
+  yield* noted(run, { findings: [finding], busy: false })
 })

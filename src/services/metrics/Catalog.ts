@@ -90,6 +90,9 @@ const payments = {
   aegispay_recoveries_total: counter("operations", "open operations that recovery looked at, by where they stand then", {
     result: [...OperationStatus.literals, "not_configured", "error", "busy"]
   }),
+  aegispay_reconciliation_findings_total: counter("findings", "what reconciliation found, orphans without a payment of ours included", {
+    finding: ["Orphan", "Double", "Difference", "Missing"]
+  }),
   aegispay_webhooks_total: counter("webhooks", "webhooks that were received or processed, by result", {
     gateway,
     result: ["stored", "duplicate", "refused", "full", "done", "ignored", "retry", "dead", "lost"]
