@@ -34,8 +34,9 @@ export const make = (most: number): Pace => {
   let limit = Math.min(first, most)
   const gate = (factor: number): Gate => {
     let underWay = 0
+    const isFull = () => underWay >= limit * factor
     return async (work, isOver) => {
-      while (underWay >= limit * factor && !isOver()) await pause(20)
+      while (isFull() && !isOver()) await pause(20)
       if (isOver()) return undefined
       underWay++
       return work().finally(() => underWay--)
