@@ -1,9 +1,12 @@
 /** The gateway contract suite on the adapter of the sandbox, for accounts that differ in what they declare. */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { createServer } from "node:http"
 import { Token } from "../../src/domain/payment/PaymentMethod.ts"
 import * as Sandbox from "../../src/sandbox/Sandbox.ts"
 import type { GatewayUnderTest, LedgerEntry, Scenario } from "../../src/gateways/contract/GatewayContract.ts"
+import type { WebhookRequest } from "../../src/services/Gateway.ts"
 import { suite } from "../contracts/Gateway.ts"
 import { sendTo } from "../sandbox/client.ts"
 import { accountOf, closedPort, gatewayOf, ledgerOf, started } from "./sandboxGateways.ts"
@@ -34,15 +37,43 @@ const tokenFor = ({ on, what }: Scenario): Token | undefined => {
   return Token.make(what === "pending" ? "tok_refund_pending" : `tok_${on}_${what}`)
 }
 
+const webhookSecret = Redacted.make("whsec_of_the_contract")
+
+/** Takes what is posted, for as long as the scope lives. */
+const inbox = Effect.acquireRelease(
+  Effect.callback<{ readonly url: string; readonly received: Array<WebhookRequest>; readonly stop: () => void }>((resume) => {
+    const received: Array<WebhookRequest> = []
+    const server = createServer((request, response) => {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        received.push({ body: new Uint8Array(Buffer.concat(chunks)), headers: request.headers as WebhookRequest["headers"] })
+        response.end()
+      })
+    })
+    const stop = () => {
+      server.closeAllConnections()
+      server.close()
+    }
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      resume(Effect.succeed({ url: `http://127.0.0.1:${port}/`, received, stop }))
+    })
+  }),
+  ({ stop }) => Effect.sync(stop)
+)
+
 const make = (account: "a" | "b" | "c", lookupLagMillis: number): Effect.Effect<GatewayUnderTest, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const { received, url: webhookUrl } = yield* inbox
     const { url } = yield* started({
-      accounts: Sandbox.quietAccounts.map((options) => ({ ...options, lookupLagMillis })),
+      accounts: Sandbox.quietAccounts.map((options) => ({ ...options, lookupLagMillis, webhookUrl, webhookSecret })),
       settleDelayMillis: 1_500,
       slowMillis: 600,
       lateMillis: 500
     })
-    const settings = { lookupLagMillis, settleTimeMillis: 5_000 }
+    const settings = { lookupLagMillis, settleTimeMillis: 5_000, webhookSecret }
     return {
       gateway: yield* gatewayOf(accountOf(url, account, settings)),
       unreachable: yield* gatewayOf(accountOf(`http://127.0.0.1:${yield* closedPort}`, account, settings)),
@@ -54,10 +85,11 @@ const make = (account: "a" | "b" | "c", lookupLagMillis: number): Effect.Effect<
         }))
       ),
       customer: (reference, does) =>
-        Effect.asVoid(Effect.orDie(sendTo(url, { method: "POST", path: `/${account}/customer/${reference}/${does}` })))
+        Effect.asVoid(Effect.orDie(sendTo(url, { method: "POST", path: `/${account}/customer/${reference}/${does}` }))),
+      webhooks: Effect.sync(() => received)
     }
   })
 
-suite("sandbox, account a", { make: make("a", 0), tokenFor, patienceMillis: 500 })
-suite("sandbox, account b, found 80 ms after execution", { make: make("b", 80), tokenFor, patienceMillis: 500 })
-suite("sandbox, account c, declined charges stay open", { make: make("c", 0), tokenFor, patienceMillis: 500 })
+suite("sandbox, account a", { make: make("a", 0), tokenFor, patienceMillis: 500, tellsByWebhook: true })
+suite("sandbox, account b, found 80 ms after execution", { make: make("b", 80), tokenFor, patienceMillis: 500, tellsByWebhook: true })
+suite("sandbox, account c, declined charges stay open", { make: make("c", 0), tokenFor, patienceMillis: 500, tellsByWebhook: true })
