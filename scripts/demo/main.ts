@@ -73,6 +73,9 @@ const optionsOf = (given: ReturnType<typeof parse>): Outage.OutageOptions => {
   }
 }
 
+/** Of so many seconds' payments: then what failed may be the machine's doing. */
+const tooManyLeftOut = 2
+
 const given = parse()
 if (given.help) {
   process.stdout.write(usage)
@@ -86,6 +89,11 @@ const program = Effect.gen(function* () {
   const failed = result.checks.filter(({ holds }) => !holds).length
   say("")
   say(failed === 0 ? `passed: ${result.checks.length} checks` : `FAILED: ${failed} of ${result.checks.length} checks`)
+  if (failed > 0 && result.leftOut > tooManyLeftOut * options.perSecond) {
+    say(
+      `This machine could not keep up with ${options.perSecond} payments a second, so calls timed out that no outage had hit: try --rate 20.`
+    )
+  }
   if (given.json !== undefined)
     writeFileSync(
       given.json,
