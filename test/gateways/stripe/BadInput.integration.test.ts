@@ -8,7 +8,9 @@ import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
 import { PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { StripeAccount } from "../../../src/gateways/stripe/StripeGateway.ts"
+import * as GatewaySafety from "../../../src/orchestration/operation/GatewaySafety.ts"
 import type { Gateway } from "../../../src/services/Gateway.ts"
+import { defaults } from "../../../src/services/Settings.ts"
 import { intent, newPaymentId, operationNumber, reference } from "../../support/payments.ts"
 import type { Reply } from "../../support/stripe/Account.ts"
 import * as FakeStripe from "../../support/stripe/FakeStripe.ts"
@@ -398,6 +400,17 @@ describe("a request", () => {
       })
     })
   )
+
+  for (const lookup of ["list", "search"] as const) {
+    it.live(`of an account as it declares itself may be sent, with ${lookup}`, () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { connectLimitMillis: _, settleTimeMillis: __, ...account } = accountOf("http://127.0.0.1:1", { lookup })
+          assert.isUndefined(GatewaySafety.problemOf(yield* gatewayOf(account), defaults))
+        })
+      )
+    )
+  }
 
   it("shows no secret of its account", () => {
     const shown = JSON.stringify(accountOf("http://127.0.0.1:1"))
