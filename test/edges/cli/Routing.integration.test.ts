@@ -21,7 +21,7 @@ describe("aegispay routing explain", () => {
       text.stdout,
       /policy +weighted, version [0-9a-f]{16}\n +weights +success 0\.5, latency 0\.3, cost 0\.2\n +probability +1\n/
     )
-    assert.match(text.stdout, / 1\. +sandbox-a +0\.7250 +0\.9500 +0\.5000 +0\.5000 .*by score\n +2\. +sandbox-b/)
+    assert.match(text.stdout, / 1\. +sandbox-a +0\.8750 +0\.9500 +1\.0000 +0\.5000 .*by score\n +2\. +sandbox-b/)
     assert.match(text.stdout, /sandbox-c +no_reference +the payment method has no reference for this gateway/)
     assert.match(
       text.stdout,
