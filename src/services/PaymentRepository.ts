@@ -43,6 +43,8 @@ export const maxPageSize = 200
  * - `list`: newest first; `from` is the earliest creation time (epoch milliseconds), `limit` 1 to 200. A cursor that was not
  *   made by `list` lists nothing.
  * - `openOperations`: open operations opened before a time, oldest first, after a cursor, at most `limit` (1 to 1,000).
+ * - `needingReview`: payments of all merchants that a person has to look at, oldest first, after a cursor; `limit` 1 to 200. Their number in
+ *   `reviewCount`.
  * - `noteAsked`: remembers when an open operation was asked about, for all instances. No event: what is lost is asked once more. Nothing
  *   happens where it is open no more.
  * - `openSummary`: how many are open, and since when the oldest is; per gateway account.
@@ -65,6 +67,11 @@ export class PaymentRepository extends Context.Service<
       readonly cursor?: string
       readonly limit: number
     }) => Effect.Effect<Page<PaymentView>, EventStoreError>
+    readonly needingReview: (options: {
+      readonly cursor?: string
+      readonly limit: number
+    }) => Effect.Effect<Page<PaymentView>, EventStoreError>
+    readonly reviewCount: Effect.Effect<number, EventStoreError>
     readonly openOperations: (options: {
       readonly openedBefore: number
       readonly gateway?: GatewayName

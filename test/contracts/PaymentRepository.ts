@@ -8,6 +8,7 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import { AccountFingerprint, type GatewayName, type TenantId } from "../../src/domain/payment/Ids.ts"
+import type { Payment } from "../../src/domain/payment/State.ts"
 import type { PaymentStatus } from "../../src/domain/payment/Status.ts"
 import * as View from "../../src/domain/payment/View.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
@@ -321,6 +322,40 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
         yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
         yield* mustCommit(Payments.commitOf(third, [Payments.declined(), Payments.failed]))
         assert.deepStrictEqual(yield* summary, [{ gateway, account: Payments.account, count: 1, oldestOpenedAt: second.createdAt }])
+      })
+    )
+
+    it.effect("lists what needs review of all merchants, oldest first, for as long as it does", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const review = (reason: "contradiction" | "unresolvable", operation = 1) =>
+          ({ _tag: "ReviewOpened", operation: Payments.operationNumber(operation), reason, evidence: "both say so" }) as const
+        const countBefore = yield* repository.reviewCount
+        const payments: Array<Payment> = []
+        for (let index = 0; index < 3; index++) {
+          const payment = yield* mustCommit(Payments.firstCommit({ tenant: Payments.newTenant() }))
+          payments.push(yield* mustCommit(Payments.commitOf(payment, [review("contradiction"), review("unresolvable")])))
+        }
+        const own = new Set<string>(payments.map(({ id }) => id))
+        const listed = Effect.map(
+          allPages((cursor) => repository.needingReview({ limit: 2, ...withCursor(cursor) })),
+          ({ rows }) => rows.filter(({ id }) => own.has(id))
+        )
+        const rows = yield* listed
+        assert.deepStrictEqual(rows, payments.map(View.ofPayment))
+        assert.strictEqual(yield* repository.reviewCount, countBefore + 3)
+        const [first] = payments
+        const closed = (reason: "contradiction" | "unresolvable") =>
+          ({ _tag: "ReviewClosed", operation: Payments.operationNumber(1), reason, by: "person", note: "seen" }) as const
+        const half = yield* mustCommit(Payments.commitOf(first!, [closed("contradiction")]))
+        assert.lengthOf(yield* listed, 3)
+        yield* mustCommit(Payments.commitOf(half, [closed("unresolvable")]))
+        assert.deepStrictEqual(
+          (yield* listed).map(({ id }) => id),
+          payments.slice(1).map(({ id }) => id)
+        )
+        assert.strictEqual(yield* repository.reviewCount, countBefore + 2)
+        assert.deepStrictEqual((yield* repository.needingReview({ limit: 2, cursor: "nonsense" })).data, [])
       })
     )
   })

@@ -161,7 +161,11 @@ const payment = Command.make("payment").pipe(
           Flag.withDescription("Which operation; needed where several wait for a person"),
           Flag.optional
         ),
-        reference: Flags.reference.pipe(Flag.withDescription("The gateway's id of what succeeded, where it is not known"), Flag.optional)
+        reference: Flags.reference.pipe(Flag.withDescription("The gateway's id of what succeeded, where it is not known"), Flag.optional),
+        withoutAnswer: Flag.Boolean("without-answer").pipe(
+          Flag.withDescription('Take "failed" although the gateway cannot be asked or does not answer; never against its answer'),
+          Flag.withDefault(false)
+        )
       },
       lazily(
         () => import("./commands/resolve.ts"),
@@ -172,7 +176,7 @@ const payment = Command.make("payment").pipe(
       Command.withExamples([
         {
           command: 'aegispay payment resolve pay_... --as failed --reason "not on the acquirer\'s statement"',
-          description: "It was not charged: the payment goes on from there"
+          description: "It was not charged: the gateway is asked, and the payment fails"
         }
       ])
     )

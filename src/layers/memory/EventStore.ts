@@ -110,11 +110,18 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
   const open = openOperationsOf(payment, tables.open.get(payment.id))
   if (open.length === 0) tables.open.delete(payment.id)
   else tables.open.set(payment.id, open)
+  noteReview(tables, payment.id, view)
   const waiting = rows.map((event, index) => ({ position: tables.log.length + index + 1, event }))
   tables.log.push(...rows)
   const undelivered = tables.outbox.get(payment.id)
   if (undelivered === undefined) tables.outbox.set(payment.id, { rows: waiting, lease: undefined, attempts: 0, retryAt: 0 })
   else undelivered.rows = [...undelivered.rows, ...waiting]
+}
+
+/** Keeps the payments in review in step with what is shown. */
+export const noteReview = (tables: (typeof MemoryStore)["Service"], id: PaymentId, { status }: View.PaymentView): void => {
+  if (status === "needs_review") tables.reviews.add(id)
+  else tables.reviews.delete(id)
 }
 
 /** The open operations of a payment, as they are listed; each was asked about when it was before. */

@@ -65,6 +65,8 @@ export class MemoryStore extends Context.Service<
     readonly claims: Map<string, StoredClaim>
     /** Open operations of the payments that have any. */
     readonly open: Map<PaymentId, ReadonlyArray<OpenOperation>>
+    /** Payments that a person has to look at. */
+    readonly reviews: Set<PaymentId>
     /** Payments with undelivered events. */
     readonly outbox: Map<PaymentId, OutboxRow>
     /** All events; the position of one is its index plus one. */
@@ -76,7 +78,15 @@ export class MemoryStore extends Context.Service<
 export const layer: Layer.Layer<MemoryStore> = Layer.effect(
   MemoryStore,
   Effect.sync(() =>
-    MemoryStore.of({ payments: new Map(), tenants: new Map(), claims: new Map(), open: new Map(), outbox: new Map(), log: [] })
+    MemoryStore.of({
+      payments: new Map(),
+      tenants: new Map(),
+      claims: new Map(),
+      open: new Map(),
+      reviews: new Set(),
+      outbox: new Map(),
+      log: []
+    })
   )
 )
 

@@ -9,7 +9,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { PaymentId } from "../../domain/payment/Ids.ts"
+import { type PaymentId, uuidOfPayment } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { maxPageSize, type OpenOperation, type Page, PaymentRepository } from "../../services/PaymentRepository.ts"
 import { claimId, MemoryStore } from "./MemoryStore.ts"
@@ -33,6 +33,8 @@ export const layer: Layer.Layer<PaymentRepository, never, MemoryStore> = Layer.e
         }),
       findClaim: (claim) => Effect.sync(() => Option.fromUndefinedOr(tables.claims.get(claimId(claim)))),
       list: (options) => Effect.sync(() => list(tables, options)),
+      needingReview: (options) => Effect.sync(() => needingReview(tables, options)),
+      reviewCount: Effect.sync(() => tables.reviews.size),
       openOperations: (options) => Effect.sync(() => openOperations(tables, options)),
       noteAsked: ({ askedAt, operation, payment }) =>
         Effect.sync(() => {
@@ -72,6 +74,16 @@ const list = (tables: Tables, options: Options<"list">): Page<PaymentView> => {
     if (options.from === undefined || view.createdAt >= options.from) rows.push(view)
   }
   return pageOf(rows, limit, (view) => view.id)
+}
+
+const needingReview = (tables: Tables, { cursor, limit }: Parameters<Service["needingReview"]>[0]): Page<PaymentView> => {
+  const after = cursor === undefined ? "" : decodeCursor(cursor)
+  if (cursor !== undefined && !/^[0-9a-f-]{36}$/.test(after)) return emptyPage
+  const views = [...tables.reviews]
+    .filter((id) => uuidOfPayment(id) > after)
+    .sort((left, right) => (uuidOfPayment(left) < uuidOfPayment(right) ? -1 : 1))
+    .flatMap((id) => tables.payments.get(id)?.view ?? [])
+  return pageOf(views, Math.min(limit, maxPageSize), (view) => uuidOfPayment(view.id))
 }
 
 type Place = Pick<OpenOperation, "openedAt" | "payment" | "operation">

@@ -25,6 +25,7 @@ import { cardAttempts } from "./migrations/0007_card_attempts.ts"
 import { entities } from "./migrations/0008_entities.ts"
 import { questions } from "./migrations/0009_questions.ts"
 import { leanCommits } from "./migrations/0010_lean_commits.ts"
+import { reviews } from "./migrations/0011_reviews.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -38,7 +39,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0007_card_attempts": cardAttempts,
   "0008_entities": entities,
   "0009_questions": questions,
-  "0010_lean_commits": leanCommits
+  "0010_lean_commits": leanCommits,
+  "0011_reviews": reviews
 }
 
 /** The schema version this code expects: the number of its last migration. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { isDue, type PollSchedule } from "../../domain/operation/PollSchedule.ts"
+import type { ReviewReason } from "../../domain/payment/Event.ts"
 import type { GatewayName, OperationNumber, PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
@@ -49,18 +50,31 @@ export interface RecoveryOptions {
 /** What became of one open operation. `busy`: another process has it. `not_configured`: its account is not configured here. */
 export type RecoveryResult = Found | "busy"
 
-/** A run's report: how many operations were looked at, what became of them, how long it took. */
+/** A payment's operation that a person has to look at, and why. */
+export interface NeedsReview {
+  readonly payment: PaymentId
+  readonly operation: OperationNumber
+  readonly reason: ReviewReason
+}
+
+/**
+ * A run's report: how many operations were looked at, what became of them, how long it took. `needsReview`: what a person has to look
+ * at now, whether this run had a part in it or not, of the oldest 100 payments; `needsReviewCount`: of how many payments in all.
+ */
 export interface RecoveryReport {
   readonly scanned: number
   readonly results: { readonly [Result in RecoveryResult]?: number }
   readonly errors: ReadonlyArray<{ readonly payment: PaymentId; readonly operation: OperationNumber; readonly message: string }>
+  readonly needsReview: ReadonlyArray<NeedsReview>
+  readonly needsReviewCount: number
   /** Database time at the start, epoch milliseconds. */
   readonly startedAt: number
   readonly durationMillis: number
 }
 
-/** The most errors a report keeps. */
+/** The most errors, and payments in review, that a report keeps. */
 const maxErrors = 100
+const maxReviews = 100
 
 /** Looks at every open operation once, in pages, oldest first. Dies with `CallInsideTransaction` inside a host's transaction. */
 export const recover = Effect.fn("Recovery.recover")(function* (options: RecoveryOptions = {}) {
@@ -105,7 +119,20 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     }),
     Stream.runDrain
   )
-  return { scanned, results, errors, startedAt, durationMillis: (yield* Clock.currentTimeMillis) - begunAt } satisfies RecoveryReport
+  const inReview = yield* repository.needingReview({ limit: maxReviews })
+  const needsReview = inReview.data.flatMap(({ id, reviews }) =>
+    reviews.map(({ operation, reason }): NeedsReview => ({ payment: id, operation, reason }))
+  )
+  const needsReviewCount = inReview.nextCursor === undefined ? inReview.data.length : yield* repository.reviewCount
+  return {
+    scanned,
+    results,
+    errors,
+    needsReview,
+    needsReviewCount,
+    startedAt,
+    durationMillis: (yield* Clock.currentTimeMillis) - begunAt
+  } satisfies RecoveryReport
 })
 
 /** Waits for the gateway, the customer or a person, and its schedule has come to no moment since it was asked about last. */

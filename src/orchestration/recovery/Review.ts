@@ -173,6 +173,8 @@ const withoutEffect = (payment: Payment): ReadonlyArray<OperationNumber> =>
 
 /** A person's "failed" against what the gateway says: its answer goes in, and stands against the word where it differs. */
 const confirmed = Effect.fnUntraced(function* (payment: Payment, command: Word, operation: Operation, resolution: Resolution) {
+  // A success that the gateway named stands already.
+  if (operation.facts.some(({ _tag }) => _tag === "Succeeded")) return command
   const { account, gateway: name, number } = operation.intent
   const gateways = yield* Gateways
   const found = yield* Effect.option(gateways.get(name))

@@ -276,6 +276,8 @@ const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => 
         get: (query) => ask(options, "PaymentRepository.get")(repository.get(query)),
         findClaim: (query) => ask(options, "PaymentRepository.findClaim")(repository.findClaim(query)),
         list: (query) => ask(options, "PaymentRepository.list")(repository.list(query)),
+        needingReview: (query) => ask(options, "PaymentRepository.needingReview")(repository.needingReview(query)),
+        reviewCount: ask(options, "PaymentRepository.reviewCount")(repository.reviewCount),
         openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
         noteAsked: (question) => change(options, "PaymentRepository.noteAsked")(repository.noteAsked(question)),
         openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary)

@@ -132,6 +132,11 @@ describe("a payment that waits for its customer", () => {
           yield* payments.recover({ onlyDue: true })
         }
         assert.deepInclude<object>(yield* payments.get({ id, tenant }), { status: "needs_review", version: before.version })
+        const { needsReview, needsReviewCount } = yield* payments.recover({ onlyDue: true })
+        assert.deepStrictEqual(
+          [needsReview, needsReviewCount],
+          [[{ payment: id, operation: before.reviews[0]!.operation, reason: "unresolvable" }], 1]
+        )
         assert.isAtLeast(a.asked.length, asked + 1)
         assert.isAtMost(a.asked.length, asked + 3, "by the schedule: about once an hour at this age")
         paid = true

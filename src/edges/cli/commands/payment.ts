@@ -60,15 +60,15 @@ export const list = Effect.fnUntraced(function* (input: {
   const status = Option.getOrUndefined(input.status)
   if (status !== undefined && !isStatus(status)) return yield* cannotRun(`--status: one of ${PaymentStatus.literals.join(", ")} is needed`)
   const target = yield* Target.load
-  const tenant = yield* Target.merchant(target, input.merchant)
+  const bounds = { limit: input.limit, ...(Option.isSome(input.cursor) ? { cursor: input.cursor.value } : {}) }
+  // A person who looks after payments looks after those of all merchants.
+  const everybodys = status === "needs_review" && Option.isNone(input.merchant)
+  const tenant = everybodys ? undefined : yield* Target.merchant(target, input.merchant)
   const page = yield* PaymentRepository.use((repository) =>
     orCannotRun(
-      repository.list({
-        tenant,
-        limit: input.limit,
-        ...(status === undefined ? {} : { status }),
-        ...(Option.isSome(input.cursor) ? { cursor: input.cursor.value } : {})
-      })
+      tenant === undefined
+        ? repository.needingReview(bounds)
+        : repository.list({ tenant, ...bounds, ...(status === undefined ? {} : { status }) })
     )
   ).pipe(Effect.provide(Storage.layer(target, "existing")))
   const rows = page.data.map((payment) => [
@@ -76,10 +76,14 @@ export const list = Effect.fnUntraced(function* (input: {
     time(payment.createdAt),
     payment.status,
     amount(payment.amount, payment.currency),
-    payment.gateway ?? "none"
+    payment.gateway ?? "none",
+    ...(everybodys ? [payment.tenant] : [])
   ])
   yield* print({
-    json: { data: page.data.map(jsonOf), ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }) },
+    json: {
+      data: page.data.map((view) => (everybodys ? { ...jsonOf(view), merchant: view.tenant } : jsonOf(view))),
+      ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor })
+    },
     text: [
       ...(rows.length === 0 ? ["no payments"] : withReviews(table(rows), page.data)),
       ...(page.nextCursor === undefined ? [] : [`more: --cursor ${page.nextCursor}`])

@@ -46,6 +46,12 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   }).pipe(Effect.ensuring(progress.end), Effect.provide(Engine.layer(target, "existing")))
   yield* print({ json: report, text: textOf(report, input.dryRun) })
   const open = leftOpen.flatMap((result) => (report.results[result] === undefined ? [] : [`${report.results[result]} ${result}`]))
+  if (report.needsReviewCount > 0) {
+    const others = open.length === 0 ? "" : `; left open: ${open.join(", ")}`
+    return yield* notDone(
+      `${report.needsReviewCount} payments need a person: aegispay payment list --status needs_review shows the evidence, aegispay payment resolve takes a word${others}`
+    )
+  }
   if (open.length > 0) return yield* notDone(`left open: ${open.join(", ")}; see aegispay payment events for each, or run it again later`)
 })
 
@@ -63,5 +69,6 @@ const openOperations = Effect.fnUntraced(function* (input: Input) {
 const textOf = (report: RecoveryReport, dryRun: boolean): ReadonlyArray<string> => [
   `${report.scanned} open operations ${dryRun ? "asked about, nothing recorded or sent," : "looked at"} in ${report.durationMillis} ms`,
   ...Object.entries(report.results).map(([result, count]) => `  ${result}: ${count}`),
+  ...report.needsReview.map((review) => `  needs review: ${review.payment} operation ${review.operation}: ${review.reason}`),
   ...report.errors.map((error) => `  ${error.payment} operation ${error.operation}: ${error.message}`)
 ]

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type GatewayReference, OperationNumber, type PaymentId, type TenantId } from "../../../domain/payment/Ids.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
+import type { NotResolvable } from "../../../orchestration/recovery/Review.ts"
 import * as PaymentJson from "../../http/PaymentJson.ts"
 import { cannotRun, notDone } from "../Failure.ts"
 import { print } from "../Output.ts"
@@ -19,6 +20,12 @@ export interface Input {
   readonly reason: string
   readonly operation: Option.Option<number>
   readonly reference: Option.Option<GatewayReference>
+  readonly withoutAnswer: boolean
+}
+
+const hints: { readonly [Why in NotResolvable["why"]]?: string } = {
+  reference_needed: "; give it with --reference",
+  unanswered: "; where the gateway's own records show that nothing happened, say so with --without-answer"
 }
 
 export const run = Effect.fnUntraced(function* (input: Input) {
@@ -28,6 +35,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
       id: input.id,
       as: input.as,
       reason: input.reason,
+      withoutAnswer: input.withoutAnswer,
       ...(Option.isSome(input.merchant) ? { tenant: input.merchant.value } : {}),
       ...(Option.isSome(input.operation) ? { operation: OperationNumber.make(input.operation.value) } : {}),
       ...(Option.isSome(input.reference) ? { gatewayReference: input.reference.value } : {})
@@ -36,7 +44,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     Effect.mapError((error) => {
       switch (error._tag) {
         case "NotResolvable":
-          return notDone(error.message + (error.why === "reference_needed" ? "; give it with --reference" : ""))
+          return notDone(error.message + (hints[error.why] ?? ""))
         case "PaymentNotFound":
           return notDone(error.message)
         default:

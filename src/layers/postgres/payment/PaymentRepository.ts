@@ -24,6 +24,7 @@ const maxOpenPageSize = 1000
 
 const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 const paymentCursor = new RegExp(`^([0-9]{1,15})_(${uuid})$`)
+const reviewCursor = new RegExp(`^${uuid}$`)
 const operationCursor = new RegExp(`^([0-9]{1,15})_(${uuid})_([0-9]{1,4})$`)
 
 /** Cuts a result of `limit + 1` rows to a page; the surplus row says that there is more. */
@@ -103,6 +104,25 @@ const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim
       const views = yield* readAll(rows, (row) => viewOf(name, row))
       return pageOf(rows, limit, views, (row) => `${row.created_at}_${row.payment}`)
     }),
+
+    needingReview: Effect.fn("PaymentRepository.needingReview")(function* (options) {
+      const name = "PaymentRepository.needingReview"
+      const limit = bounded(options.limit, maxPageSize)
+      const after = options.cursor === undefined ? "00000000-0000-0000-0000-000000000000" : reviewCursor.exec(options.cursor)?.[0]
+      if (after === undefined) return { data: [], nextCursor: undefined }
+      const text = `select ${paymentColumns} from aegispay.reviews r
+        join aegispay.payments p on p.id = r.payment and p.bucket = r.bucket
+        where r.payment > $1::uuid order by r.payment limit $2::int`
+      const rows = yield* repeatable(sql, name, sql.unsafe<PaymentRow>(text, [after, limit + 1]))
+      const views = yield* readAll(rows, (row) => viewOf(name, row))
+      return pageOf(rows, limit, views, (row) => row.payment)
+    }),
+
+    reviewCount: repeatable(
+      sql,
+      "PaymentRepository.reviewCount",
+      sql.unsafe<{ readonly count: bigint }>("select count(*) as count from aegispay.reviews")
+    ).pipe(Effect.map((rows) => Number(rows[0]?.count ?? 0))),
 
     openOperations: Effect.fn("PaymentRepository.openOperations")(function* (options) {
       const limit = bounded(options.limit, maxOpenPageSize)
