@@ -71,7 +71,7 @@ export type ResolveError = Review.NotResolvable | PaymentNotFound | EventStoreEr
  * - `recover`: finds open operations, asks the gateways what became of them, records it and goes on from there.
  * - `expire`: cancels at the gateway what has waited for its customer too long, and ends it once that is certain.
  * - `reconcile`: a gateway's own list of charges and refunds against ours, both ways; what it says for certain is recorded.
- * - `resolve`: a person's word on what nobody else could find out; the payment goes on from it. Answers the payment afterwards.
+ * - `resolve`: a person's word on what nobody else could find out. Before a "failed" the gateway is asked; nothing is charged after it.
  *
  * The last four are for whoever operates the engine: without `tenant` they concern every merchant. They are safe beside payments, beside
  * themselves and on any number of instances, and doing them again changes nothing. All but `prepare`, `get` and `history` die with
