@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Option } from "effect"
+import { Deferred, Effect, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { CurrencyCode } from "../../src/domain/Currency.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
 import { GatewayName } from "../../src/domain/payment/Ids.ts"
 import { Token } from "../../src/domain/payment/PaymentMethod.ts"
+import type { ChargeRequest } from "../../src/orchestration/payment/Charge.ts"
 import { Payments } from "../../src/orchestration/payment/Payments.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
@@ -11,7 +13,9 @@ import {
   chargeRequest,
   declined,
   engine,
+  engineOver,
   key,
+  memory,
   notSent,
   requiresAction,
   success,
@@ -19,6 +23,7 @@ import {
   testGateway,
   unknown
 } from "../support/TestEngine.ts"
+import * as TestHostTransaction from "../support/TestHostTransaction.ts"
 
 const typesOf = Effect.fnUntraced(function* (id: Parameters<(typeof EventStore)["Service"]["read"]>[0]) {
   const store = yield* EventStore
@@ -66,6 +71,39 @@ describe("charge", () => {
       const reused = yield* Effect.flip(payments.charge(chargeRequest("k1", { amount: { ...chargeRequest("k1").amount, minor: 1n } })))
       assert.strictEqual(reused._tag, "IdempotencyKeyReused")
     }).pipe(Effect.provide(engine([a])))
+  })
+
+  it.effect("the same key with another request is refused: history, claim, other payments and gateway are as before", () => {
+    const a = testGateway("a")
+    return Effect.gen(function* () {
+      const payments = yield* Payments
+      const repository = yield* PaymentRepository
+      const store = yield* EventStore
+      const { payment } = yield* payments.charge(chargeRequest("k1"))
+      const all = Effect.all({
+        events: store.read(payment.id),
+        log: store.readAll({ after: 0n, limit: 100 }),
+        claim: repository.findClaim({ tenant, key: key("k1") }),
+        payments: repository.list({ tenant, limit: 10 })
+      })
+      const before = yield* all
+      assert.strictEqual(Option.getOrThrow(before.claim).payment, payment.id)
+      const { amount, method } = chargeRequest("k1")
+      const others = [
+        { amount: { ...amount, minor: 1n } },
+        { amount: { ...amount, currency: CurrencyCode.make("USD") } },
+        { method: { ...method, token: Token.make("tok_other") } },
+        { captureMethod: "manual" as const }
+      ]
+      for (const other of others) {
+        for (const command of [payments.charge, (request: ChargeRequest) => TestHostTransaction.inTransaction(payments.prepare(request))]) {
+          const reused = yield* Effect.flip(command(chargeRequest("k1", other)))
+          assert.strictEqual(reused._tag, "IdempotencyKeyReused")
+        }
+      }
+      assert.deepStrictEqual(yield* all, before)
+      assert.lengthOf(a.sent, 1)
+    }).pipe(Effect.provide(Layer.provideMerge(engineOver([a]), Layer.provideMerge(TestHostTransaction.layer, memory))))
   })
 
   it.effect("100 requests with one key charge once and get the same answer", () => {
