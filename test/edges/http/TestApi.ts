@@ -36,7 +36,13 @@ export const config: HttpConfig = {
 export const engine = (gateways: ReadonlyArray<Gateway>, settings: Partial<EngineSettings> = {}) =>
   Payments.layerEngine.pipe(
     Layer.provideMerge(Background.layer),
-    Layer.provideMerge(Layer.mergeAll(gatewaysOf(...gateways), fingerprints, Layer.succeed(Settings, { ...defaults, ...settings, allowUnsafeGateways: true }))),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        gatewaysOf(...gateways),
+        fingerprints,
+        Layer.succeed(Settings, { ...defaults, ...settings, allowUnsafeGateways: true })
+      )
+    ),
     Layer.provideMerge(memory)
   )
 
