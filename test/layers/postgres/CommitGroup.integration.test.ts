@@ -55,6 +55,24 @@ const holdHead = Effect.fnUntraced(function* (payment: PaymentId) {
   return Deferred.succeed(letGo, undefined)
 })
 
+/** A payment that a host's transaction has written, claim included, until it is told how to end. */
+const holdPrepared = Effect.fnUntraced(function* (prepared: Commit) {
+  const sql = yield* SqlClient
+  const written = yield* Deferred.make<void>()
+  const ending = yield* Deferred.make<"commits" | "rolls back">()
+  const fiber = yield* Effect.forkScoped(
+    sql.withTransaction(
+      Effect.gen(function* () {
+        yield* mustCommit(prepared)
+        yield* Deferred.succeed(written, undefined)
+        if ((yield* Deferred.await(ending)) === "rolls back") return yield* Effect.fail("rolled back")
+      })
+    )
+  )
+  yield* Deferred.await(written)
+  return { end: (how: "commits" | "rolls back") => Effect.andThen(Deferred.succeed(ending, how), Effect.exit(Fiber.join(fiber))) }
+})
+
 /** Heads, events, claims, open operations and outbox of every payment agree with the fold of its events. */
 const assertConsistent = Effect.gen(function* () {
   const store = yield* EventStore
@@ -153,6 +171,36 @@ describe("a group of commits", () => {
       yield* assertConsistent
     }).pipe(Effect.scoped, Effect.provide(stores))
   )
+
+  for (const [ends, verdict] of [
+    ["commits", "KeyTaken"],
+    ["rolls back", "Committed"]
+  ] as const) {
+    it.live(`a key that a host's transaction has claimed stops its own commit only, which gets its verdict when the host ${ends}`, () =>
+      Effect.gen(function* () {
+        const existing = yield* Effect.forEach(some(20), (one) => mustCommit(one), { concurrency: "unbounded" })
+        const prepared = Payments.firstCommit()
+        const host = yield* holdPrepared(prepared)
+        assert.isDefined(prepared.claim)
+        const rival: Commit = { ...Payments.firstCommit(), claim: prepared.claim }
+        // Others come before and after it, so that it is one of a group whoever leads it.
+        const others = [...some(20), ...existing.map((payment) => Payments.commitOf(payment, [Payments.succeeded()]))]
+        const started = performance.now()
+        const before = yield* Effect.forkChild(all(others.slice(0, 20)), { startImmediately: true })
+        const stuck = yield* Effect.forkChild(Effect.exit(commit(rival)), { startImmediately: true })
+        const after = yield* Effect.forkChild(all(others.slice(20)), { startImmediately: true })
+        const exits = [...(yield* Fiber.join(before)), ...(yield* Fiber.join(after))]
+        assert.isBelow(performance.now() - started, 2_000, "the others wait for less than one lock timeout")
+        assert.deepStrictEqual([...new Set(exits.map(tagOf))], ["Committed"])
+        assert.isUndefined(stuck.pollUnsafe(), "the one that wants the key waits")
+        yield* host.end(ends)
+        assert.strictEqual(tagOf(yield* Fiber.join(stuck)), verdict)
+        assert.lengthOf(yield* versionsOf(prepared.payment.id), ends === "commits" ? 3 : 0)
+        assert.lengthOf(yield* versionsOf(rival.payment.id), ends === "commits" ? 0 : 3)
+        yield* assertConsistent
+      }).pipe(Effect.scoped, Effect.provide(stores))
+    )
+  }
 
   it.live("whose answer is lost is found to be stored, each commit once", () =>
     Effect.gen(function* () {
