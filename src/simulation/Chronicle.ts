@@ -2,8 +2,10 @@
  * What is kept of a run while it goes on: what became durable, what was heard, received and told, what was wrong, and the schedule as
  * text where it is wanted.
  */
+import type { PaymentEvent } from "../domain/payment/Event.ts"
 import type { EventId, IdempotencyKey, PaymentId } from "../domain/payment/Ids.ts"
 import { evolve, initial, type Payment, type PaymentState } from "../domain/payment/State.ts"
+import type { Commit, Fence } from "../services/EventStore.ts"
 import type { Violation } from "./checks/Invariants.ts"
 import type { Heard } from "./Host.ts"
 import type { Kernel } from "./world/Kernel.ts"
@@ -21,10 +23,14 @@ export interface Chronicle {
   /** The payment as the database has it, folded from what became durable and from nothing that a process believes. */
   readonly durable: (id: PaymentId) => Payment | undefined
   readonly isDurable: (event: EventId) => boolean
+  /** Every payment, as the database has it. */
+  readonly payments: () => ReadonlyArray<Payment>
   /** Who owns a key, as the database has it. */
   readonly ownerOf: (key: IdempotencyKey) => PaymentId | undefined
   /** Every key that was claimed. */
   readonly keys: () => Iterable<IdempotencyKey>
+  /** Told of a commit that is handed to the store. */
+  readonly onWanted: (commit: Commit) => void
   readonly onDurable: (durable: Durable) => void
   /** One line of the schedule; its text is made only where it is wanted. */
   readonly note: (what: string, detail: () => string) => void
@@ -41,6 +47,7 @@ export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; 
   const durable = new Map<PaymentId, Payment>()
   const stored = new Set<EventId>()
   const owners = new Map<IdempotencyKey, PaymentId>()
+  const fences = new Map<EventId, Fence>()
   let commits = 0
   let hash = 0
 
@@ -50,8 +57,17 @@ export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; 
     if (trace) lines.push(`${(at / 1000).toFixed(3).padStart(9)} ${what.padEnd(7)} ${detail()}`)
   }
 
-  const onDurable: Chronicle["onDurable"] = ({ events, key, payment }) => {
+  const onWanted: Chronicle["onWanted"] = ({ events, lease }) => {
+    if (lease !== undefined) for (const { event, eventId } of events) if (isStart(event)) fences.set(eventId, lease)
+  }
+
+  const onDurable: Chronicle["onDurable"] = ({ events, held, key, payment }) => {
     if (key !== undefined) owners.set(key, payment)
+    for (const { event, eventId, recordedAt } of held === undefined ? [] : events) {
+      const fence = fences.get(eventId)
+      if (fence !== undefined && held?.(fence, recordedAt) === false)
+        found([{ invariant: "I8", payment, detail: `${describe(event)}, by a holder of ${fence.key} whose lease was over` }])
+    }
     let state: PaymentState = durable.get(payment) ?? initial(payment)
     const known = state.version
     for (const { eventId } of events) stored.add(eventId)
@@ -76,9 +92,11 @@ export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; 
     received: [],
     commits: () => commits,
     durable: (id) => durable.get(id),
+    payments: () => [...durable.values()],
     isDurable: (event) => stored.has(event),
     ownerOf: (key) => owners.get(key),
     keys: () => owners.keys(),
+    onWanted,
     onDurable,
     note,
     found,
@@ -86,6 +104,9 @@ export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; 
     fingerprint: () => `${kernel.steps()}-${kernel.now()}-${(hash >>> 0).toString(16)}`
   }
 }
+
+/** What permits a request to be sent. */
+const isStart = ({ _tag }: PaymentEvent): boolean => _tag === "OperationIntended" || _tag === "ResendPermitted"
 
 const describe = (event: {
   readonly _tag: string

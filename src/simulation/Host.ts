@@ -38,6 +38,8 @@ export interface HostOptions {
   readonly psp: Process
   readonly handler: Handler
   readonly seed: number
+  /** When the customer of a payment comes back to the page, so long after its start; `undefined`: never. */
+  readonly comesBackAfter: (plan: PaymentPlan) => number | undefined
   /** A running instance by chance; none while all are down. */
   readonly instance: (draw: Chance.Draw) => Instance | undefined
   /** Who owns a key, as the database has it. */
@@ -239,6 +241,7 @@ export const live = Effect.fnUntraced(function* (options: HostOptions, plan: Pay
   for (const { action, afterMillis } of plan.visits) yield* Effect.forkChild(Effect.delay(visitPage(options, plan, action), afterMillis))
   let view = yield* settled(options, plan, yield* insist(options, { ...request, name: plan.key }))
   if (view?.status === "requires_action") view = yield* act(options, plan)
+  if (view?.status === "requires_action") view = yield* comeBack(options, plan, view)
   if (view?.status === "authorized") view = yield* take(options, plan, draw)
   if (view?.status === "succeeded" || view?.status === "partially_captured") yield* giveBack(options, plan, draw)
   // Whoever was told that nothing was charged may still have the page open.
@@ -253,6 +256,15 @@ const act = Effect.fnUntraced(function* (options: HostOptions, plan: PaymentPlan
     yield* visitPage(options, plan, plan.customer.action)
   }
   if (plan.customer.confirms) yield* command(options, plan, "confirm", "confirm", undefined)("first")
+  return yield* settled(options, plan, undefined)
+})
+
+/** The customer comes back when the payment is about to expire, or has expired. */
+const comeBack = Effect.fnUntraced(function* (options: HostOptions, plan: PaymentPlan, view: PaymentView) {
+  const afterMillis = options.comesBackAfter(plan)
+  if (afterMillis === undefined) return view
+  yield* Effect.sleep(Math.max(0, plan.startAt + afterMillis - options.kernel.now()))
+  yield* visitPage(options, plan, "complete")
   return yield* settled(options, plan, undefined)
 })
 

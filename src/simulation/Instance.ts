@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import { GatewayName } from "../domain/payment/Ids.ts"
 import * as GatewayList from "../gateways/GatewayList.ts"
 import * as MemoryGatewayMetrics from "../layers/memory/GatewayMetrics.ts"
 import * as MemoryIds from "../layers/memory/Ids.ts"
@@ -17,6 +18,7 @@ import * as WebhookProcessing from "../orchestration/notify/WebhookProcessing.ts
 import * as WebhookReceipt from "../orchestration/notify/WebhookReceipt.ts"
 import * as Background from "../orchestration/operation/Background.ts"
 import * as Payments from "../orchestration/payment/Payments.ts"
+import * as Rebuild from "../orchestration/recovery/Rebuild.ts"
 import { type Commit, type CommitResult, EventStore } from "../services/EventStore.ts"
 import { Gateways } from "../services/Gateway.ts"
 import { HostTransaction } from "../services/HostTransaction.ts"
@@ -25,7 +27,8 @@ import { RequestFingerprint } from "../services/RequestFingerprint.ts"
 import { defaults, type EngineSettings, Settings } from "../services/Settings.ts"
 import * as Adapter from "./Adapter.ts"
 import type { Bug } from "./bugs/Bug.ts"
-import type { Kernel, Process } from "./world/Kernel.ts"
+import type * as Upkeep from "./Upkeep.ts"
+import { epochMillis, type Kernel, type Process } from "./world/Kernel.ts"
 import * as Network from "./world/Network.ts"
 import type { Receive } from "./world/Postman.ts"
 import type { Account } from "./world/Psp.ts"
@@ -64,7 +67,10 @@ export interface InstanceOptions {
   /** How often the instance looks for open operations. */
   readonly recoveryIntervalMillis: () => number
   readonly webhookPollMillis: number
+  readonly upkeep: Upkeep.Upkeep
   readonly onReceived: (notification: Notification) => void
+  /** Told of every commit before it is handed to the store. */
+  readonly onWanted: (commit: Commit) => void
   /** Told what the engine is answered about a commit. */
   readonly onAnswered: (commit: Commit, result: CommitResult) => void
   readonly bug: Bug | undefined
@@ -84,7 +90,7 @@ const build = Effect.fnUntraced(function* (options: InstanceOptions) {
     Effect.provideService(HttpClient.HttpClient, client)
   )
   const connection = yield* storage.connect(process)
-  const stores = watched(bug?.stores?.(connection.stores, storage.memory) ?? connection.stores, options.onAnswered)
+  const stores = watched(bug?.stores?.(connection.stores, storage.memory) ?? connection.stores, options)
   const services = stores.pipe(
     Context.add(Gateways, GatewayList.make(gateways.map((gateway) => bug?.gateway?.(gateway) ?? gateway))),
     Context.add(RequestFingerprint, fingerprints),
@@ -101,10 +107,30 @@ const build = Effect.fnUntraced(function* (options: InstanceOptions) {
   return { running: yield* Layer.build(layer), inTransaction: connection.inTransaction }
 })
 
-const watched = (stores: Stores, onAnswered: InstanceOptions["onAnswered"]): Stores => {
+const watched = (stores: Stores, { onAnswered, onWanted }: Pick<InstanceOptions, "onAnswered" | "onWanted">): Stores => {
   const real = Context.get(stores, EventStore)
-  const commit: typeof real.commit = (wanted) => Effect.tap(real.commit(wanted), (result) => Effect.sync(() => onAnswered(wanted, result)))
+  const commit: typeof real.commit = (wanted) => {
+    onWanted(wanted)
+    return Effect.tap(real.commit(wanted), (result) => Effect.sync(() => onAnswered(wanted, result)))
+  }
   return Context.add(stores, EventStore, EventStore.of({ ...real, commit }))
+}
+
+/** What an instance does now and then beside recovery, and how often. What fails is done again the next time. */
+const upkeepOf = ({ gateways, kernel, upkeep }: InstanceOptions, payments: Engine["payments"]) => {
+  const reconcile = Effect.forEach(
+    gateways,
+    ({ name }) =>
+      Effect.suspend(() =>
+        payments.reconcile({ gateway: GatewayName.make(name), from: epochMillis, to: epochMillis + kernel.now() + 1 })
+      ).pipe(Effect.ignore),
+    { discard: true }
+  )
+  return [
+    ["the expiry", upkeep.expiryIntervalMillis, payments.expire()],
+    ["the reconciliation", upkeep.reconciliationIntervalMillis, reconcile],
+    ["the rebuild", upkeep.rebuildIntervalMillis, Rebuild.rebuild()]
+  ] as const
 }
 
 /** Starts an instance in its process: the engine, and recovery at once and at intervals. */
@@ -124,6 +150,11 @@ export const start = (options: InstanceOptions): Instance => {
     if (options.gateways.some(({ webhooks }) => webhooks !== "none")) {
       const processing = WebhookProcessing.run({ pollMillis: options.webhookPollMillis })
       yield* loop("the processing of webhooks", Effect.provideContext(processing, running))
+    }
+    for (const [name, everyMillis, run] of upkeepOf(options, payments)) {
+      if (everyMillis === undefined) continue
+      const program = Effect.provideContext(Effect.ignore(run), running)
+      yield* loop(name, Effect.forever(Effect.andThen(Effect.sleep(everyMillis), program)))
     }
     for (const run of queued.splice(0)) run()
     for (let lookUpYounger = true; ; lookUpYounger = false) {

@@ -21,6 +21,8 @@ export interface Options {
   readonly preempt?: number
   /** Writes each commit alone; default false. */
   readonly alone?: boolean
+  /** Of what looks after payments only recovery runs: no expiry, reconciliation, rebuild and no person; default false. */
+  readonly recoveryOnly?: boolean
   /** Crashes an instance before this operation of the instances, counted from 1, and no other time. */
   readonly crashAt?: number
   readonly bug?: Bug

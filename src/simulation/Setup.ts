@@ -4,6 +4,7 @@
  */
 import * as Plan from "./Plan.ts"
 import type { PaymentPlan } from "./Plan.ts"
+import * as Upkeep from "./Upkeep.ts"
 import * as Chance from "./world/Chance.ts"
 import { type Account, accounts as allAccounts } from "./world/Psp.ts"
 
@@ -23,10 +24,11 @@ export interface Setup {
   readonly instances: number
   readonly recoveryOlderThanMillis: number
   readonly recoveryIntervalMillis: number
-  /** How often an instance looks whether webhooks are to be processed. */
   /** The longest a statement of the database takes where commits of several payments are written together; `undefined`: each is written alone. */
   readonly groupMillis: number | undefined
+  /** How often an instance looks whether webhooks are to be processed. */
   readonly webhookPollMillis: number
+  readonly upkeep: Upkeep.Upkeep
   /** So many operations of the process after its time; it is down for a while. */
   readonly crashes: ReadonlyArray<Target & { readonly operations: number; readonly downMillis: number }>
   readonly pauses: ReadonlyArray<Target & { readonly millis: number }>
@@ -53,8 +55,12 @@ const rush = 30
 const together = (plans: ReadonlyArray<PaymentPlan>, isRush: boolean) =>
   isRush ? plans.map((plan) => ({ ...plan, startAt: Math.floor(plan.startAt / rush) })) : plans
 
-/** `alone`: no commits are written together, and nobody is in a rush. */
-export const of = (seed: number, options?: { readonly alone?: boolean | undefined }): Setup => {
+/** `alone`: no commits are written together, and nobody is in a rush. `recoveryOnly`: as in `Options`. */
+export const of = (
+  seed: number,
+  options?: { readonly alone?: boolean | undefined; readonly recoveryOnly?: boolean | undefined }
+): Setup => {
+  const upkeep = options?.recoveryOnly === true ? Upkeep.recoveryOnly : Upkeep.of(seed)
   const draw = Chance.stream(seed, "world")
   const groups = Chance.stream(seed, "groups")
   const drawn = Chance.pick(groups, [undefined, 100, 300, 600])
@@ -67,12 +73,17 @@ export const of = (seed: number, options?: { readonly alone?: boolean | undefine
     preempt: Chance.pick(draw, [0, 0.005, 0.02, 0.08]),
     accounts,
     replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
-    plans: together(Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts), groupMillis !== undefined),
+    plans: Upkeep.plansFor(
+      seed,
+      upkeep,
+      together(Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts), groupMillis !== undefined)
+    ),
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
     recoveryIntervalMillis: Chance.pick(draw, [30_000, 30_000, 30_000, 8_000]),
     groupMillis,
     webhookPollMillis: Chance.pick(draw, [8_000, 30_000]),
+    upkeep,
     crashes: list(Chance.pick(draw, [0, 1, 3, 8, 16]), () => ({
       ...target(),
       operations: Chance.between(draw, 0, Chance.pick(draw, [30, 150, 600])),

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Handler } from "../sandbox/Sandbox.ts"
+import { defaults, type EngineSettings } from "../services/Settings.ts"
 import * as Invariants from "./checks/Invariants.ts"
 import * as Chronicle from "./Chronicle.ts"
 import * as Fleet from "./Fleet.ts"
@@ -14,7 +15,9 @@ import * as Host from "./Host.ts"
 import * as Instance from "./Instance.ts"
 import type { Options, Outcome } from "./Options.ts"
 import type { PaymentPlan } from "./Plan.ts"
+import * as Person from "./Person.ts"
 import * as Setup from "./Setup.ts"
+import * as Upkeep from "./Upkeep.ts"
 import * as Aftermath from "./world/Aftermath.ts"
 import type { DatabaseOptions } from "./world/Database.ts"
 import * as Faults from "./world/Faults.ts"
@@ -33,6 +36,8 @@ const calmMillis = 60 * 60_000
 const watchMillis = 5_000
 /** Recovery that recorded something within this time before the end of the calm goes on recording. */
 const restlessMillis = 600_000
+/** How much longer than it has to wait a payment may wait for its customer: what the slowest expiry takes. */
+const expirySlackMillis = 300_000
 const calmRecoveryIntervalMillis = 30_000
 
 /** A condition at a time. It is told that the condition holds, or that it cannot come true any more. */
@@ -54,6 +59,7 @@ interface Parts {
   readonly chronicle: Chronicle.Chronicle
   readonly faults: Faults.Faults
   readonly hosts: Kernel.Process
+  readonly people: Kernel.Process
   readonly psp: Kernel.Process
   readonly server: Kernel.Process
   calm: boolean
@@ -67,6 +73,7 @@ interface Served extends Parts {
   readonly handler: Handler
   readonly fleet: Fleet.Fleet
   readonly postman: Postman.Postman
+  readonly person: ReturnType<typeof Person.make> | undefined
 }
 
 /** A world that has not come to be yet. */
@@ -95,6 +102,7 @@ export const make = (options: Options, storage: MakeStorage): World => {
       onStrike: (kind) => chronicle.note("fault", () => kind)
     }),
     hosts: kernel.process("hosts"),
+    people: kernel.process("people"),
     psp: kernel.process("psp"),
     server: kernel.process("database"),
     calm: false,
@@ -124,6 +132,8 @@ function* live(parts: Parts, storage: MakeStorage, onFleet: (fleet: Fleet.Fleet)
       if (Exit.isFailure(exit)) chronicle.wrong("I10", `${name} died: ${String(exit.cause)}`)
     })
   const host = hostOptions(world)
+  if (world.person !== undefined)
+    kernel.fork(parts.people, world.person.live(parts.people), (exit) => chronicle.wrong("I10", `the person died: ${String(exit)}`))
   for (const plan of plans) {
     lives(parts.hosts, `the host of ${plan.key}`, Host.live(host, plan))
     lives(psp, `the bank of ${plan.key}`, aftermath.live(plan))
@@ -178,7 +188,10 @@ function* serve(parts: Parts, makeStorage: MakeStorage): Life<Served> {
     onCrash: storage.crashed,
     start: (process) => Instance.start({ ...instanceOptions(parts), process, storage, network })
   })
-  return Object.assign(parts, { storage, handler, fleet, postman })
+  const { person: how } = setup.upkeep
+  const person =
+    how === undefined ? undefined : Person.make({ kernel, seed: parts.options.seed, handler, chronicle, how, instance: fleet.any })
+  return Object.assign(parts, { storage, handler, fleet, postman, person })
 }
 
 /** Runs an effect of the world to its end, in a scope that never closes. */
@@ -212,19 +225,28 @@ const networkOf = (parts: Parts, handler: Handler): NetworkOptions => {
   }
 }
 
+const settingsOf = ({ recoveryOlderThanMillis, upkeep: { customerWaitMillis, lateSuccess } }: Setup.Setup): Partial<EngineSettings> => ({
+  idempotencyWaitMillis: 600,
+  recoveryOlderThanMillis,
+  policy: { ...defaults.policy, lateSuccess },
+  ...(customerWaitMillis === undefined ? {} : { customerWaitMillis })
+})
+
 const instanceOptions = (parts: Parts): Omit<Instance.InstanceOptions, "process" | "storage" | "network"> => {
   const { chronicle, kernel, options, setup } = parts
   return {
     kernel,
     gateways: setup.accounts,
     replayWindowMillis: setup.replayWindowMillis,
-    settings: { idempotencyWaitMillis: 600, recoveryOlderThanMillis: setup.recoveryOlderThanMillis },
+    settings: settingsOf(setup),
     recoveryIntervalMillis: () => (parts.calm ? calmRecoveryIntervalMillis : setup.recoveryIntervalMillis),
     webhookPollMillis: setup.webhookPollMillis,
+    upkeep: setup.upkeep,
     onReceived: ({ payment, version }) => {
       chronicle.received.push({ payment, version })
       chronicle.note("deliver", () => `${payment} v${version}`)
     },
+    onWanted: chronicle.onWanted,
     onAnswered: (commit, result) => {
       const own = result._tag !== "Committed" && commit.events.every(({ eventId }) => chronicle.isDurable(eventId))
       if (own) chronicle.wrong("I3", `a commit of ${commit.payment.id} is durable, and its writer was told ${result._tag}`)
@@ -234,12 +256,13 @@ const instanceOptions = (parts: Parts): Omit<Instance.InstanceOptions, "process"
   }
 }
 
-const hostOptions = ({ chronicle, fleet, handler, hosts, kernel, options, psp }: Served): Host.HostOptions => ({
+const hostOptions = ({ chronicle, fleet, handler, hosts, kernel, options, psp, setup }: Served): Host.HostOptions => ({
   kernel,
   host: hosts,
   psp,
   handler,
   seed: options.seed,
+  comesBackAfter: (plan) => Upkeep.comesBackAfter(options.seed, plan, setup.upkeep),
   instance: fleet.any,
   ownerOf: chronicle.ownerOf,
   onHeard: (heard) => {
@@ -267,7 +290,7 @@ const control = ({ calm, chronicle, handler, kernel, psp }: Served, account: str
 
 /** No more faults; everything is up. */
 const calmDown = (world: Served): void => {
-  const { chronicle, faults, fleet, hosts, kernel, setup, storage } = world
+  const { chronicle, faults, fleet, hosts, kernel, people, setup, storage } = world
   world.calm = true
   faults.end()
   chronicle.note("calm", () => "no more faults")
@@ -275,6 +298,7 @@ const calmDown = (world: Served): void => {
   for (const { name } of setup.accounts) control(world, name, "none")
   fleet.calm()
   kernel.crash(hosts)
+  kernel.crash(people)
 }
 
 /**
@@ -291,10 +315,11 @@ const quiet = Effect.fnUntraced(function* (world: Served) {
     yield* Effect.sleep(watchMillis)
     const left = yield* Storage.leftOver(storage.watched)
     const commits = chronicle.commits()
-    if (!isAtRest(left) || postman.undelivered() > 0) since = undefined
+    if (!isAtRest(world, left) || postman.undelivered() > 0) since = undefined
     else if (since?.commits !== commits) since = { at: kernel.now(), commits }
     else if (kernel.now() > since.at + restMillis) {
       const through = (yield* recoverEverywhere(world)) && (yield* recoverEverywhere(world))
+      if (through) yield* world.person?.lookAround(world.server) ?? Effect.void
       if (through && chronicle.commits() === commits) return
     }
   }
@@ -320,8 +345,13 @@ const recoverEverywhere = ({ fleet, kernel, server }: Served): Effect.Effect<boo
     (through) => through.every(Boolean)
   )
 
-const isAtRest = ({ open, undelivered, webhooks }: Storage.LeftOver): boolean =>
-  undelivered === 0 && webhooks === 0 && open.every(({ status }) => status === "requires_action" || status === "needs_review")
+/** Where payments expire, what waits for its customer does not rest, but for one that a person has to look at. */
+const isAtRest = ({ chronicle, setup }: Served, { open, undelivered, webhooks }: Storage.LeftOver): boolean => {
+  const expires = Upkeep.expiresAfter(setup.upkeep) !== undefined
+  const rests = ({ payment, status }: Storage.LeftOver["open"][number]) =>
+    status === "needs_review" || (status === "requires_action" && (!expires || (chronicle.durable(payment)?.reviews.length ?? 0) > 0))
+  return undelivered === 0 && webhooks === 0 && open.every(rests)
+}
 
 function* verify(world: Served, facts: Aftermath.Facts): Life<void> {
   const { chronicle, handler, plans, postman, psp, server, setup, storage } = world
@@ -330,7 +360,9 @@ function* verify(world: Served, facts: Aftermath.Facts): Life<void> {
   const truth = yield* ended(world, Psp.truth(handler), psp)
   const { heard, received } = chronicle
   const { told } = postman
-  chronicle.found(Invariants.ofQuiet({ contents, truth, facts, told, heard, received, plans, accounts: setup.accounts }))
+  const wait = Upkeep.expiresAfter(setup.upkeep)
+  const expiredBefore = wait === undefined ? 0 : Kernel.epochMillis + world.kernel.now() - wait - expirySlackMillis
+  chronicle.found(Invariants.ofQuiet({ contents, truth, facts, told, heard, received, plans, accounts: setup.accounts, expiredBefore }))
 }
 
 const outcome = ({ chronicle, faults, fleet, grouped, kernel, plans, requests }: Served): Outcome => ({

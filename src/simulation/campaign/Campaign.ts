@@ -106,13 +106,14 @@ export interface Scenario {
   readonly together?: boolean
 }
 
-/** A scenario, without other crashes, pauses and outages. */
+/** A scenario, without other crashes, pauses and outages, and looked after by recovery alone. */
 export const scenario = ({ seed, together }: Scenario): Simulation.Options => ({
   seed,
   ...(together === true ? {} : { payments: [0], alone: true }),
   crashes: 0,
   pauses: 0,
-  outages: 0
+  outages: 0,
+  recoveryOnly: true
 })
 
 /** How many operations the instances make in the scenario of a seed until its hosts are done: so many places for a crash. */
@@ -142,7 +143,8 @@ export const replayOf = (options: Simulation.Options, store: Store = "memory"): 
     ["--outages", options.outages],
     ["--preempt", options.preempt],
     ["--crash-at", options.crashAt],
-    ["--alone", options.alone === true ? "" : undefined]
+    ["--alone", options.alone === true ? "" : undefined],
+    ["--recovery-only", options.recoveryOnly === true ? "" : undefined]
   ] as const
   const words = flags.flatMap(([flag, value]) => (value === undefined ? [] : [`${flag} ${value}`.trim()]))
   return `aegispay simulate ${words.join(" ")} --trace`
@@ -180,5 +182,6 @@ export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Vi
   fewest("faults", stats.faults)
   if (failing.preempt === undefined) attempt({ ...smallest, preempt: 0 })
   if (failing.alone === undefined) attempt({ ...smallest, alone: true })
+  if (failing.recoveryOnly === undefined) attempt({ ...smallest, recoveryOnly: true })
   return smallest
 }

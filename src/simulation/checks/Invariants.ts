@@ -19,7 +19,7 @@ import * as Rest from "./Rest.ts"
 
 /** One thing that does not hold. */
 export interface Violation {
-  readonly invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I9" | "I10" | "quiescence"
+  readonly invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "I10" | "quiescence"
   readonly payment: string | undefined
   readonly detail: string
 }
@@ -67,6 +67,8 @@ export interface Quiet {
   readonly received: ReadonlyArray<Received>
   readonly plans: ReadonlyArray<PaymentPlan>
   readonly accounts: ReadonlyArray<Account>
+  /** What began to wait for its customer before then has to have expired, in database time. */
+  readonly expiredBefore: number
 }
 
 /** Everything that has to hold at quiescence. */
@@ -87,7 +89,7 @@ export const ofQuiet = (quiet: Quiet): ReadonlyArray<Violation> => {
     const plan = planOf(payment, quiet)
     const charges = chargesOf.get(payment.id) ?? []
     found.push(...Money.ofPayment(payment, { charges, ledger: truth.ledger, facts, refunds: plan?.refunds.length ?? 0 }))
-    found.push(...Rest.ofPayment(payment, { plan, accounts: quiet.accounts, told: quiet.told }))
+    found.push(...Rest.ofPayment(payment, { plan, accounts: quiet.accounts, told: quiet.told, expiredBefore: quiet.expiredBefore }))
   }
   const stored = new Map(contents.stored.map((one) => [one.id as string, one]))
   const receivedOf = Map.groupBy(quiet.received, ({ payment }) => payment)

@@ -1,8 +1,9 @@
 /**
  * I1, I2 and I6: what the PSP charged, captured, voided and gave back is what is recorded here, once.
  */
-import { isCharge } from "../../domain/operation/Operation.ts"
-import { type Payment } from "../../domain/payment/State.ts"
+import { isCharge, type Operation } from "../../domain/operation/Operation.ts"
+import type { OperationNumber } from "../../domain/payment/Ids.ts"
+import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import { amountsOf } from "../../domain/payment/Status.ts"
 import type { Facts } from "../world/Aftermath.ts"
 import type { LedgerLine, PspCharge } from "../world/Psp.ts"
@@ -22,12 +23,13 @@ export const ofPayment = (payment: Payment, { charges, facts, ledger, refunds }:
   const wrong = (invariant: Violation["invariant"], detail: string) => void found.push({ invariant, payment: payment.id, detail })
   const most = mostAtOnce(ledger.filter((line) => line.payment === payment.id))
   if (most.length > 1) wrong("I1", `charged ${most.length} times: ${most.map((line) => `${line.account} ${line.reference}`).join(", ")}`)
-  const inReview = payment.reviews.length > 0
+  const reviewed = new Set<string | undefined>(payment.reviews.map(({ operation }) => madeBy(payment, operation)?.intent.requestKey))
   for (const charge of charges) {
     const { amount_authorized: authorized, amount_captured: captured, amount_refunded: refunded } = charge
     if (!(0 <= refunded && refunded <= captured && captured <= authorized))
       wrong("I6", `${charge.id}: ${refunded} <= ${captured} <= ${authorized}`)
-    if (inReview) continue
+    // What a person has to find out may be there and not here; everything else of the payment is known.
+    if (reviewed.has(charge.reference)) continue
     const failed = failedOf(charge, facts)
     const local = localOf(payment, charge)
     // What an authorization is worth whose capture failed is for nobody to say.
@@ -50,6 +52,12 @@ export const ofPayment = (payment: Payment, { charges, facts, ledger, refunds }:
       wrong("I2", `dispute ${dispute.id} is ${dispute.status}, here it is ${known?.status ?? "not known"}`)
   }
   return found
+}
+
+/** The operation that made the object which an operation is about. */
+const madeBy = (payment: Payment, number: OperationNumber): Operation | undefined => {
+  const operation = operationOf(payment, number)
+  return operation?.intent.target === undefined ? operation : madeBy(payment, operation.intent.target)
 }
 
 const failedOf = (charge: PspCharge, facts: Facts): number =>

@@ -2,7 +2,7 @@
  * What is left of a payment when nothing changes any more: nothing is in flight but what waits for the customer, and what waits for a
  * person has a reason.
  */
-import type { Payment } from "../../domain/payment/State.ts"
+import { lastCharge, type Payment } from "../../domain/payment/State.ts"
 import { openOperations, status } from "../../domain/payment/Status.ts"
 import type { PaymentPlan } from "../Plan.ts"
 import type { Told } from "../world/Postman.ts"
@@ -14,6 +14,8 @@ export interface RestOptions {
   readonly accounts: ReadonlyArray<Account>
   /** What the accounts told by webhooks that they repeat until they are acknowledged. */
   readonly told: ReadonlyArray<Told>
+  /** What began to wait for its customer before then has to have expired. */
+  readonly expiredBefore: number
 }
 
 /** What is in flight or in review and should not be. */
@@ -25,8 +27,12 @@ export const ofPayment = (payment: Payment, options: RestOptions): ReadonlyArray
   }
   if (payment.reviews.length > 0) return found
   for (const operation of openOperations(payment)) {
-    if (operation.progress._tag === "AwaitingCustomer") continue
     const { kind, number } = operation.intent
+    if (operation.progress._tag === "AwaitingCustomer") {
+      if (operation.intendedAt < options.expiredBefore && operation === lastCharge(payment))
+        wrong(`operation ${number} (${kind}) waits for its customer for ever`)
+      continue
+    }
     wrong(`operation ${number} (${kind}) is ${operation.progress._tag} for ever`)
   }
   const shown = status(payment)

@@ -19,6 +19,7 @@ import * as PgWebhookInbox from "../../layers/postgres/notify/WebhookInbox.ts"
 import * as PgOutbox from "../../layers/postgres/Outbox.ts"
 import * as PgEventStore from "../../layers/postgres/payment/EventStore.ts"
 import * as PgPaymentRepository from "../../layers/postgres/payment/PaymentRepository.ts"
+import * as PgProjection from "../../layers/postgres/recovery/Projection.ts"
 import { EventStoreError } from "../../services/EventStore.ts"
 import type { DatabaseOptions } from "../world/Database.ts"
 import type { Faults } from "../world/Faults.ts"
@@ -30,6 +31,7 @@ import * as Socket from "./Socket.ts"
 const layers = Layer.mergeAll(
   PgEventStore.layer,
   PgPaymentRepository.layer,
+  PgProjection.layer,
   PgOutbox.layer,
   PgWebhookInbox.layer,
   PgHostTransaction.layer,

@@ -104,7 +104,8 @@ const durableOf = (row: ReadonlyArray<string | null>): Durable => {
   return {
     payment: makePaymentId({ bucket: Number(text("bucket")), uuid: text("payment") }),
     events: [stored],
-    key: text("key") === "" ? undefined : IdempotencyKey.make(text("key"))
+    key: text("key") === "" ? undefined : IdempotencyKey.make(text("key")),
+    held: undefined
   }
 }
 

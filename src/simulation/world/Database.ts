@@ -17,6 +17,7 @@ import type { EventId, PaymentId } from "../../domain/payment/Ids.ts"
 import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
 import * as MemoryEventStore from "../../layers/memory/EventStore.ts"
 import * as MemoryLeases from "../../layers/memory/Leases.ts"
+import * as MemoryProjection from "../../layers/memory/recovery/Projection.ts"
 import * as MemoryLock from "../../layers/memory/Lock.ts"
 import { layer as memoryTables, MemoryStore } from "../../layers/memory/MemoryStore.ts"
 import * as MemoryWebhookInbox from "../../layers/memory/notify/WebhookInbox.ts"
@@ -29,10 +30,12 @@ import { Lock, LockUnavailable } from "../../services/Lock.ts"
 import { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
 import { Outbox } from "../../services/Outbox.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
+import { Projection } from "../../services/Projection.ts"
 import * as Chance from "./Chance.ts"
 import type { Faults } from "./Faults.ts"
 import * as Grouped from "./Grouped.ts"
 import { epochMillis, type Kernel, type Process } from "./Kernel.ts"
+import * as LeaseBook from "./LeaseBook.ts"
 import type { Durable, Storage, Stores } from "./Storage.ts"
 
 export interface DatabaseOptions {
@@ -58,21 +61,25 @@ interface Opened extends DatabaseOptions {
   readonly told: Map<PaymentId, number>
   /** The events of all commits that were tried. */
   readonly handedIn: Map<EventId, PaymentEvent>
+  readonly leases: LeaseBook.LeaseBook
 }
 
-const tables = Layer.mergeAll(
-  MemoryEventStore.layer,
-  MemoryPaymentRepository.layer,
-  MemoryLock.layer,
-  MemoryOutbox.layer,
-  MemoryWebhookInbox.layer
-).pipe(Layer.provideMerge(Layer.merge(memoryTables, MemoryLeases.layer)))
+const tablesWith = (leases: LeaseBook.LeaseBook) =>
+  Layer.mergeAll(
+    MemoryEventStore.layer,
+    MemoryPaymentRepository.layer,
+    MemoryProjection.layer,
+    MemoryLock.layer,
+    MemoryOutbox.layer,
+    MemoryWebhookInbox.layer
+  ).pipe(Layer.provideMerge(Layer.merge(memoryTables, Layer.provide(leases.layer, MemoryLeases.layer))))
 
 /** An empty database. */
 export const make = Effect.fnUntraced(function* (options: DatabaseOptions): Effect.fn.Return<Storage, never, Scope.Scope> {
-  const built = Context.add(yield* Layer.build(tables), HostTransaction, hostTransaction)
+  const leases = LeaseBook.make()
+  const built = Context.add(yield* Layer.build(tablesWith(leases)), HostTransaction, hostTransaction)
   const memory = Context.get(built, MemoryStore)
-  const opened: Opened = { ...options, tables: built, memory, told: new Map(), handedIn: new Map() }
+  const opened: Opened = { ...options, tables: built, memory, told: new Map(), handedIn: new Map(), leases }
   return {
     connect: (process) =>
       Effect.map(grouped(opened, process), (group) => ({
@@ -154,7 +161,7 @@ const write = (options: Opened, commit: Commit, at?: number): Effect.Effect<Comm
  * What the tables hold that was not told yet: what the committing process believes is its own matter, and others may have been quicker.
  * The rows say which events they are; what was in them is known from when they were handed in, so that it need not be decoded.
  */
-const durableOf = ({ handedIn, memory, told }: Opened, { claim, payment: { id } }: Commit): Durable => {
+const durableOf = ({ handedIn, leases, memory, told }: Opened, { claim, payment: { id } }: Commit): Durable => {
   const rows = memory.payments.get(id)?.events ?? []
   const known = told.get(id) ?? 0
   told.set(id, rows.length)
@@ -162,7 +169,7 @@ const durableOf = ({ handedIn, memory, told }: Opened, { claim, payment: { id } 
     const event = handedIn.get(eventId)
     return event === undefined ? [] : [{ eventId, version, recordedAt, event }]
   })
-  return { payment: id, events, key: claim?.key }
+  return { payment: id, events, key: claim?.key, held: leases.held }
 }
 
 /** With the database's clock, or with it standing at a time. */
@@ -252,6 +259,7 @@ const change =
 const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => {
   const store = Context.get(options.tables, EventStore)
   const repository = Context.get(options.tables, PaymentRepository)
+  const projection = Context.get(options.tables, Projection)
   const lock = Context.get(options.tables, Lock)
   const outbox = Context.get(options.tables, Outbox)
   const inbox = Context.get(options.tables, WebhookInbox)
@@ -281,6 +289,14 @@ const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => 
         openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
         noteAsked: (question) => change(options, "PaymentRepository.noteAsked")(repository.noteAsked(question)),
         openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary)
+      })
+    ),
+    Context.add(
+      Projection,
+      Projection.of({
+        payments: (query) => ask(options, "Projection.payments")(projection.payments(query)),
+        compare: (payment) => ask(options, "Projection.compare")(projection.compare(payment)),
+        rebuild: (payment) => change(options, "Projection.rebuild")(projection.rebuild(payment))
       })
     ),
     Context.add(

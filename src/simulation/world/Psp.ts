@@ -139,6 +139,17 @@ const bodyOf = (reply: Reply): { readonly data?: ReadonlyArray<object> } =>
 /** Reads the charges of every account. */
 export const charges = (handler: Sandbox.Handler) => list<PspCharge>(handler, "v1/charges")
 
+/** A refund as the PSP has it now. `reference`: of the operation that made it. */
+export interface PspRefund {
+  readonly account: string
+  readonly id: string
+  readonly status: string
+  readonly reference: string
+}
+
+/** Reads the refunds of every account. */
+export const refunds = (handler: Sandbox.Handler) => list<PspRefund>(handler, "v1/refunds")
+
 /** Reads ledger and charges of every account. */
 export const truth = (handler: Sandbox.Handler): Effect.Effect<Truth> =>
   Effect.all({ ledger: list<LedgerLine>(handler, "ledger?limit=10000"), charges: charges(handler) })

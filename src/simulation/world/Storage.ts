@@ -12,17 +12,18 @@ import type * as Scope from "effect/Scope"
 import type { StoredEvent } from "../../domain/payment/Event.ts"
 import type { IdempotencyKey, PaymentId, TenantId } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
-import { EventStore, type EventStoreError, type StoredClaim } from "../../services/EventStore.ts"
+import { EventStore, type EventStoreError, type Fence, type StoredClaim } from "../../services/EventStore.ts"
 import type { HostTransaction } from "../../services/HostTransaction.ts"
 import type { Lock } from "../../services/Lock.ts"
 import { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
+import { Projection } from "../../services/Projection.ts"
 import { Outbox } from "../../services/Outbox.ts"
 import { type OpenOperation, PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { MemoryStore } from "../../layers/memory/MemoryStore.ts"
 import type { Process } from "./Kernel.ts"
 
 /** The stores of a process. */
-export type Stores = Context.Context<EventStore | PaymentRepository | Lock | Outbox | WebhookInbox | HostTransaction>
+export type Stores = Context.Context<EventStore | PaymentRepository | Projection | Lock | Outbox | WebhookInbox | HostTransaction>
 
 /** How a process reaches the database. */
 export interface Connection {
@@ -50,6 +51,8 @@ export interface Durable {
   readonly events: ReadonlyArray<Pick<StoredEvent, "eventId" | "event" | "version" | "recordedAt">>
   /** The key that was claimed with it. */
   readonly key: IdempotencyKey | undefined
+  /** Did that token hold its lease then, in database time? Where the database tells. */
+  readonly held: ((fence: Fence, at: number) => boolean) | undefined
 }
 
 /** What is left to be done in a database. */

@@ -26,6 +26,7 @@ export interface Input {
   readonly preempt: Option.Option<number>
   readonly crashAt: Option.Option<number>
   readonly alone: boolean
+  readonly recoveryOnly: boolean
 }
 
 export const run = Effect.fnUntraced(function* (input: Input) {
@@ -40,11 +41,11 @@ export const run = Effect.fnUntraced(function* (input: Input) {
 })
 
 /** What a failing seed's command narrows its run with. */
-const narrowing = ["payments", "faults", "crashes", "pauses", "outages", "preempt", "crashAt", "alone"] as const
+const narrowing = ["payments", "faults", "crashes", "pauses", "outages", "preempt", "crashAt", "alone", "recoveryOnly"] as const
 
 const isGiven = (value: Input[(typeof narrowing)[number]]): boolean => value !== false && (value === true || value._tag === "Some")
 
-const flagOf = (name: (typeof narrowing)[number]): string => (name === "crashAt" ? "crash-at" : name)
+const flagOf = (name: (typeof narrowing)[number]): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 const campaign = Effect.fnUntraced(function* (input: Input) {
   const startedAt = yield* Clock.currentTimeMillis
@@ -87,7 +88,8 @@ const show = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.outages) ? { outages: input.outages.value } : {}),
     ...(Option.isSome(input.preempt) ? { preempt: input.preempt.value } : {}),
     ...(Option.isSome(input.crashAt) ? { crashAt: input.crashAt.value } : {}),
-    ...(input.alone ? { alone: true } : {})
+    ...(input.alone ? { alone: true } : {}),
+    ...(input.recoveryOnly ? { recoveryOnly: true } : {})
   }
   const lab = yield* orCannotRun(Command.lab(input.store))
   const outcome = yield* Effect.sync(() => lab.run(options))

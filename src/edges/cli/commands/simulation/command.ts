@@ -53,7 +53,11 @@ export const simulate = Command.make(
       Flag.withDescription("With --trace: crash an instance at this operation, and at no other time"),
       Flag.optional
     ),
-    alone: Flag.Boolean("alone").pipe(Flag.withDescription("With --trace: write no commits together"), Flag.withDefault(false))
+    alone: Flag.Boolean("alone").pipe(Flag.withDescription("With --trace: write no commits together"), Flag.withDefault(false)),
+    recoveryOnly: Flag.Boolean("recovery-only").pipe(
+      Flag.withDescription("With --trace: no expiry, reconciliation and rebuild, and no person who resolves"),
+      Flag.withDefault(false)
+    )
   },
   (input) =>
     Effect.flatMap(
