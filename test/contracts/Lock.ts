@@ -5,6 +5,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { LeaseLost, Lock, LockNotAcquired } from "../../src/services/Lock.ts"
@@ -183,6 +184,21 @@ export const suite = <E>(name: string, lockLayer: Layer.Layer<Lock, E>): void =>
         yield* lock.release(lease)
         const next = yield* lock.acquire({ key, owner: "c", ttlMillis: long })
         assert.strictEqual(next.owner, "c")
+      })
+    )
+
+    it.effect("an acquisition that is interrupted while it is under way keeps nothing", () =>
+      Effect.gen(function* () {
+        const lock = yield* Lock
+        for (let steps = 0; steps < 40; steps++) {
+          const key = freshKey()
+          const taking = yield* Effect.forkChild(lock.acquire({ key, owner: "a", ttlMillis: long }), { startImmediately: true })
+          for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+          const ended = yield* Effect.exit(Effect.andThen(Fiber.interrupt(taking), Fiber.join(taking)))
+          if (Exit.isSuccess(ended)) yield* lock.release(ended.value)
+          const next = yield* lock.acquire({ key, owner: "b", ttlMillis: long, waitMillis: 500 })
+          assert.strictEqual(next.owner, "b", `interrupted after ${steps} steps`)
+        }
       })
     )
   })

@@ -8,6 +8,8 @@
  *
  * Every statement runs on its own, never in the caller's transaction: a lease must be seen by others at once.
  *
+ * An acquisition that is interrupted while it is under way gives back what it got.
+ *
  * Gotcha: an acquisition whose answer is lost leaves a lease that nobody holds; it ends with its time to live.
  */
 import * as Clock from "effect/Clock"
@@ -65,19 +67,6 @@ const make = Effect.gen(function* () {
       ([row]): Lease | undefined => (row === undefined ? undefined : { key, owner, token: row.token, expiresAt: row.expires_at })
     )
 
-  const acquire = Effect.fn("Lock.acquire")(function* (options: Parameters<(typeof Lock.Service)["acquire"]>[0]) {
-    const { key, owner, waitMillis = 0 } = options
-    const startedAt = yield* Clock.monotonicTimeNanos
-    for (let pollMillis = firstPollMillis; ; pollMillis = Math.min(pollMillis * pollGrowth, longestPollMillis)) {
-      const lease = yield* tryAcquire(options)
-      if (lease !== undefined) return lease
-      const waitedMillis = Number((yield* Clock.monotonicTimeNanos) - startedAt) / 1e6
-      if (waitedMillis >= waitMillis) return yield* new LockNotAcquired({ key, owner, waitedMillis: Math.round(waitedMillis) })
-      const jitter = yield* Random.nextBetween(0.5, 1)
-      yield* Effect.sleep(Math.ceil(Math.min(pollMillis * jitter, waitMillis - waitedMillis)))
-    }
-  })
-
   const release = Effect.fn("Lock.release")(function* ({ key, token }: Lease) {
     const rows = yield* ask(
       key,
@@ -87,6 +76,26 @@ const make = Effect.gen(function* () {
         returning key`
     )
     return rows.length > 0
+  })
+
+  /** A statement is not interrupted, it would be carried out all the same; waiting is. */
+  const acquire = Effect.fn("Lock.acquire")(function* (options: Parameters<(typeof Lock.Service)["acquire"]>[0]) {
+    const { key, owner, waitMillis = 0 } = options
+    let taken: Lease | undefined
+    const waiting = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const startedAt = yield* Clock.monotonicTimeNanos
+        for (let pollMillis = firstPollMillis; ; pollMillis = Math.min(pollMillis * pollGrowth, longestPollMillis)) {
+          taken = yield* tryAcquire(options)
+          if (taken !== undefined) return taken
+          const waitedMillis = Number((yield* Clock.monotonicTimeNanos) - startedAt) / 1e6
+          if (waitedMillis >= waitMillis) return yield* new LockNotAcquired({ key, owner, waitedMillis: Math.round(waitedMillis) })
+          const jitter = yield* Random.nextBetween(0.5, 1)
+          yield* restore(Effect.sleep(Math.ceil(Math.min(pollMillis * jitter, waitMillis - waitedMillis))))
+        }
+      })
+    )
+    return yield* Effect.onInterrupt(waiting, () => (taken === undefined ? Effect.void : Effect.ignore(release(taken))))
   })
 
   const extend = Effect.fn("Lock.extend")(function* (lease: Lease, { ttlMillis }: { readonly ttlMillis: number }) {
