@@ -131,7 +131,7 @@ describe("schedules", () => {
         .refused("ResendNotAllowed")
     }
   })
-  it("13: a history with a gap, a repetition or two beginnings halts (rule 8)", () => {
+  it("a history with a gap, a repetition or two beginnings halts (rule 8)", () => {
     const at1 = (version: number, event = screened) => ({ version, recordedAt: t0, event })
     const start = at1(1, initiated())
     const halts = (events: Parameters<typeof replay>[1]) => Result.isFailure(replay(paymentId, events))
