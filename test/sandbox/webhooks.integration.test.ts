@@ -127,13 +127,14 @@ it.live("sends events twice and out of order when told to", () =>
     yield* withHook(
       url,
       Effect.gen(function* () {
-        for (let index = 0; index < 8; index++) yield* charge({ reference: `o${index}` })
+        const charges = Array.from({ length: 8 }, (_, index) => charge({ reference: `o${index}` }))
+        yield* Effect.all(charges, { concurrency: "unbounded" })
         yield* until(
           Effect.sync(() => received.length),
           (count) => count === 16
         )
       }),
-      { duplicateRate: 1, reorderMillis: 100 }
+      { duplicateRate: 1, reorderMillis: 1_000 }
     )
     const ids = received.map(({ body }) => (JSON.parse(body) as { id: string }).id)
     assert.strictEqual(new Set(ids).size, 8)
