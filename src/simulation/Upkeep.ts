@@ -12,6 +12,8 @@ export interface Upkeep {
   readonly customerWaitMillis: number | undefined
   readonly reconciliationIntervalMillis: number | undefined
   readonly rebuildIntervalMillis: number | undefined
+  /** How long the lease of a payment lasts that is not extended; `undefined`: the preset. */
+  readonly recoveryLeaseMillis: number | undefined
   readonly lateSuccess: "reverse" | "keep"
   /** `hasty`: says what the PSP shows before anything is asked of it, and before everything sent has arrived. */
   readonly person: "careful" | "hasty" | undefined
@@ -23,6 +25,7 @@ export const recoveryOnly: Upkeep = {
   customerWaitMillis: undefined,
   reconciliationIntervalMillis: undefined,
   rebuildIntervalMillis: undefined,
+  recoveryLeaseMillis: undefined,
   lateSuccess: "reverse",
   person: undefined
 }
@@ -36,7 +39,8 @@ export const of = (seed: number): Upkeep => {
     reconciliationIntervalMillis: Chance.pick(draw, [undefined, undefined, undefined, 70_000]),
     rebuildIntervalMillis: Chance.pick(draw, [undefined, undefined, undefined, 50_000]),
     lateSuccess: Chance.pick(draw, ["reverse", "reverse", "keep"]),
-    person: Chance.pick(draw, [undefined, "careful", "hasty"])
+    person: Chance.pick(draw, [undefined, "careful", "hasty"]),
+    recoveryLeaseMillis: Chance.pick(draw, [undefined, 6_000])
   }
 }
 

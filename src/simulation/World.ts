@@ -225,11 +225,15 @@ const networkOf = (parts: Parts, handler: Handler): NetworkOptions => {
   }
 }
 
-const settingsOf = ({ recoveryOlderThanMillis, upkeep: { customerWaitMillis, lateSuccess } }: Setup.Setup): Partial<EngineSettings> => ({
+const settingsOf = ({
+  recoveryOlderThanMillis,
+  upkeep: { customerWaitMillis, lateSuccess, recoveryLeaseMillis }
+}: Setup.Setup): Partial<EngineSettings> => ({
   idempotencyWaitMillis: 600,
   recoveryOlderThanMillis,
   policy: { ...defaults.policy, lateSuccess },
-  ...(customerWaitMillis === undefined ? {} : { customerWaitMillis })
+  ...(customerWaitMillis === undefined ? {} : { customerWaitMillis }),
+  ...(recoveryLeaseMillis === undefined ? {} : { recoveryLeaseMillis })
 })
 
 const instanceOptions = (parts: Parts): Omit<Instance.InstanceOptions, "process" | "storage" | "network"> => {

@@ -28,7 +28,10 @@ const mistakes: ReadonlyArray<readonly [mistake: string, bug: string]> = [
   ["the conflict of one commit told to its whole group", "group-conflict-told-to-all"],
   ["the neighbours of a bad row left out", "neighbours-of-a-bad-row-dropped"],
   ["callers answered before their group is written", "group-settled-before-commit"],
-  ["callers answered with one another's commits", "group-answers-mixed-up"]
+  ["callers answered with one another's commits", "group-answers-mixed-up"],
+  ["expired before the outcome of its cancel is known", "expired-without-outcome"],
+  ["a row of a list that may still succeed taken for declined", "open-row-as-declined"],
+  ["a stale holder of a lease that starts something", "stale-lease-holder"]
 ]
 
 describe("planted bugs", () => {

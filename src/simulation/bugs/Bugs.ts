@@ -7,6 +7,7 @@ import * as Delivery from "./DeliveryBugs.ts"
 import * as Gateways from "./GatewayBugs.ts"
 import * as Groups from "./GroupBugs.ts"
 import * as History from "./HistoryBugs.ts"
+import * as Upkeep from "./UpkeepBugs.ts"
 
 /** Every bug that can be planted. */
 export const all: ReadonlyArray<Bug> = [
@@ -32,5 +33,8 @@ export const all: ReadonlyArray<Bug> = [
   Delivery.acknowledgedBeforeDelivery,
   Delivery.outboxOutsideTransaction,
   Delivery.seenBeforeProcessed,
-  Delivery.callInTransaction
+  Delivery.callInTransaction,
+  Upkeep.expiredWithoutOutcome,
+  Upkeep.openRowAsDeclined,
+  Upkeep.staleLeaseHolder
 ]
