@@ -49,7 +49,10 @@ export const staleLeaseHolder: Bug = {
   stores: (stores) => {
     const store = Context.get(stores, EventStore)
     const lock = Context.get(stores, Lock)
-    const commit: typeof store.commit = ({ lease: _, ...unfenced }) => store.commit(unfenced)
+    const commit: typeof store.commit = (wanted) => {
+      const { lease: _, ...unfenced } = wanted
+      return store.commit(unfenced)
+    }
     return stores.pipe(
       Context.add(EventStore, EventStore.of({ ...store, commit })),
       Context.add(Lock, Lock.of({ ...lock, extend: Effect.succeed }))
