@@ -62,6 +62,12 @@ export const make = (
       for (const record of known.values()) {
         if (record.intent.kind !== kind || record.outcome._tag === "Succeeded") continue
         record.outcome = success(record.intent)
+        // A cancel of it that was confirmed before did not hold.
+        const { payment } = operationOfRequestKey(record.intent.requestKey) ?? {}
+        const undone = entries.findIndex(
+          ({ intent, payment: of }) => of === payment && intent.kind === "void" && intent.target === record.intent.number
+        )
+        if (undone >= 0) entries.splice(undone, 1)
         enter(record.intent, record.outcome)
       }
     }
@@ -78,7 +84,9 @@ export const differences = (view: PaymentView, gateways: ReadonlyArray<LedgerGat
   const of = (...kinds: ReadonlyArray<Intent["kind"]>) => all.filter(({ intent }) => kinds.includes(intent.kind))
   const sum = (list: typeof all) => list.reduce((total, { intent }) => total + Number(intent.amount.minor), 0)
   const charges = of("sale", "authorize", "confirm").filter(({ index, intent }) => !isVoided(index, intent.number))
-  const captured = sum(charges.filter(({ intent }) => intent.kind === "sale")) + sum(of("capture"))
+  const isCaptured = ({ intent }: (typeof all)[number]) =>
+    intent.kind === "sale" || (intent.kind === "confirm" && view.captureMethod === "automatic")
+  const captured = sum(charges.filter(isCaptured)) + sum(of("capture"))
   const refunded = sum(of("refund"))
   const isReversed = (charge: (typeof all)[number]) =>
     sum(of("refund").filter(({ index, intent }) => index === charge.index && intent.target === charge.intent.number)) >=
