@@ -10,8 +10,9 @@
  *
  * A decline is an answer, not an exception; so is an outcome that nobody knows yet (Answers.ts). Promises reject with the classes of Errors.ts.
  *
- * A signal ends the wait, never the payment. `close` takes no new calls, waits for those in hand, then for the engine's work, and gives the
- * database back. It may be called twice; after it every call rejects with `Closed`.
+ * A signal ends the wait, never the payment. `close` takes no new calls, waits for those in hand and for requests of mounted handlers, then for
+ * the engine's work, and gives the database back. It may be called twice; calls after it reject with `Closed`. A call in hand that takes longer
+ * than `close` waits rejects with `Aborted`, and what it started goes on.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -92,11 +93,11 @@ export class AegisPay implements AsyncDisposable {
 
   /**
    * A transaction on the engine's database, which a payment may join: the host's rows and the payment are written together, or neither
-   * (Transaction.ts). Rejects with what `work` rejects with, after the rollback. A signal rolls back what has not been committed.
+   * (Transaction.ts). Rejects with what `work` rejects with, after the rollback. A signal rolls back until the commit is sent, and then waits for it.
    */
   transaction<A>(work: (transaction: Transaction.Transaction<ChargeInput>) => Promise<A>, options?: CallOptions): Promise<A> {
-    const program = Transaction.run(work, (request: ChargeInput) => this.#charge("prepare", request))
-    return this.#call("transaction", program, options, { stops: true })
+    const { interrupted, program } = Transaction.make(work, (request: ChargeInput) => this.#charge("prepare", request), options?.signal)
+    return this.#call("transaction", program, options, { interrupted })
   }
 
   /** Continues after the customer's action. */
@@ -278,23 +279,30 @@ export class AegisPay implements AsyncDisposable {
     }
   }
 
-  /** Runs a program for as long as it takes; the signal ends the wait alone, unless the program may be stopped. */
+  /**
+   * Runs a program for as long as it takes; the signal ends the wait alone, unless the program looks at it itself: then it says what an
+   * interruption means. Only the end of the engine interrupts.
+   */
   #call<A, E>(
     method: string,
     program: Effect.Effect<A, E, Engine.Services>,
     { signal }: CallOptions = {},
-    { isRead = false, stops = false }: { readonly isRead?: boolean; readonly stops?: boolean } = {}
+    { interrupted, isRead = false }: { readonly interrupted?: () => Error; readonly isRead?: boolean } = {}
   ): Promise<A> {
     if (this.#closing !== undefined) return Promise.reject(new Closed({ method }))
     if (!isRead && Transaction.isInside()) return Promise.reject(new CallInsideTransaction({ program: `AegisPay.${method}` }))
     if (signal?.aborted === true) return Promise.reject(new Aborted({ method, started: false, cause: signal.reason }))
-    const stop = stops ? signal : undefined
-    const exit = this.#runtime.runPromiseExit(program, stop === undefined ? undefined : { signal: stop })
-    const call = exit.then((ended) => valueOf(method, ended, stop))
+    const cutOff = () => new Aborted({ method, started: !isRead })
+    const call = this.#runtime.runPromiseExit(program).then((exit) => valueOf(method, exit, interrupted ?? cutOff))
+    this.#inHand(call)
+    return signal === undefined || interrupted !== undefined ? call : untilAborted(call, signal, method, !isRead)
+  }
+
+  /** `close` waits for it. */
+  #inHand(call: Promise<unknown>): void {
     this.#calls.add(call)
     const ended = () => void this.#calls.delete(call)
     call.then(ended, ended)
-    return signal === undefined || stops ? call : untilAborted(call, signal, method)
   }
 }
 
@@ -310,9 +318,9 @@ const recoverWith = Effect.fnUntraced(function* (input: RecoverInput, concurrenc
 })
 
 /** Rejects when the signal is aborted; the call goes on. */
-const untilAborted = <A>(call: Promise<A>, signal: AbortSignal, method: string): Promise<A> =>
+const untilAborted = <A>(call: Promise<A>, signal: AbortSignal, method: string, started: boolean): Promise<A> =>
   new Promise((resolve, reject) => {
-    const abort = () => reject(new Aborted({ method, started: true, cause: signal.reason }))
+    const abort = () => reject(new Aborted({ method, started, cause: signal.reason }))
     signal.addEventListener("abort", abort, { once: true })
     const done = () => signal.removeEventListener("abort", abort)
     call.then(

@@ -30,7 +30,7 @@ export class StartFailed extends Schema.TaggedError<StartFailed>()("StartFailed"
   }
 }
 
-/** It was closed, or is being closed. Nothing was started. */
+/** It was called after `close`. Nothing was started. */
 export class Closed extends Schema.TaggedError<Closed>()("Closed", { method: Schema.String }) {
   override get message(): string {
     return `AegisPay.${this.method} was called after close(); make a new AegisPay, and close it when nothing uses it any more`
@@ -38,8 +38,9 @@ export class Closed extends Schema.TaggedError<Closed>()("Closed", { method: Sch
 }
 
 /**
- * The signal ended the wait, not the work. `started: false`: nothing was started. Otherwise the command goes on in the background: repeat it
- * with the same key to see how it ended, or `get` the payment. `cause` is the signal's reason.
+ * The wait ended, not the work: by the signal, or because `close` waited as long as it does. `started: false`: nothing was started, and what a
+ * transaction had written is rolled back. Otherwise the command goes on in the background, or recovery ends it: repeat it with the same key to
+ * see how it ended, or `get` the payment. `cause` is the signal's reason.
  */
 export class Aborted extends Schema.TaggedError<Aborted>()("Aborted", {
   method: Schema.String,
@@ -121,12 +122,10 @@ const ofFailure = (method: string, error: unknown): unknown => {
   return error.isRetryable ? new DatabaseUnavailable({ method, detail, cause: error }) : new Unexpected({ method, cause: error })
 }
 
-/** The value of an exit, or its error thrown. What is interrupted was stopped by its signal, or by the end of the engine. */
-export const valueOf = <A, E>(method: string, exit: Exit.Exit<A, E>, stop?: AbortSignal): A => {
+/** The value of an exit, or its error thrown. `interrupted`: what it means that the program was stopped. */
+export const valueOf = <A, E>(method: string, exit: Exit.Exit<A, E>, interrupted: () => Error): A => {
   if (Exit.isSuccess(exit)) return exit.value
-  if (Cause.hasInterruptsOnly(exit.cause)) {
-    throw stop?.aborted === true ? new Aborted({ method, started: false, cause: stop.reason }) : new Closed({ method })
-  }
+  if (Cause.hasInterruptsOnly(exit.cause)) throw interrupted()
   const failure = exit.cause.reasons.find(Cause.isFailReason)
   if (failure !== undefined) throw ofFailure(method, failure.error)
   const defect = Cause.squash(exit.cause)

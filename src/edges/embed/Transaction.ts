@@ -3,7 +3,9 @@
  * neither does. The gateway is called after the commit; where the process ends in between, recovery sends it.
  *
  * The host's function gets a handle. Its statements run one after the other on the transaction's connection. What it leaves un-awaited is
- * awaited before the commit, so that nothing slips out of the transaction; a statement that fails rolls all of it back.
+ * awaited before the commit, and what follows from that too; a statement that fails rolls all of it back.
+ *
+ * A signal rolls back until the commit is sent. From then on it changes nothing: what the commit comes to is waited for, and told.
  *
  * **Gotchas**: money commands of the facade itself inside the function reject with `CallInsideTransaction`: they call a gateway, and the
  * transaction could still be rolled back.
@@ -22,7 +24,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import * as SqlErrors from "../../layers/postgres/SqlErrors.ts"
 import { Payments } from "../../orchestration/payment/Payments.ts"
 import type { ChargeAnswer } from "./Answers.ts"
-import { OutcomeUnknown, QueryFailed, TransactionEnded, TransactionsUnsupported, valueOf } from "./Errors.ts"
+import { Aborted, OutcomeUnknown, QueryFailed, TransactionEnded, TransactionsUnsupported, valueOf } from "./Errors.ts"
 
 /** The handle of a transaction. It ends with the function that was given it. */
 export interface Transaction<ChargeInput> {
@@ -62,19 +64,26 @@ const queryFailed = (error: SqlError): QueryFailed => {
   return new QueryFailed({ detail, cause: error, ...(code === undefined ? {} : { code }) })
 }
 
+/** A transaction to run, and what it means that the engine's end stopped it. */
+export interface Run<A> {
+  readonly program: Effect.Effect<A, unknown, Payments>
+  readonly interrupted: () => Error
+}
+
+const method = "transaction"
+
 /** Runs the host's function in a transaction. `prepare` decodes a request and prepares it. */
-export const run = <ChargeInput, A, E>(
+export const make = <ChargeInput, A, E>(
   work: (transaction: Transaction<ChargeInput>) => Promise<A>,
-  prepare: (request: ChargeInput) => Effect.Effect<ChargeAnswer, E, Payments>
-): Effect.Effect<A, unknown, Payments> =>
-  Effect.gen(function* () {
-    const client = yield* Effect.serviceOption(SqlClient)
-    if (Option.isNone(client)) return yield* new TransactionsUnsupported()
-    const sql = client.value
-    const state: Open = { isOpen: true }
-    // From here on a failure is one of the commit.
-    let isReady = false
-    const body = Effect.gen(function* () {
+  prepare: (request: ChargeInput) => Effect.Effect<ChargeAnswer, E, Payments>,
+  signal: AbortSignal | undefined
+): Run<A> => {
+  const state: Open = { isOpen: true }
+  // From here on the commit may have been sent.
+  let isReady = false
+
+  const body = (sql: SqlClient) =>
+    Effect.gen(function* () {
       const context = yield* Effect.context<Payments>()
       const { close, stop, transaction } = handle({ context, sql, state, prepare })
       return yield* Effect.gen(function* () {
@@ -83,22 +92,47 @@ export const run = <ChargeInput, A, E>(
           catch: (error) => new HostFailed({ error })
         })
         yield* Effect.tryPromise({ try: close, catch: (error) => new HostFailed({ error }) })
+        if (signal?.aborted === true) return yield* Effect.interrupt
         isReady = true
         return result
       }).pipe(Effect.ensuring(stop))
     })
-    return yield* Effect.mapError(sql.withTransaction(body), (error) => {
+
+  const committed = (sql: SqlClient) =>
+    Effect.mapError(sql.withTransaction(body(sql)), (error) => {
       if (error instanceof HostFailed) return error.error
       if (!isSqlError(error)) return error
       return isReady && SqlErrors.effectsOf(error) === "ambiguous"
-        ? new OutcomeUnknown({ method: "transaction", detail: error.message, cause: error })
+        ? new OutcomeUnknown({ method, detail: error.message, cause: error })
         : queryFailed(error)
     })
+
+  const program = Effect.gen(function* () {
+    const client = yield* Effect.serviceOption(SqlClient)
+    if (Option.isNone(client)) return yield* new TransactionsUnsupported()
+    if (signal === undefined) return yield* committed(client.value)
+    // A fiber of its own: one that is interrupted itself would end as interrupted, whatever the commit came to.
+    const fiber = yield* Effect.forkChild(committed(client.value))
+    const abort = () => (isReady ? undefined : fiber.interruptUnsafe())
+    signal.addEventListener("abort", abort, { once: true })
+    if (signal.aborted) abort()
+    const exit = yield* Fiber.await(fiber).pipe(Effect.ensuring(Effect.sync(() => signal.removeEventListener("abort", abort))))
+    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.fail(interrupted())
+    return yield* exit
   })
 
+  const interrupted = (): Error =>
+    isReady
+      ? new OutcomeUnknown({ method, detail: "the engine was closed while it was being committed" })
+      : new Aborted({ method, started: false, ...(signal?.aborted === true ? { cause: signal.reason } : {}) })
+
+  return { program, interrupted }
+}
+
 /**
- * The handle, and its two ends. `close` waits for what was not awaited, and rejects where that failed. `stop` comes before every rollback: what
- * still runs is interrupted and waited for, because a statement that came after the rollback would be one outside of the transaction.
+ * The handle, and its two ends. `close` waits for what was not awaited, and for what that starts, until a turn of the event loop starts nothing;
+ * it rejects where that failed. `stop` comes before every rollback: what still runs is interrupted and waited for, because a statement that came
+ * after the rollback would be one outside of the transaction.
  */
 const handle = <ChargeInput, E>(options: {
   readonly context: Context.Context<Payments>
@@ -112,7 +146,7 @@ const handle = <ChargeInput, E>(options: {
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
   let broken: { readonly error: unknown } | undefined
 
-  const inside = <A>(method: string, effect: Effect.Effect<A, unknown, Payments | SqlClient>): Promise<A> => {
+  const inside = <A>(called: string, effect: Effect.Effect<A, unknown, Payments | SqlClient>): Promise<A> => {
     if (!state.isOpen) return Promise.reject(new TransactionEnded())
     const program = oneAtATime
       .withPermits(1)(effect)
@@ -125,9 +159,8 @@ const handle = <ChargeInput, E>(options: {
     const promise = new Promise<A>((resolve, reject) => {
       fiber.addObserver((exit) => {
         fibers.delete(fiber)
-        if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return reject(new TransactionEnded())
         try {
-          resolve(valueOf<A, unknown>(method, exit))
+          resolve(valueOf<A, unknown>(called, exit, () => new TransactionEnded()))
         } catch (error) {
           reject(error)
         }
@@ -149,7 +182,11 @@ const handle = <ChargeInput, E>(options: {
     run: (effect) => inside("transaction", effect)
   }
   const close = async () => {
-    await Promise.all(started)
+    do {
+      await Promise.all(started)
+      // What was awaited may go on to the next statement within this turn.
+      await new Promise((resolve) => setImmediate(resolve))
+    } while (started.size > 0)
     state.isOpen = false
     if (broken !== undefined) throw broken.error
   }

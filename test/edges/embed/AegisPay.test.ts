@@ -1,7 +1,7 @@
 /**
  * The facade over memory: answers, errors, waiting and closing. Gateways are scripted; nothing sleeps.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Gateway } from "../../../src/services/Gateway.ts"
 import * as Embed from "../../../src/public/embed.ts"
@@ -170,6 +170,44 @@ describe("close", () => {
     assert.instanceOf(await rejection(aegis.list()), Embed.Closed)
     await aegis.close()
     await aegis[Symbol.asyncDispose]()
+  })
+
+  it("does not say of a charge that takes longer than it waits that nothing was started", async () => {
+    const slow = (name: string, answer: { readonly answer?: () => ReturnType<typeof ScriptedGateway.declined> } = {}) => {
+      const scripted = ScriptedGateway.make(name, { ...answer, capabilities: { settleTimeMillis: 20_000 } })
+      const send: Gateway["send"] = (request) => Effect.delay(scripted.send(request), "2350 millis")
+      return { scripted, gateway: { ...scripted, send } }
+    }
+    const declined = { answer: () => ScriptedGateway.declined("soft") }
+    const gateways = [slow("a", declined), slow("b", declined), slow("c")]
+    const aegis = await Embed.AegisPay.make(
+      {
+        database: "memory",
+        retries: { attemptTimeoutMillis: 2400, sendWindowMillis: 4100 },
+        outcomes: { storeWaitMillis: 0 },
+        payments: { maxCharges: 4 }
+      },
+      { merchant: "m1", gateways: gateways.map(({ gateway }) => gateway), background: false, environment, log: () => {} }
+    )
+    vi.useFakeTimers()
+    try {
+      const charging = rejection(aegis.charge(order("1")))
+      await vi.advanceTimersByTimeAsync(50)
+      const closing = aegis.close()
+      await vi.advanceTimersByTimeAsync(10_000)
+      const error = await charging
+      assert.instanceOf(error, Embed.Aborted)
+      assert.isTrue(error.started)
+      assert.match(error.message, /what it started goes on: repeat it with the same key/)
+      await closing
+      assert.deepStrictEqual(
+        gateways.map(({ scripted }) => scripted.sent.length),
+        [1, 1, 1],
+        "it goes on, and charges"
+      )
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 
