@@ -16,6 +16,7 @@ export const gatewayCall = {
   retryFactor: preset(2, "factor", "exponential backoff"),
   retryJitter: preset(0.2, "share of the delay, both ways", "spreads the retries of many callers"),
   retryKind: preset("exponential" as const, "strategy", "a gateway that is overloaded is given ever more time"),
+  maxPauseMillis: preset(3_600_000, "ms", "the longest pause that a gateway may ask for (Retry-After); it is asked again then"),
   connectLimitMillis: preset(
     4_000,
     "ms",

@@ -7,12 +7,16 @@
  * **Gotchas**: the code of an error does not tell whether there was a connection. `ECONNREFUSED` and `EHOSTUNREACH` are also what
  * reading from an established connection fails with when the network reports the host gone; only the system call tells.
  */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as Presets from "../domain/Presets.ts"
 import { boundedMessage, type NotSent, type NotSentReason, type Unknown } from "../domain/operation/Outcome.ts"
 
 /** The most bytes of an answer that are read: 256 KiB. An answer is a few kilobytes; more is not an answer. */
@@ -23,6 +27,8 @@ export interface Answer {
   readonly status: number
   readonly headers: { readonly [name: string]: string | undefined }
   readonly text: string
+  /** When its head came, in epoch milliseconds. */
+  readonly receivedAt?: number
 }
 
 /**
@@ -38,8 +44,12 @@ export const exchange = (
   Effect.flatMap(
     Effect.mapError(Effect.provideService(client.execute(request), HttpClient.TracerPropagationEnabled, false), meaningOf),
     (response) =>
-      readBounded(response.stream, maxBytes).pipe(
-        Effect.map((text): Answer => ({ status: response.status, headers: response.headers, text })),
+      Effect.zipWith(Clock.currentTimeMillis, readBounded(response.stream, maxBytes), (receivedAt, text): Answer => ({
+        status: response.status,
+        headers: response.headers,
+        text,
+        receivedAt
+      })).pipe(
         Effect.mapError((error) =>
           error === tooLong
             ? unknown("unreadable", `the answer has more than ${maxBytes} bytes`)
@@ -130,14 +140,36 @@ export const unknown = (reason: Unknown["reason"], message: string): Unknown => 
   message: boundedMessage(message)
 })
 
-/** The longest wait that a gateway may ask for, in milliseconds: 1 h. */
-const maxRetryAfterMillis = 3_600_000
-
-/** `Retry-After` in seconds as milliseconds, at most one hour; `undefined` where it is missing or unreadable. */
-export const askedRetryAfterMillis = (answer: Answer): number | undefined => {
-  const seconds = Number(answer.headers["retry-after"] ?? Number.NaN)
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(Math.ceil(seconds * 1000), maxRetryAfterMillis) : undefined
+/**
+ * `Retry-After` as milliseconds, at most one hour (preset `gatewayCall.maxPauseMillis`); `undefined` where it is missing or unreadable.
+ *
+ * It is a number of seconds or a date (RFC 9110, 10.2.3). A date is the gateway's: it counts from the `Date` of the answer, so that its clock
+ * is compared with itself, and from when the answer came where that is missing.
+ */
+export const askedRetryAfterMillis = ({ headers, receivedAt }: Answer): number | undefined => {
+  const asked = headers["retry-after"]?.trim() ?? ""
+  const millis = /^\d+(\.\d+)?$/.test(asked)
+    ? Number(asked) * 1000
+    : (dateOf(asked) ?? Number.NaN) - (dateOf(headers["date"]) ?? receivedAt ?? Number.NaN)
+  return Number.isNaN(millis) ? undefined : Math.min(Math.max(0, Math.ceil(millis)), Presets.gatewayCall.maxPauseMillis.value)
 }
 
 /** The same where the gateway certainly wants a pause: 1 s where it does not say how long. */
 export const retryAfterMillis = (answer: Answer): number => askedRetryAfterMillis(answer) ?? 1000
+
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, and the obsolete `Sunday, 06-Nov-94 08:49:37 GMT`. */
+const withZone = /^[A-Z][a-z]+, (?<day>\d{2})[ -](?<month>[A-Z][a-z]{2})[ -](?<year>\d{4}|\d{2}) (?<time>\d{2}:\d{2}:\d{2}) GMT$/
+/** The obsolete `Sun Nov  6 08:49:37 1994`, which means GMT too. */
+const withoutZone = /^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d{2}:\d{2}:\d{2}) (?<year>\d{4})$/
+
+/** A date of HTTP in any of its three forms (RFC 9110, 5.6.7) as epoch milliseconds. */
+const dateOf = (text: string | undefined): number | undefined => {
+  const { day = "", month = "", time = "", year = "" } = (withZone.exec(text ?? "") ?? withoutZone.exec(text ?? ""))?.groups ?? {}
+  const monthNumber = months.indexOf(month) + 1
+  if (monthNumber === 0) return undefined
+  const two = (value: number | string) => String(value).trim().padStart(2, "0")
+  const parsed = DateTime.make(`${year.length === 2 ? "20" : ""}${year}-${two(monthNumber)}-${two(day)}T${time}Z`)
+  return Option.getOrUndefined(Option.map(parsed, DateTime.toEpochMillis))
+}

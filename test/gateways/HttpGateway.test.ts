@@ -6,6 +6,7 @@ import { HttpClientError, EncodeError, TransportError } from "effect/http/HttpCl
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Redacted from "effect/Redacted"
+import { TestClock } from "effect/testing"
 import { exchange, maxAnswerBytes, retryAfterMillis, withoutSecret } from "../../src/gateways/HttpGateway.ts"
 
 const request = HttpClientRequest.post("http://psp.test/v1/charges").pipe(HttpClientRequest.bearerToken("canary"))
@@ -96,6 +97,32 @@ describe("answers", () => {
     assert.strictEqual(withoutSecret(other, Redacted.make("canary")), other)
     assert.strictEqual(withoutSecret(other, Redacted.make("")), other)
   })
+
+  it("Retry-After may be a date, which counts from when the answer was written, or else came", () => {
+    const receivedAt = Date.UTC(2026, 10, 20, 9, 59, 0)
+    const asked = (value: string, headers: Record<string, string> = {}, at: number | undefined = receivedAt) =>
+      retryAfterMillis({
+        status: 429,
+        headers: { "retry-after": value, ...headers },
+        text: "",
+        ...(at === undefined ? {} : { receivedAt: at })
+      })
+    assert.strictEqual(asked("Fri, 20 Nov 2026 10:00:00 GMT"), 60_000)
+    assert.strictEqual(asked("Friday, 20-Nov-26 10:00:00 GMT"), 60_000)
+    assert.strictEqual(asked("Fri Nov 20 10:00:00 2026"), 60_000, "the oldest form names no zone and means GMT")
+    assert.strictEqual(asked("Fri, 20 Nov 2026 10:00:00 GMT", { date: "Fri, 20 Nov 2026 09:59:30 GMT" }), 30_000, "by one clock alone")
+    assert.strictEqual(asked("Fri, 20 Nov 2026 09:58:00 GMT"), 0, "it is over")
+    assert.strictEqual(asked("Fri, 20 Nov 2099 10:00:00 GMT"), 3_600_000)
+    for (const text of ["", " ", "0x10", "1e9", "soon", "-5", "Infinity"]) assert.strictEqual(asked(text), 1_000, text)
+  })
+
+  it.effect("an answer says when it came", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(86_400_000)
+      const late = yield* exchange(answering("", { status: 429, headers: { "retry-after": "Fri, 02 Jan 1970 00:00:09 GMT" } }), request)
+      assert.strictEqual(retryAfterMillis(late), 9_000)
+    })
+  )
 
   it("Retry-After is seconds, bounded, with a default", () => {
     for (const [value, millis] of [

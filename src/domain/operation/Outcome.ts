@@ -43,7 +43,7 @@ export const Declined = Schema.TaggedStruct("Declined", {
 })
 export type Declined = typeof Declined.Type
 
-/** Why no byte of an attempt can have been acted on. The last four are our own doing and do not count against the gateway. */
+/** Why no byte of an attempt can have been acted on. The last five are our own doing and do not count against the gateway. */
 export const NotSentReason = Schema.Literals([
   "name_not_resolved",
   "connection_refused",
@@ -51,7 +51,8 @@ export const NotSentReason = Schema.Literals([
   "breaker_open",
   "bulkhead_full",
   "local_limit",
-  "permission_lapsed"
+  "permission_lapsed",
+  "rate_limited"
 ])
 export type NotSentReason = typeof NotSentReason.Type
 

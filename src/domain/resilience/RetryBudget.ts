@@ -26,3 +26,6 @@ export const afterCall = (balance: number, limits: RetryBudgetLimits): number =>
 
 /** The balance after a retry, or `undefined` where there is no token for one. */
 export const afterRetry = (balance: number): number | undefined => (balance >= thousandths ? balance - thousandths : undefined)
+
+/** The balance after a retry that was paid for and not made. */
+export const withoutRetry = (balance: number, limits: RetryBudgetLimits): number => Math.min(full(limits), balance + thousandths)

@@ -51,6 +51,19 @@ export const delayMillis = (strategy: RetryStrategy, options: { readonly retry: 
   return Math.max(0, Math.min(capMillis, Math.round(middle * (1 + jitter * (options.random * 2 - 1)))))
 }
 
+/**
+ * The wait before a repetition that the other side may have asked to be made later: never less than it asked for. What it asked for is spread
+ * too, to later alone and by at most the jitter's share of the cap: those it told the same do not come back together.
+ */
+export const waitMillis = (
+  strategy: RetryStrategy,
+  options: { readonly retry: number; readonly random: number; readonly retryAfterMillis: number | undefined }
+): number => {
+  const delay = delayMillis(strategy, options)
+  const { random, retryAfterMillis: asked = 0 } = options
+  return asked <= 0 ? delay : Math.max(delay, Math.ceil(asked + strategy.jitter * random * Math.min(asked, strategy.capMillis)))
+}
+
 const middleOf = ({ baseMillis, factor, kind }: RetryStrategy, retry: number): number => {
   switch (kind) {
     case "exponential":

@@ -34,7 +34,7 @@ export type BreakerPhase = typeof BreakerPhase.Type
  *   probes under way.
  * - `level`: how narrow the segment is that samples, rates and quantile are of.
  * - `probe`: half-open, it wants one: none came for an open time (`due`), or for ten of them (`overdue`).
- * - `saturated`: as many calls to it are under way as this process allows, so one more would have to wait.
+ * - `saturated`: as many calls to it are under way as this process allows, or it asked for a pause, so one more would have to wait.
  */
 export const GatewaySignals = Schema.Struct({
   samples: NotNegative,

@@ -1,7 +1,7 @@
 /**
  * One operation's call to its gateway, in this one place (rule 2; docs/decisions/0001):
  *
- *     bulkhead( retry( permission( breaker( timeout( adapter ) ) ) ) )
+ *     bulkhead( retry( permission( pause( breaker( timeout( adapter ) ) ) ) ) )
  *
  * - **bulkhead**: so many calls of this process to one gateway at a time. Whoever finds it full, or waits too long, has sent nothing.
  * - **retry**: the same request under the same key, by the writer of the intent, within its permission: after `NotSent`, or after a lost
@@ -9,6 +9,7 @@
  *   that takes a new operation. Everything else is for recovery. A retry budget per gateway keeps a dead one from multiplying the load.
  * - **permission**: checked right before every send, by the monotonic clock and by the wall clock (rule 12). No attempt starts that might
  *   still be connecting when the permission ends: what is left has to hold the gateway's `connectLimitMillis`.
+ * - **pause**: where the gateway said when to come back (429 or 503 with Retry-After), nothing new of that kind is sent to it before.
  * - **breaker**: one per gateway and kind of operation. Open, nothing is sent, and the retrying ends at once. What was interrupted or not
  *   sent is no failure of the gateway, nor is an issuer's decline.
  * - **timeout**: a call that it ends is `Unknown`.
@@ -29,8 +30,10 @@ import { type NotSent, Outcome } from "../../domain/operation/Outcome.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
-import type { Verdict } from "../../domain/resilience/Breaker.ts"
+import * as Breaker from "../../domain/resilience/Breaker.ts"
 import * as BreakerName from "../../domain/resilience/BreakerName.ts"
+import * as Health from "../../domain/resilience/Health.ts"
+import * as Pause from "../../domain/resilience/Pause.ts"
 import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
 import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
@@ -42,7 +45,7 @@ import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import * as Spans from "../observability/Spans.ts"
-import type { BreakerOpen } from "../resilience/BreakerCalls.ts"
+import { type BreakerOpen, monotonicMillis } from "../resilience/BreakerCalls.ts"
 import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import { GatewayGuards } from "../resilience/GatewayGuards.ts"
@@ -72,6 +75,7 @@ interface Way {
   readonly settings: EngineSettings
   readonly breakers: CircuitBreakers["Service"]
   readonly metrics: GatewayMetrics["Service"]
+  readonly pauses: Pause.Pauses
 }
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
@@ -85,8 +89,8 @@ export const call = (options: CallOptions) =>
 const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics>) => {
   const { gateway, operation, payment } = options
   const settings = Context.get(context, Settings)
-  const way: Way = { settings, breakers: Context.get(context, CircuitBreakers), metrics: Context.get(context, GatewayMetrics) }
-  const { budget, bulkhead } = Context.get(context, GatewayGuards).of(gateway.name)
+  const { budget, bulkhead, pauses } = Context.get(context, GatewayGuards).of(gateway.name)
+  const way: Way = { settings, breakers: Context.get(context, CircuitBreakers), metrics: Context.get(context, GatewayMetrics), pauses }
   const urgent = mustNotBeRefused(options)
   const attempts: Array<Attempt> = []
   const left = timeLeft(options, attempts)
@@ -95,7 +99,8 @@ const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers 
     strategy: strategyOf(settings),
     classify: ({ outcome }) => classOf(outcome, options),
     budget,
-    deadline: left
+    deadline: left,
+    refusedAfter: urgent ? undefined : (waitMillis) => stillOpenAfter(options, way, waitMillis)
   })
   const inside = Bulkhead.within(
     bulkhead,
@@ -131,6 +136,13 @@ const refuse = Effect.fnUntraced(function* (options: CallOptions, attempts: Arra
   const writtenAt = databaseTimeAt(yield* Clock.Clock, options.permission)
   attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt })
 })
+
+/** Will the breaker still be open then? A half-open one may have room again. */
+const stillOpenAfter = ({ gateway, operation }: CallOptions, { breakers }: Way, waitMillis: number): Effect.Effect<boolean> =>
+  Clock.clockWith((clock) => {
+    const breaker = breakers.find(gateway.name, operation.intent.kind)
+    return Effect.succeed(breaker !== undefined && Health.refuses(Breaker.stateAt(breaker, monotonicMillis(clock) + waitMillis)))
+  })
 
 const permanent: ErrorClass = { _tag: "Permanent" }
 
@@ -184,11 +196,15 @@ const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) =
       sentAt = clock.monotonicTimeNanosUnsafe()
       return sendOnce(options, way.settings.attemptTimeoutMillis)
     })
-    return Effect.flatMap(lapsed ? Effect.succeed(permissionLapsed) : send(options, way, sent), (outcome) => {
+    const held = lapsed ? permissionLapsed : pauseOf(options, attempts, { now: monotonicMillis(clock), pauses: way.pauses })
+    return Effect.flatMap(held === undefined ? send(options, way, sent) : Effect.succeed(held), (outcome) => {
       const attempt: Attempt = { outcome, writtenAt }
       attempts.push(attempt)
       const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempt)
       if (sentAt === undefined) return kept
+      const pauseMillis = askedPause(outcome)
+      if (pauseMillis !== undefined)
+        Pause.begin(way.pauses, options.operation.intent.kind, { millis: pauseMillis, now: monotonicMillis(clock) })
       const durationMillis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1e6
       return Effect.andThen(measured(options, outcome, durationMillis, way), kept)
     })
@@ -200,6 +216,25 @@ const permissionLapsed: NotSent = {
   _tag: "NotSent",
   reason: "permission_lapsed",
   message: "the permission to send was over before a byte was written"
+}
+
+/** How long the gateway asks to be left alone, if it does. */
+const askedPause = (outcome: Outcome): number | undefined =>
+  (outcome._tag === "Declined" && outcome.category === "rate_limited") || (outcome._tag === "Unknown" && outcome.reason === "server_error")
+    ? outcome.retryAfterMillis
+    : undefined
+
+/** Is it held back, since the gateway asked for a pause? Not what must not be refused, nor what may have been sent before: that waits itself. */
+const pauseOf = (
+  options: CallOptions,
+  attempts: ReadonlyArray<Attempt>,
+  { now, pauses }: { readonly now: number; readonly pauses: Pause.Pauses }
+): NotSent | undefined => {
+  const left = Pause.leftMillis(pauses, options.operation.intent.kind, now)
+  if (left === 0 || mustNotBeRefused(options) || attempts.some(({ outcome }) => outcome._tag !== "NotSent")) return undefined
+  const retryAfterMillis = Math.ceil(left)
+  const message = `${options.gateway.name} asked for no more requests of this kind for another ${retryAfterMillis} ms`
+  return { _tag: "NotSent", reason: "rate_limited", message, retryAfterMillis }
 }
 
 /** Through the breaker. What must not be refused is sent past an open one. */
@@ -244,7 +279,8 @@ const sendOnce = ({ gateway, operation, payment }: CallOptions, attemptTimeoutMi
 }
 
 /** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
-const verdictOf = (exit: Exit.Exit<Outcome>): Verdict => (Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value)] : "failure")
+const verdictOf = (exit: Exit.Exit<Outcome>): Breaker.Verdict =>
+  Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value)] : "failure"
 
 const verdicts = { healthy: "success", failed: "failure", limited: "ignored", ignored: "ignored" } as const
 

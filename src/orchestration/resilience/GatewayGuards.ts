@@ -1,5 +1,6 @@
 /**
- * What this process keeps of every gateway to protect it, and itself: a bulkhead, a retry budget, and the circuit breakers.
+ * What this process keeps of every gateway to protect it, and itself: a bulkhead, a retry budget, the pauses that it
+ * asked for, and the circuit breakers.
  *
  * They come with the engine and are shared by everything built over it. A host that has breakers already (shared between instances, say)
  * provides `CircuitBreakers` below the engine: then these are used.
@@ -8,7 +9,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
+import * as Pause from "../../domain/resilience/Pause.ts"
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreakers from "./CircuitBreakers.ts"
@@ -18,7 +21,12 @@ import * as RetryBudget from "./RetryBudget.ts"
 export interface GatewayGuard {
   readonly bulkhead: Bulkhead.Bulkhead
   readonly budget: RetryBudget.KeptBudget
+  readonly pauses: Pause.Pauses
 }
+
+/** Would one more call have to wait, be turned away, or be held back until a pause is over? `now`: of the monotonic clock. */
+export const isSaturated = ({ bulkhead, pauses }: GatewayGuard, kind: OperationKind, now: number): boolean =>
+  Bulkhead.isFull(bulkhead) || Pause.leftMillis(pauses, kind, now) > 0
 
 /** `of`: the guards of a gateway; made when it is first called, so there are as many as gateways are configured. */
 export class GatewayGuards extends Context.Service<GatewayGuards, { readonly of: (gateway: GatewayName) => GatewayGuard }>()(
@@ -37,7 +45,8 @@ const guardsOf = (settings: EngineSettings) => {
     if (found !== undefined) return found
     const guard: GatewayGuard = {
       bulkhead: Bulkhead.make({ ...settings.bulkhead, ...settings.bulkheadByGateway[gateway] }),
-      budget: RetryBudget.make(settings.retryBudget)
+      budget: RetryBudget.make(settings.retryBudget),
+      pauses: Pause.make()
     }
     known.set(gateway, guard)
     return guard

@@ -3,9 +3,11 @@
  *
  *     Retry.run(rates, { name: "exchange_rates", strategy: Retry.database, classify: (error) => ... })
  *
- * It stops at an error that is permanent, at an open breaker, after the strategy's last retry, when the budget has no token, and when the
- * next attempt could not start in the time that is left; then the last error is the answer. A wait that the other side asks for
- * (`retryAfterMillis`) is kept in full, or nothing is tried again.
+ * It stops at an error that is permanent, at a breaker that is open or would still be after the wait, after the strategy's last retry, when
+ * the budget has no token, and when the next attempt could not start in the time that is left; then the last error is the answer. A wait that
+ * the other side asks for (`retryAfterMillis`) is kept in full, or nothing is tried again.
+ *
+ * What a breaker refused was not sent: it is no retry, in the figures and in the budget.
  *
  * Retry is outside the breaker and the breaker outside the time limit (docs/decisions/0001): what is passed in is one whole attempt with
  * its limit. What succeeds at once costs one frame.
@@ -17,7 +19,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { delayMillis, type ErrorClass, type RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
+import { delayMillis, type ErrorClass, type RetryStrategy, waitMillis } from "../../domain/resilience/RetryStrategy.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import * as RetryBudget from "./RetryBudget.ts"
@@ -32,6 +34,8 @@ export interface RetryOptions<E> {
   readonly budget?: RetryBudget.KeptBudget | undefined
   /** Milliseconds in which another attempt may still start, asked for after every failure. Default: no limit. */
   readonly deadline?: Effect.Effect<number> | undefined
+  /** Would an attempt that starts after so many milliseconds be refused by an open breaker? Default: that shows when it is made. */
+  readonly refusedAfter?: ((waitMillis: number) => Effect.Effect<boolean>) | undefined
 }
 
 /** Runs an attempt until it succeeds, or until there is a reason not to try again: then it fails with the last error. */
@@ -44,15 +48,21 @@ export const run = <A, E, R>(attempt: Effect.Effect<A, E, R>, options: RetryOpti
 const again = Effect.fnUntraced(function* <A, E, R>(attempt: Effect.Effect<A, E, R>, first: E, options: RetryOptions<E>) {
   const { name: service } = options
   let error = first
+  let sent = 0
   for (let retry = 0; ; retry++) {
     const next = yield* waitOrReason(error, retry, options)
     if (typeof next === "string") {
-      yield* counted(service, next, retry)
+      yield* counted(service, next, sent)
       return yield* Effect.fail(error)
     }
-    yield* Metrics.retryMade(service)
     if (next > 0) yield* Effect.sleep(Duration.millis(next))
     const result = yield* Effect.result(attempt)
+    if (result._tag === "Failure" && options.classify(result.failure)._tag === "BreakerOpen") {
+      if (options.budget !== undefined) RetryBudget.giveBack(options.budget)
+    } else {
+      sent++
+      yield* Metrics.retryMade(service)
+    }
     if (result._tag === "Success") {
       yield* Metrics.retrySucceeded(service)
       return result.success
@@ -76,8 +86,9 @@ const waitOrReason = Effect.fnUntraced(function* <E>(error: E, retry: number, op
   if (is._tag === "Permanent") return "permanent"
   if (is._tag === "BreakerOpen") return "breaker_open"
   if (retry >= strategy.retries) return "attempts"
-  const wait = Math.max(delayMillis(strategy, { retry, random: yield* Random.next }), is.retryAfterMillis ?? 0)
+  const wait = waitMillis(strategy, { retry, random: yield* Random.next, retryAfterMillis: is.retryAfterMillis })
   if (deadline !== undefined && wait >= (yield* deadline)) return "deadline"
+  if (options.refusedAfter !== undefined && (yield* options.refusedAfter(wait))) return "breaker_open"
   return budget !== undefined && !RetryBudget.spend(budget) ? "budget" : wait
 })
 

@@ -3,7 +3,7 @@
  */
 import * as RetryBudget from "../../domain/resilience/RetryBudget.ts"
 
-/** Made by `make`, changed by `earn` and `spend` alone. */
+/** Made by `make`, changed by `earn`, `spend` and `giveBack` alone. */
 export interface KeptBudget {
   readonly limits: RetryBudget.RetryBudgetLimits
   balance: number
@@ -22,4 +22,9 @@ export const spend = (budget: KeptBudget): boolean => {
   const balance = RetryBudget.afterRetry(budget.balance)
   if (balance !== undefined) budget.balance = balance
   return balance !== undefined
+}
+
+/** For a retry that was paid for and not made. */
+export const giveBack = (budget: KeptBudget): void => {
+  budget.balance = RetryBudget.withoutRetry(budget.balance, budget.limits)
 }

@@ -11,9 +11,8 @@ import * as Health from "../../domain/resilience/Health.ts"
 import type { BreakerPhase, GatewaySignals } from "../../domain/routing/Decision.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
-import * as Bulkhead from "../resilience/Bulkhead.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
-import type { GatewayGuards } from "../resilience/GatewayGuards.ts"
+import { type GatewayGuards, isSaturated } from "../resilience/GatewayGuards.ts"
 
 const phases: Record<Breaker.BreakerState, BreakerPhase> = {
   closed: "closed",
@@ -55,7 +54,7 @@ export const read = (
     // What brought the breaker to open says nothing of the gateway that has come back.
     const since = closedAgainAt === undefined ? undefined : closedAgainAt + now - monotonic
     const known = signalsOf(metrics.statsAt(name, now, { segment, since }), breaker, monotonic)
-    if (Bulkhead.isFull(guards.of(name).bulkhead)) known.saturated = true
+    if (isSaturated(guards.of(name), kind, monotonic)) known.saturated = true
     signals.push(known)
   }
   return signals

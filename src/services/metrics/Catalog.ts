@@ -133,7 +133,7 @@ const gateways = {
   aegispay_gateway_errors_total: counter(
     "calls",
     "calls that were declined, not sent or not answered, by category of the decline or reason of the trouble",
-    { gateway, category: [...DeclineCategory.literals, ...NotSentReason.literals, ...UnknownReason.literals] }
+    { gateway, category: [...new Set([...DeclineCategory.literals, ...NotSentReason.literals, ...UnknownReason.literals])] }
   ),
   aegispay_gateway_call_duration_milliseconds: callDuration("milliseconds", "duration of calls to gateways", { gateway, kind }),
   aegispay_gateway_window_calls: gauge("calls", "calls in the last hour that count for or against the gateway", { gateway }),

@@ -2,7 +2,7 @@
  * Delays of retry strategies.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { delayMillis, type RetryKind, type RetryStrategy } from "../../../src/domain/resilience/RetryStrategy.ts"
+import { delayMillis, type RetryKind, type RetryStrategy, waitMillis } from "../../../src/domain/resilience/RetryStrategy.ts"
 
 const kinds: ReadonlyArray<RetryKind> = ["exponential", "linear", "fixed", "immediate"]
 
@@ -59,5 +59,19 @@ describe("delays", () => {
         }
       }
     }
+  })
+})
+
+describe("a wait that the other side asked for", () => {
+  const wait = (random: number, retryAfterMillis: number | undefined) =>
+    waitMillis(strategy({ jitter: 0.2 }), { retry: 0, random, retryAfterMillis })
+
+  it("is never shorter, and is spread to later by at most the jitter's share of the cap", () => {
+    assert.deepStrictEqual([wait(0, 5_000), wait(0.5, 5_000), wait(1, 5_000)], [5_000, 5_500, 6_000])
+    assert.deepStrictEqual([wait(0, 60_000), wait(1, 60_000)], [60_000, 62_000])
+  })
+
+  it("does not shorten the delay, and changes nothing where there is none", () => {
+    assert.deepStrictEqual([wait(0.5, 5), wait(0.5, undefined), wait(0, undefined)], [1_000, 1_000, 800])
   })
 })

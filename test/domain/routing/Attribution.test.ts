@@ -41,7 +41,8 @@ describe("Attribution", () => {
       breaker_open: "ignored",
       bulkhead_full: "ignored",
       local_limit: "ignored",
-      permission_lapsed: "ignored"
+      permission_lapsed: "ignored",
+      rate_limited: "ignored"
     })
   })
 

@@ -6,7 +6,7 @@ import { Clock, Effect, Fiber, Layer, Option, Random, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
-import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import { IdempotencyKey, type PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { BreakerName } from "../../../src/domain/resilience/BreakerName.ts"
 import * as BreakerSettings from "../../../src/domain/resilience/BreakerSettings.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
@@ -60,6 +60,59 @@ const answering = (...outcomes: ReadonlyArray<Outcome>) => {
   return { at, send }
 }
 
+const limited = (retryAfterMillis: number): Outcome => ({
+  _tag: "Declined",
+  category: "rate_limited",
+  code: "rate_limited",
+  message: "too many requests",
+  retryAfterMillis
+})
+
+describe("a gateway that asked for a pause", () => {
+  it.effect("is left alone until then: the next payment goes elsewhere at once", () => {
+    const a = testGateway("a", { send: () => Effect.delay(Effect.succeed(limited(60_000)), "1 second") })
+    const b = testGateway("b")
+    return Effect.gen(function* () {
+      const payments = yield* Payments
+      yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k1"))))
+      const second = yield* Effect.forkChild(atOnce(payments.charge(chargeRequest("k2"))))
+      // The second one waits for its turn; when it comes the first one has been asked to wait.
+      yield* TestClock.adjust("1 second")
+      const { id, status } = (yield* Fiber.join(second)).payment
+      assert.strictEqual(status, "succeeded")
+      assert.deepStrictEqual(yield* reasonsNotSent(id), ["rate_limited"])
+      assert.lengthOf(a.sent, 1, "nothing more was sent to it")
+    }).pipe(Effect.provide(engine([a, b], { bulkheadByGateway: { a: { concurrency: 1 } } })))
+  })
+
+  it.effect("where there is no other, a payment waits if the pause is short, and ends at once if it is not", () => {
+    const { at, send } = answering(limited(5_000), { ...unavailable, reason: "server_error", retryAfterMillis: 120_000 })
+    const a = testGateway("a", { send })
+    return Effect.gen(function* () {
+      yield* charge("k1", 0)
+      assert.strictEqual((yield* charge("k2")).status, "in_doubt")
+      assert.deepStrictEqual(at, [0, 5_000])
+      const { id, status } = yield* charge("k3", 0)
+      assert.strictEqual(status, "failed")
+      assert.deepStrictEqual(yield* reasonsNotSent(id), ["rate_limited"])
+      assert.deepStrictEqual(at, [0, 5_000])
+    }).pipe(Effect.provide(engine([a], { retryJitter: 0 })))
+  })
+
+  it.effect("gets what must not be refused, and other kinds of operation", () => {
+    const a = testGateway("a", { send: (intent, nth) => Effect.succeed(nth === 2 ? limited(60_000) : success(intent)) })
+    return Effect.gen(function* () {
+      const { id } = yield* charge("k1", 0)
+      yield* charge("k2", 0)
+      yield* (yield* Payments).refund({ tenant, key: IdempotencyKey.make("k3"), id })
+      assert.deepStrictEqual(
+        a.sent.map(({ kind }) => kind),
+        ["sale", "sale", "refund"]
+      )
+    }).pipe(Effect.provide(engine([a])))
+  })
+})
+
 describe("an open breaker", () => {
   it.effect("sends nothing and lets the payment go on at the next gateway", () => {
     const a = testGateway("a", { send: () => Effect.delay(Effect.succeed(notSent), "1 second") })
@@ -83,10 +136,15 @@ describe("an open breaker", () => {
     const { at, send } = answering(notSent, notSent, notSent, notSent)
     const a = testGateway("a", { send })
     return Effect.gen(function* () {
-      const payment = yield* charge("k1")
-      assert.deepStrictEqual(at, [0, 1_000])
+      const payments = yield* Payments
+      const ended = Effect.map(Clock.currentTimeMillis, (now) => at.push(now))
+      const charging = yield* Effect.forkChild(Effect.ensuring(payments.charge(chargeRequest("k1")), ended))
+      yield* TestClock.adjust("60 seconds")
+      const { payment } = yield* Fiber.join(charging)
+      assert.deepStrictEqual(at, [0, 1_000, 1_000], "two attempts, and the end")
       assert.strictEqual(payment.status, "failed")
-      assert.deepStrictEqual(yield* reasonsNotSent(payment.id), ["breaker_open"])
+      assert.deepStrictEqual(yield* reasonsNotSent(payment.id), ["connection_refused"])
+      assert.deepStrictEqual(yield* countsOf("aegispay_retry_attempts_total"), { a: 1 })
       assert.deepStrictEqual(yield* countsOf("aegispay_retry_exhausted_total"), { "breaker_open a": 1 })
     }).pipe(alone, Effect.provide(engine([a], { retryJitter: 0, breakers: breakers({ failureThreshold: 2 }) })))
   })
@@ -252,7 +310,7 @@ describe("trying again", () => {
       assert.strictEqual((yield* charge("k1")).status, "succeeded")
       assert.deepStrictEqual(at, [0, 7_000])
       assert.strictEqual(a.sent[0]?.requestKey, a.sent[1]?.requestKey)
-    }).pipe(Effect.provide(engine([a])))
+    }).pipe(Effect.provide(engine([a], { retryJitter: 0 })))
   })
 
   for (const [name, outcome, charges] of [

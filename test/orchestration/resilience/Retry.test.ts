@@ -86,8 +86,42 @@ describe("retry", () => {
       const later = failing(transient, { _tag: "BreakerOpen" })
       yield* run(later.attempt)
       assert.lengthOf(later.at, 2)
+      assert.deepStrictEqual((yield* counts).exhausted, {}, "no retry was sent")
+      const sent = failing(transient, transient, { _tag: "BreakerOpen" })
+      yield* run(sent.attempt)
       assert.deepStrictEqual((yield* counts).exhausted, { "breaker_open rates": 1 })
     }).pipe(alone)
+  )
+
+  it.effect(
+    "a breaker that would still be open after the wait ends it before the wait; what was not sent is neither counted nor paid for",
+    () =>
+      Effect.gen(function* () {
+        const budget = RetryBudget.make({ earnPerCall: 0, maxTokens: 2 })
+        const openUntil = (millis: number) => (waitMillis: number) =>
+          Effect.map(Clock.currentTimeMillis, (now) => now + waitMillis < millis)
+        const refused = failing(transient, transient)
+        const ended = yield* Effect.forkChild(
+          Effect.result(
+            Effect.ensuring(
+              Retry.run(refused.attempt, { name: "rates", strategy, classify: (error) => error, budget, refusedAfter: openUntil(60_000) }),
+              Effect.map(Clock.currentTimeMillis, (now) => refused.at.push(now))
+            )
+          )
+        )
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Fiber.join(ended))._tag, "Failure")
+        assert.deepStrictEqual(refused.at, [0, 0], "one attempt, and the end at once")
+        const later = failing(transient, { _tag: "BreakerOpen" })
+        yield* run(later.attempt, { budget })
+        assert.lengthOf(later.at, 2)
+        assert.strictEqual(budget.balance, 2_000)
+        assert.deepStrictEqual(yield* counts, { attempts: {}, success: {}, failure: {}, exhausted: {} })
+        const inTime = failing(transient)
+        const now = yield* Clock.currentTimeMillis
+        assert.strictEqual(yield* run(inTime.attempt, { budget, refusedAfter: openUntil(now + 1_000) }), "done")
+        assert.strictEqual(budget.balance, 1_000)
+      }).pipe(alone)
   )
 
   it.effect("after the strategy's last retry the last error is the answer", () =>
