@@ -21,6 +21,22 @@ export interface GatewayRequest {
   readonly intent: Intent
 }
 
+/**
+ * When a payment can have made something at a gateway, in database time (epoch milliseconds): from its first intent until everything that was
+ * permitted has settled. `now`: the same clock, before the question; a gateway that tells its own time shows by how much the two differ.
+ */
+export interface MadeBetween {
+  readonly since: number
+  readonly until: number
+  readonly now: number
+}
+
+/** A question. `made`: where it is not known, an adapter that needs a range to look in answers no absence. */
+export interface LookupRequest extends GatewayRequest {
+  readonly gatewayReference: GatewayReference | undefined
+  readonly made?: MadeBetween | undefined
+}
+
 /** What a look-up found. `Unknown`: the question could not be answered. */
 export type LookupAnswer = Exclude<Outcome, NotSent> | Absent
 
@@ -141,7 +157,7 @@ export interface Gateway {
    */
   readonly connectLimitMillis?: number | undefined
   readonly send: (request: GatewayRequest) => Effect.Effect<Outcome>
-  readonly lookup: (request: GatewayRequest & { readonly gatewayReference: GatewayReference | undefined }) => Effect.Effect<LookupAnswer>
+  readonly lookup: (request: LookupRequest) => Effect.Effect<LookupAnswer>
   readonly webhooks?: GatewayWebhooks | undefined
   readonly list?: ((range: { readonly from: number; readonly to: number }) => Stream.Stream<GatewayRecord, GatewayListFailed>) | undefined
 }

@@ -29,7 +29,7 @@ const client = GatewayHttpClient.layer({ connectLimitMillis: Presets.gatewayCall
 
 /** A gateway over the client of production. */
 export const gatewayOf = (account: SandboxGateway.SandboxAccount) =>
-  Effect.flatMap(Layer.build(client), (context) => Effect.provideContext(SandboxGateway.make(account), context))
+  Effect.flatMap(Layer.build(client), (context) => Effect.orDie(Effect.provideContext(SandboxGateway.make(account), context)))
 
 /** A sandbox for as long as the scope lives. */
 export const started = (options: Sandbox.ListenOptions = {}) =>

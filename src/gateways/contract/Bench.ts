@@ -84,19 +84,21 @@ const returnUrl = "https://shop.example/return"
 export type Later = "confirm" | "capture" | "void" | "refund"
 export type Result = Outcome | LookupAnswer
 
-const newPayment = Effect.map(Clock.currentTimeMillis, (now) => {
-  const hex = `${now.toString(16).padStart(12, "0")}7${randomBytes(2).toString("hex").slice(1)}8${randomBytes(8).toString("hex").slice(1)}`
-  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
-  return makePaymentId({ bucket: 0, uuid })
-})
+/** A payment of a process whose clock is ahead by so much. */
+const newPayment = (aheadMillis: number) =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const hex = `${(now + aheadMillis).toString(16).padStart(12, "0")}7${randomBytes(2).toString("hex").slice(1)}8${randomBytes(8).toString("hex").slice(1)}`
+    const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    return makePaymentId({ bucket: 0, uuid })
+  })
 
 /** A gateway, a payment on it, and the operations that the cases send. */
 export const bench = Effect.fnUntraced(function* (
   under: GatewayUnderTest,
-  options: { readonly token: Token; readonly patienceMillis: number }
+  options: { readonly token: Token; readonly patienceMillis: number; readonly processAheadMillis?: number }
 ) {
   const { gateway } = under
-  const payment = yield* newPayment
+  const payment = yield* newPayment(options.processAheadMillis ?? 0)
   const base = (number: number, kind: OperationKind): Intent => ({
     number: OperationNumber.make(number),
     kind,
@@ -140,7 +142,15 @@ export const bench = Effect.fnUntraced(function* (
   const send = within(answerMillis)
   /** A send that is not answered: the caller leaves. */
   const sendInVain = within(options.patienceMillis)
-  const lookup = (one: Intent, gatewayReference?: GatewayReference) => gateway.lookup({ payment, intent: one, gatewayReference })
+  const began = yield* Clock.currentTimeMillis
+  /** Asks, with the database's clock ahead of the gateway's by so much. */
+  const lookupAhead = (aheadMillis: number) => (one: Intent, gatewayReference?: GatewayReference) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const until = began + one.protection.sendWindowMillis + one.protection.settleTimeMillis
+      const made = { since: began + aheadMillis, until: until + aheadMillis, now: now + aheadMillis }
+      return gateway.lookup({ payment, intent: one, gatewayReference, made })
+    })
+  const lookup = lookupAhead(0)
   /** Asks by our reference when the lag is over. */
   const truth = (one: Intent) =>
     Effect.andThen(
@@ -156,7 +166,20 @@ export const bench = Effect.fnUntraced(function* (
         kind === undefined ? [] : [{ kind, amount: minor }]
       )
     )
-  return { ...under, payment, charge, later, send, sendInVain, lookup, truth, moved, movedBy, patienceMillis: options.patienceMillis }
+  return {
+    ...under,
+    payment,
+    charge,
+    later,
+    send,
+    sendInVain,
+    lookup,
+    lookupAhead,
+    truth,
+    moved,
+    movedBy,
+    patienceMillis: options.patienceMillis
+  }
 })
 export type Bench = Effect.Success<ReturnType<typeof bench>>
 

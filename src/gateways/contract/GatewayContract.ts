@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import { answersAtOnce } from "./AnswersAtOnce.ts"
 import { answersLater } from "./AnswersLater.ts"
 import { type Add, bench, type Case, type ContractOptions } from "./Bench.ts"
+import { clocks } from "./Clocks.ts"
 import { keys } from "./Keys.ts"
 import { lostAnswers } from "./LostAnswers.ts"
 import { webhooks } from "./Webhooks.ts"
@@ -26,10 +27,11 @@ export type { Case, ContractOptions, GatewayUnderTest, LedgerEntry, Scenario } f
 export const cases = (options: ContractOptions): ReadonlyArray<Case> => {
   const all: Array<Case> = []
   const adder =
-    (group: string, impossible?: string): Add =>
+    (group: string, impossible?: string, processAheadMillis?: number): Add =>
     (title, scenario, body) => {
       const token = options.tokenFor(scenario)
       const { patienceMillis } = options
+      const ahead = processAheadMillis === undefined ? {} : { processAheadMillis }
       all.push({
         title: `${group}: ${title}`,
         skipped: impossible ?? (token === undefined ? "this gateway has no token for it" : undefined),
@@ -37,13 +39,18 @@ export const cases = (options: ContractOptions): ReadonlyArray<Case> => {
           token === undefined
             ? Effect.void
             : Effect.scoped(
-                Effect.flatMap(options.make, (under) => Effect.flatMap(bench(under, { token, patienceMillis }), body)).pipe(Effect.asVoid)
+                Effect.flatMap(options.make, (under) => Effect.flatMap(bench(under, { token, patienceMillis, ...ahead }), body)).pipe(
+                  Effect.asVoid
+                )
               )
       })
     }
   answersAtOnce(adder("what is answered at once"))
   answersLater(adder("what is answered later"), options)
   lostAnswers(adder("lost answers"), options)
+  for (const minutes of [-15, 15]) {
+    clocks(adder(`clocks, of a process ${minutes} minutes ahead`, undefined, minutes * 60_000))
+  }
   keys(adder("keys"))
   webhooks(adder("webhooks", options.tellsByWebhook === true ? undefined : "this gateway sends none here"))
   return all

@@ -17,6 +17,7 @@ import { boundedMessage, type Outcome } from "../../domain/operation/Outcome.ts"
 import { createHash } from "node:crypto"
 import { AccountFingerprint, type GatewayName } from "../../domain/payment/Ids.ts"
 import type { Gateway, LookupAnswer } from "../../services/Gateway.ts"
+import * as Credentials from "../Credentials.ts"
 import { exchange, withoutSecret } from "../HttpGateway.ts"
 import * as SandboxList from "./SandboxList.ts"
 import * as SandboxWebhook from "./SandboxWebhook.ts"
@@ -78,8 +79,17 @@ const capabilitiesOf = (account: SandboxAccount): GatewayCapabilities => {
   }
 }
 
+/** Short enough for a sandbox, and never nothing. */
+const atLeast8 = { pattern: /^[\x21-\x7e]{8,}$/, expected: "at least 8 characters without spaces" }
+
 /** A gateway of the sandbox. Its requests go through the `HttpClient` in context, which must not follow redirects. */
 export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
+  yield* Credentials.check(account.name, [
+    [account.secretKey, { what: "secret key", ...atLeast8 }],
+    ...[account.webhookSecret, ...(account.previousWebhookSecrets ?? [])].map(
+      (secret) => [secret, { what: "webhook secret", ...atLeast8 }] as const
+    )
+  ])
   const client = yield* HttpClient.HttpClient
   const baseUrl = account.baseUrl.replace(/\/+$/, "")
   const withKey = HttpClientRequest.bearerToken(account.secretKey)

@@ -79,6 +79,9 @@ export const Dispute = Schema.Struct({
   payment_intent: Schema.optionalKey(Schema.NullOr(expandable(PaymentIntent)))
 })
 
+/** An account. */
+const Account = Schema.Struct({ object: Schema.Literal("account"), id: id("acct") })
+
 /** An error. What it says of the object is read apart, so that an object in another shape does not hide the error. */
 const StripeError = Schema.Struct({
   error: Schema.Struct({ ...failureFields, type: text, payment_intent: Schema.optionalKey(Schema.Unknown) })
@@ -104,6 +107,7 @@ const json = <S extends Schema.ConstraintDecoder<unknown>>(schema: S) => reader(
 export const paymentIntentIn = json(PaymentIntent)
 export const refundIn = json(Refund)
 export const listIn = json(List)
+export const accountIn = json(Account)
 export const errorIn = json(StripeError)
 export const toPaymentIntent = reader(PaymentIntent)
 export const toRefund = reader(Refund)

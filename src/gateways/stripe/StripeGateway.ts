@@ -18,13 +18,15 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHash } from "node:crypto"
 import type { GatewayCapabilities, OperationCapabilities } from "../../domain/operation/Capabilities.ts"
-import { boundedMessage, type NotSent, type Outcome, type Succeeded } from "../../domain/operation/Outcome.ts"
-import { AccountFingerprint, type GatewayName, GatewayReference } from "../../domain/payment/Ids.ts"
+import { boundedMessage, type NotSent, type Outcome } from "../../domain/operation/Outcome.ts"
+import { AccountFingerprint, type GatewayName } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
 import type { Gateway, GatewayRequest } from "../../services/Gateway.ts"
-import { exchange, withoutSecret } from "../HttpGateway.ts"
+import * as Credentials from "../Credentials.ts"
+import { exchange, unknown, withoutSecret } from "../HttpGateway.ts"
 import { toOutcome } from "./StripeAnswer.ts"
 import { exponents } from "./StripeCurrencies.ts"
+import * as StripeIdentity from "./StripeIdentity.ts"
 import * as StripeList from "./StripeList.ts"
 import * as StripeLookup from "./StripeLookup.ts"
 import { apiVersion, encode, type StripeRequest, toRequest } from "./StripeRequest.ts"
@@ -91,10 +93,28 @@ const capabilitiesOf = (account: StripeAccount): GatewayCapabilities => {
 /** Test and live objects of an account know nothing of each other. */
 const modeOf = (secretKey: Redacted.Redacted): string => (/^[a-z]{2}_live_/.test(Redacted.value(secretKey)) ? "live" : "test")
 
+const keyShape: Credentials.Shape = {
+  what: "secret key",
+  pattern: /^(?:sk|rk)_(?:test|live)_[A-Za-z0-9_]+$/,
+  expected: "a secret or restricted key (sk_test_..., sk_live_..., rk_test_..., rk_live_...)"
+}
+const webhookShape: Credentials.Shape = {
+  what: "webhook secret",
+  pattern: /^whsec_[\x21-\x7e]{16,}$/,
+  expected: "the signing secret of an endpoint: whsec_ and at least 16 characters"
+}
+
 const notSent = (message: string): NotSent => ({ _tag: "NotSent", reason: "local_limit", message: boundedMessage(message) })
 
-/** A gateway of Stripe. Its requests go through the `HttpClient` in context, which must not follow redirects. */
+/**
+ * A gateway of Stripe. Its requests go through the `HttpClient` in context, which must not follow redirects. Fails where keys or secrets are
+ * not such of Stripe's.
+ */
 export const make = Effect.fnUntraced(function* (account: StripeAccount) {
+  yield* Credentials.check(account.name, [
+    [account.secretKey, keyShape],
+    ...(account.webhookSecrets ?? []).map((secret) => [secret, webhookShape] as const)
+  ])
   const client = yield* HttpClient.HttpClient
   const baseUrl = (account.baseUrl ?? "https://api.stripe.com").replace(/\/+$/, "")
   const connectLimitMillis = account.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value
@@ -103,7 +123,10 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
     return Effect.map(exchange(client, signed, maxBytes), (answer) => withoutSecret(answer, account.secretKey))
   }
   const get: StripeLookup.Get = (path) => ask(HttpClientRequest.get(`${baseUrl}${path}`), maxListBytes)
-  const lookup = StripeLookup.make({ get, strategy: account.lookup ?? "list" })
+  const identity = StripeIdentity.make({ gateway: account.name, accountId: account.accountId, get })
+  const lookup = StripeLookup.make({ get, strategy: account.lookup ?? "list", isTheAccount: identity.isTheAccount })
+  // Nothing waits for it: a Stripe that is away keeps no process from starting.
+  yield* Effect.forkDetach(identity.atStart)
 
   const post = ({ intent }: GatewayRequest, { form, path }: StripeRequest): Effect.Effect<Outcome> =>
     ask(
@@ -118,6 +141,8 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
 
   const send: Gateway["send"] = (request) => {
     const { intent, payment } = request
+    const wrong = identity.wrong()
+    if (wrong !== undefined) return Effect.succeed<Outcome>(notSent(wrong))
     const { targetReference, targetRequestKey } = intent.details
     if (intent.kind === "void" && targetReference === undefined && targetRequestKey !== undefined) {
       return voidByReference(request, targetRequestKey)
@@ -128,31 +153,24 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
 
   /**
    * Stripe cancels by its own id only: it is looked for first, for as long as connecting may take, since no byte that changes anything is
-   * written later than `connectLimitMillis` after a send begins.
+   * written later than `connectLimitMillis` after a send begins. What is not found proves nothing here: the look-up tells, which knows when.
    */
   const voidByReference = (request: GatewayRequest, reference: string): Effect.Effect<Outcome> =>
-    lookup.find(request.payment, reference).pipe(
+    lookup.find(request.payment, reference, undefined).pipe(
+      Effect.map((object) => (object === undefined ? unknown("inconclusive", "nothing carries the reference now") : object)),
       Effect.timeoutOrElse({
         duration: Duration.millis(connectLimitMillis),
-        orElse: () => Effect.fail({ message: "the PaymentIntent was not found in time" })
+        orElse: () => Effect.fail(unknown("timeout", "the PaymentIntent was not found in time"))
       }),
       Effect.matchEffect({
-        onFailure: ({ message }) => Effect.succeed<Outcome>(notSent(message)),
+        onFailure: (failure) => Effect.succeed<Outcome>(failure.reason === "inconclusive" ? failure : notSent(failure.message)),
         onSuccess: (object) => {
-          if (object === undefined) return Effect.succeed<Outcome>(nothingFound(request, reference))
+          if ("_tag" in object) return Effect.succeed<Outcome>(object)
           const wire = toRequest(request.payment, request.intent, object.id)
           return Result.isFailure(wire) ? Effect.succeed<Outcome>(notSent(wire.failure)) : post(request, wire.success)
         }
       })
     )
-
-  /** Nothing carries the reference now, which proves nothing while it may still arrive: so nothing is named (rule 13). */
-  const nothingFound = ({ intent }: GatewayRequest, reference: string): Succeeded => ({
-    _tag: "Succeeded",
-    gatewayReference: GatewayReference.make(reference),
-    amount: intent.amount,
-    named: false
-  })
 
   const digest = createHash("sha256").update(`${baseUrl} ${account.accountId}`).digest("hex").slice(0, 32)
   return {

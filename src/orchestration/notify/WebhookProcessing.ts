@@ -29,6 +29,7 @@ import { conclude, type Persist, type Report, type Truth } from "../operation/Co
 import { driveInBackground } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
+import { madeBetween } from "../recovery/Truths.ts"
 import * as Backoff from "./Backoff.ts"
 
 /** All optional; the presets `webhooks`. Times in milliseconds. */
@@ -179,7 +180,8 @@ const ask = Effect.fnUntraced(function* ({ gateway, operation, payment }: Matche
   if (gatewayReference === undefined && gateway.capabilities.operations[intent.kind].lookupByReference === undefined) {
     return failed("the gateway cannot be asked by our reference, and its id is not known yet")
   }
-  const answer = yield* gateway.lookup({ payment: payment.id, intent, gatewayReference }).pipe(
+  const made = madeBetween(payment, operation, askedAt)
+  const answer = yield* gateway.lookup({ payment: payment.id, intent, gatewayReference, made }).pipe(
     Effect.timeoutOrElse({
       duration: Duration.millis(Presets.recovery.lookupTimeoutMillis.value),
       orElse: () => Effect.succeed<LookupAnswer>(gaveUp("timeout", "the look-up was not answered"))

@@ -3,12 +3,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Operation } from "../../domain/operation/Operation.ts"
+import { type Operation, settledAfter } from "../../domain/operation/Operation.ts"
 import type { Source } from "../../domain/payment/Event.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
 import { EventStore, type Fence } from "../../services/EventStore.ts"
-import { type Gateway, gaveUp, type LookupAnswer } from "../../services/Gateway.ts"
+import { type Gateway, gaveUp, type LookupAnswer, type MadeBetween } from "../../services/Gateway.ts"
 import { conclude, type Persist, type Report, type Truth } from "../operation/Conclude.ts"
 import { drive } from "../operation/Drive.ts"
 
@@ -31,7 +31,12 @@ export const ask = Effect.fnUntraced(function* (gateway: Gateway, payment: Payme
     return { answer, askedAt } satisfies Asked
   }
   const answer = yield* gateway
-    .lookup({ payment: payment.id, intent: operation.intent, gatewayReference: operation.gatewayReference })
+    .lookup({
+      payment: payment.id,
+      intent: operation.intent,
+      gatewayReference: operation.gatewayReference,
+      made: madeBetween(payment, operation, askedAt)
+    })
     .pipe(
       Effect.timeoutOrElse({
         duration: Duration.millis(Presets.recovery.lookupTimeoutMillis.value),
@@ -40,6 +45,12 @@ export const ask = Effect.fnUntraced(function* (gateway: Gateway, payment: Payme
     )
   return { answer, askedAt } satisfies Asked
 })
+
+/** When the operation, or what it acts on, can have been made: an operation acts on earlier ones only. */
+export const madeBetween = (payment: Payment, { intent }: Operation, now: number): MadeBetween => {
+  const made = payment.operations.filter((other) => other.intent.number <= intent.number)
+  return { since: Math.min(...made.map(({ intendedAt }) => intendedAt)), until: Math.max(...made.map(settledAfter)), now }
+}
 
 /** By the PSP's id once there is one, otherwise by our reference where the gateway can. */
 export const canBeAsked = (gateway: Gateway, operation: Operation): boolean =>

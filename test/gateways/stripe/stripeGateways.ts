@@ -11,7 +11,7 @@ import * as FakeStripe from "../../support/stripe/FakeStripe.ts"
 /** The adapter's settings of the fake account. */
 export const accountOf = (baseUrl: string, overrides: Partial<StripeGateway.StripeAccount> = {}): StripeGateway.StripeAccount => ({
   name: GatewayName.make("stripe"),
-  accountId: "acct_fake",
+  accountId: FakeStripe.accountId,
   baseUrl,
   secretKey: Redacted.make(FakeStripe.secretKey),
   webhookSecrets: [Redacted.make(FakeStripe.webhookSecret)],
@@ -23,4 +23,4 @@ const client = GatewayHttpClient.layer({ connectLimitMillis: Presets.gatewayCall
 
 /** A gateway over the client of production. */
 export const gatewayOf = (account: StripeGateway.StripeAccount) =>
-  Effect.flatMap(Layer.build(client), (context) => Effect.provideContext(StripeGateway.make(account), context))
+  Effect.flatMap(Layer.build(client), (context) => Effect.orDie(Effect.provideContext(StripeGateway.make(account), context)))

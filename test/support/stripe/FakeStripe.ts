@@ -13,7 +13,8 @@ import * as Account from "./Account.ts"
 import * as Behaviour from "./Behaviour.ts"
 
 export const secretKey = "sk_test_fake"
-export const webhookSecret = "whsec_fake"
+export const webhookSecret = "whsec_fake_of_the_endpoint"
+export const accountId = "acct_fake"
 
 /** A webhook as it would be posted. */
 export interface Delivery {
@@ -136,7 +137,9 @@ const start = (options: Options) => {
   }
 
   const page = (objects: ReadonlyArray<{ readonly id: string; readonly created: number }>, query: URLSearchParams) => {
-    const [from, to] = [Number(query.get("created[gte]") ?? 0), Number(query.get("created[lt]") ?? Number.MAX_SAFE_INTEGER)]
+    const bound = (name: string, otherwise: number) => Number(query.get(`created[${name}]`) ?? otherwise)
+    const from = bound("gte", 0)
+    const to = Math.min(bound("lt", Number.MAX_SAFE_INTEGER), bound("lte", Number.MAX_SAFE_INTEGER) + 1)
     const limit = Number(query.get("limit") ?? 10)
     const all = objects.filter(({ created }) => created >= from && created < to).toReversed()
     const first = query.has("starting_after") ? all.findIndex(({ id }) => id === query.get("starting_after")) + 1 : 0
@@ -152,6 +155,7 @@ const start = (options: Options) => {
     const expands = [...query].flatMap(([name, value]) => (name.startsWith("expand[") ? [value] : []))
     const [, kind, id] = /^\/v1\/(payment_intents|refunds)(?:\/(\w+))?$/.exec(path) ?? []
     const all = [...account.intents.values()]
+    if (path === "/v1/account") return { status: 200, body: { object: "account", id: accountId } }
     if (path === "/v1/payment_intents/search") {
       const reference = /^metadata\["aegispay_reference"\]:"([\w-]+)"$/.exec(query.get("query") ?? "")?.[1]
       const found = all.filter((one) => one.metadata["aegispay_reference"] === reference && Date.now() >= (visibleAt.get(one.id) ?? 0))

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import type { GatewayMisconfigured } from "../../../gateways/Credentials.ts"
 import * as GatewayList from "../../../gateways/GatewayList.ts"
 import * as SandboxGateway from "../../../gateways/sandbox/SandboxGateway.ts"
 import * as StripeGateway from "../../../gateways/stripe/StripeGateway.ts"
@@ -16,7 +17,10 @@ import { cannotRun, type Failure, orCannotRun } from "../Failure.ts"
 import type { Target } from "./Target.ts"
 
 /** One adapter per kind. */
-const adapterOf = (config: GatewayConfig, connectLimitMillis: number): Effect.Effect<Gateway, never, HttpClient.HttpClient> => {
+const adapterOf = (
+  config: GatewayConfig,
+  connectLimitMillis: number
+): Effect.Effect<Gateway, GatewayMisconfigured, HttpClient.HttpClient> => {
   switch (config.kind) {
     case "sandbox":
       return SandboxGateway.make({ connectLimitMillis, ...config })
@@ -38,7 +42,9 @@ export const layer = (target: Target): Layer.Layer<Gateways, Failure> => {
   return Layer.effect(
     Gateways,
     Effect.gen(function* () {
-      const all: ReadonlyArray<Gateway> = yield* Effect.forEach(gateways, (gateway) => make(gateway, connectLimitMillis))
+      const all: ReadonlyArray<Gateway> = yield* Effect.forEach(gateways, (gateway) => make(gateway, connectLimitMillis)).pipe(
+        Effect.catchTag("GatewayMisconfigured", ({ message }) => cannotRun(`${target.source}: ${message}`))
+      )
       const problem = all.map((gateway) => GatewaySafety.problemOf(gateway, engine)).find((found) => found !== undefined)
       if (problem !== undefined) return yield* cannotRun(`${target.source}: ${problem}`)
       return GatewayList.make(all)
