@@ -7,7 +7,7 @@ import { Effect, Exit, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../src/domain/operation/Operation.ts"
 import { type Outcome } from "../../src/domain/operation/Outcome.ts"
-import { GatewayReference, type PaymentId, requestKeyOf } from "../../src/domain/payment/Ids.ts"
+import { GatewayName, GatewayReference, type PaymentId, requestKeyOf } from "../../src/domain/payment/Ids.ts"
 import { replay } from "../../src/domain/payment/Replay.ts"
 import * as View from "../../src/domain/payment/View.ts"
 import * as Relay from "../../src/orchestration/notify/Relay.ts"
@@ -98,6 +98,17 @@ const resolve: Step = ({ id }) =>
     if (view === undefined) return yield* Effect.die(new Error(`no payment ${id} yet`))
     if (view.status !== "needs_review") return
     yield* payments.resolve({ id: view.id, tenant, as: "failed", reason: "not on the statement", withoutAnswer: true })
+  })
+
+/** Ten minutes later the books of the gateway are compared with ours, twice. */
+const reconcile: Step = () =>
+  Effect.gen(function* () {
+    yield* TestClock.adjust("10 minutes")
+    const payments = yield* Payments
+    const range = { gateway: GatewayName.make("a"), from: 0, to: 86_400_000 }
+    const first = yield* payments.reconcile(range)
+    const second = yield* payments.reconcile(range)
+    assert.deepStrictEqual([first.listed, first.resolved, second.matched, second.findings.length], [1, 1, 1, 0])
   })
 
 /** A charge waits for the customer; everything else succeeds. */
@@ -283,6 +294,14 @@ const scenarios: ReadonlyArray<Scenario> = [
     gateways: () => [LedgerGateway.make("a", success, { charges: blind })],
     steps: [recover, resolve],
     status: "failed"
+  },
+  {
+    name: "the reconciliation of an answer that was not stored",
+    before: "operation/after-call",
+    points: [],
+    gateways: () => [LedgerGateway.make("a")],
+    steps: [reconcile],
+    status: "succeeded"
   },
   {
     name: "the delivery of a payment's events",

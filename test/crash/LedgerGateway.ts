@@ -1,13 +1,13 @@
 /**
  * A gateway with a ledger: it remembers what it did under every request key, as a PSP does, whoever of us has heard of it.
  */
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import type { OperationCapabilities } from "../../src/domain/operation/Capabilities.ts"
 import type { Intent } from "../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
 import { operationOfRequestKey, type PaymentId } from "../../src/domain/payment/Ids.ts"
 import type { PaymentView } from "../../src/domain/payment/View.ts"
-import type { LookupAnswer } from "../../src/services/Gateway.ts"
+import type { GatewayRecord, LookupAnswer } from "../../src/services/Gateway.ts"
 import { success, testGateway, type TestGateway } from "../support/TestEngine.ts"
 
 /** Money that moved, in minor units. */
@@ -52,11 +52,14 @@ export const make = (
     return found === undefined || found._tag === "NotSent" ? { _tag: "Absent" } : found
   }
   return {
-    gateway: testGateway(name, {
-      send: (intent) => Effect.sync(() => send(intent)),
-      lookup: (intent) => Effect.sync(() => lookup(intent)),
-      ...capabilities
-    }),
+    gateway: {
+      ...testGateway(name, {
+        send: (intent) => Effect.sync(() => send(intent)),
+        lookup: (intent) => Effect.sync(() => lookup(intent)),
+        ...capabilities
+      }),
+      list: () => Stream.suspend(() => Stream.fromIterable(entries.flatMap(recordOf)))
+    },
     entries,
     complete: (kind) => {
       for (const record of known.values()) {
@@ -72,6 +75,21 @@ export const make = (
       }
     }
   }
+}
+
+const recordOf = ({ intent }: Entry): ReadonlyArray<GatewayRecord> => {
+  const answer = success(intent)
+  return intent.kind === "sale" || intent.kind === "refund"
+    ? [
+        {
+          kind: intent.kind === "sale" ? "charge" : "refund",
+          reference: intent.requestKey,
+          gatewayReference: answer.gatewayReference,
+          createdAt: 1,
+          answer
+        }
+      ]
+    : []
 }
 
 /** What all ledgers together say of a payment, held against how it is shown; empty when they agree. */
