@@ -185,17 +185,22 @@ export class AegisPay implements AsyncDisposable {
     const prefix = Handler.prefixOf(options.prefix)
     return (request, response, next) => {
       if (next !== undefined && Handler.withoutPrefix(request.url ?? "", prefix) === undefined) return next()
-      this.#interface(prefix).then(
-        ({ node }) => node(request, response),
+      const answered = this.#interface(prefix).then(
+        ({ node }) => Handler.whenAnswered(response, () => node(request, response)),
         () => Handler.refuse(response)
       )
+      this.#inHand(answered)
     }
   }
 
   /** The HTTP interface as a function of a Web-standard `Request`. */
   webHandler(options: { readonly prefix?: string } = {}): Handler.WebHandler {
     const prefix = Handler.prefixOf(options.prefix)
-    return (request) => this.#interface(prefix).then(({ web }) => web(request), Handler.refused)
+    return (request) => {
+      const answered = this.#interface(prefix).then(({ web }) => web(request), Handler.refused)
+      this.#inHand(answered)
+      return answered
+    }
   }
 
   /** The HTTP interface as a Fastify plugin: `app.register(aegis.fastifyPlugin({ prefix: "/pay" }))`. It leaves the host's parsers alone. */
@@ -244,6 +249,8 @@ export class AegisPay implements AsyncDisposable {
     if (found !== undefined) return found
     const made = this.#runtime.runPromise(Handler.build(this.#settings.config.http, this.#runtime.scope, prefix))
     this.#mounted.set(prefix, made)
+    // The next request tries again.
+    made.catch(() => this.#mounted.delete(prefix))
     return made
   }
 

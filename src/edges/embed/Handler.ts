@@ -3,7 +3,7 @@
  * a Web-standard `Request`. Routes, keys, limits and answers are those of `aegispay serve` (docs/errors.md).
  *
  * A webhook is signed over its bytes, so they must arrive as they came. Where the host's body parser has read them before, they are taken from
- * `req.rawBody` or from `req.body` if that holds bytes; a body that is gone is answered 500 `body_already_read`, and the gateway sends it again
+ * `req.rawBody` (bytes, or their text in UTF-8) or from `req.body` if that holds bytes; a body that is gone is answered 500 `body_already_read`, and the gateway sends it again
  * when the host is mended.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -82,7 +82,8 @@ const withBody = (request: HttpServerRequest.HttpServerRequest): HttpServerReque
   }
   const hasBody = incoming.headers["transfer-encoding"] !== undefined || Number(incoming.headers["content-length"] ?? 0) > 0
   if (!incoming.readableDidRead || !hasBody) return request
-  const bytes = [incoming.rawBody, incoming.body].find((value) => value instanceof Uint8Array)
+  const kept = typeof incoming.rawBody === "string" ? Buffer.from(incoming.rawBody, "utf8") : incoming.rawBody
+  const bytes = [kept, incoming.body].find((value) => value instanceof Uint8Array)
   if (bytes === undefined) return undefined
   const init = { method: incoming.method ?? "POST", headers: webHeaders(incoming), body: new Uint8Array(bytes) }
   const again = HttpServerRequest.fromWeb(new Request(new URL(request.url, "http://host"), init))
@@ -94,6 +95,14 @@ const webHeaders = (incoming: IncomingMessage): Headers => {
   for (const [name, values] of Object.entries(incoming.headersDistinct)) for (const value of values ?? []) headers.append(name, value)
   return headers
 }
+
+/** Lets a request be answered; ends with its answer, or when its caller has gone. */
+export const whenAnswered = (response: ServerResponse, answer: () => void): Promise<void> =>
+  new Promise((resolve) => {
+    if (response.closed) return resolve()
+    response.once("close", resolve)
+    answer()
+  })
 
 /** Answers a request that came after the end, without an engine. */
 export const refuse = (response: ServerResponse): void => {

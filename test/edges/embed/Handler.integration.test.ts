@@ -10,10 +10,12 @@ import Fastify from "fastify"
 import { createServer, type RequestListener, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as SandboxSignature from "../../../src/sandbox/WebhookSignature.ts"
-import { AegisPay } from "../../../src/public/embed.ts"
+import { AegisPay, type WebHandler } from "../../../src/public/embed.ts"
+import { ScriptedGateway } from "../../../src/public/testing.ts"
+import type { Gateway } from "../../../src/services/Gateway.ts"
 
 const key = "sk_test_0123456789abcdef"
-const secret = "the secret of webhooks"
+const secret = "the-secret-of-webhooks"
 
 const made = () =>
   AegisPay.make(
@@ -135,6 +137,10 @@ describe("a host's body parser before it", () => {
     const verify = (request: object, _response: unknown, bytes: Buffer) => void Object.assign(request, { rawBody: bytes })
     kept.use(express.json({ verify }), aegis.nodeHandler())
     await served(kept, whole)
+    const text = express()
+    const keep = (request: object, _response: unknown, bytes: Buffer) => void Object.assign(request, { rawBody: bytes.toString("utf8") })
+    text.use(express.json({ verify: keep }), aegis.nodeHandler())
+    await served(text, whole)
   })
 
   it("that keeps none is told so, and nothing is taken for verified", async () => {
@@ -146,6 +152,80 @@ describe("a host's body parser before it", () => {
       assert.deepStrictEqual([status, body["code"]], [500, "body_already_read"])
       assert.match(String(body["detail"]), /before express.json\(\)/)
       assert.strictEqual(await listed(url), 200, "a request without a body does not mind")
+    })
+  })
+})
+
+/** A payment over a gateway that answers when it is told to, whose engine is closed meanwhile. */
+const closedWhilePaying = async (send: (url: string) => Promise<Response>, mount: (aegis: AegisPay) => RequestListener) => {
+  const scripted = ScriptedGateway.make("psp")
+  const called = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<void>()
+  const gateway: Gateway = {
+    ...scripted,
+    send: (request) => {
+      called.resolve()
+      return Effect.andThen(
+        Effect.promise(() => answer.promise),
+        scripted.send(request)
+      )
+    }
+  }
+  const aegis = await AegisPay.make(
+    { database: "memory", http: { apiKeys: [{ merchant: "m1", key: "env:KEY" }] } },
+    { gateways: [gateway], environment: { KEY: key }, background: false, log: () => {} }
+  )
+  await served(mount(aegis), async (url) => {
+    const paying = send(url)
+    await called.promise
+    const closing = aegis.close()
+    const refused = await fetch(`${url}/v1/payments`, { headers: { authorization: `Bearer ${key}` } })
+    assert.deepStrictEqual(
+      [refused.status, refused.headers.get("retry-after"), ((await refused.json()) as { code: string }).code],
+      [503, "5", "not_accepting"]
+    )
+    answer.resolve()
+    const answered = await paying
+    assert.deepStrictEqual([answered.status, ((await answered.json()) as { status: string }).status], [201, "succeeded"])
+    await closing
+  })
+}
+
+const payment = {
+  method: "POST",
+  headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "idempotency-key": "k1" },
+  body: JSON.stringify({ amount: 100, currency: "EUR", paymentMethod: { type: "card", token: "t" } })
+}
+
+describe("the end", () => {
+  it("waits for the requests of a listener, and refuses those that come meanwhile", () =>
+    closedWhilePaying(
+      (url) => fetch(`${url}/v1/payments`, payment),
+      (aegis) => aegis.nodeHandler()
+    ))
+
+  it("waits for the requests of a function of a Request", async () => {
+    let web: WebHandler | undefined
+    await closedWhilePaying(
+      () => web?.(new Request("http://host/v1/payments", payment)) ?? Promise.reject(new Error("not mounted")),
+      (aegis) => {
+        web = aegis.webHandler()
+        return aegis.nodeHandler()
+      }
+    )
+  })
+
+  it("does not wait for a request whose caller has gone", async () => {
+    const aegis = await made()
+    await served(aegis.nodeHandler(), async (url) => {
+      const controller = new AbortController()
+      const body = new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode("{")) })
+      const request: RequestInit & { readonly duplex: "half" } = { ...payment, body, duplex: "half", signal: controller.signal }
+      const left = fetch(`${url}/v1/payments`, request).catch(() => undefined)
+      await new Promise((resolve) => setImmediate(resolve))
+      controller.abort()
+      await left
+      await aegis.close()
     })
   })
 })
