@@ -20,12 +20,14 @@ import * as Chance from "./world/Chance.ts"
 import { epochMillis, type Kernel, type Process } from "./world/Kernel.ts"
 import * as Psp from "./world/Psp.ts"
 
+type Manner = NonNullable<Upkeep["person"]>
+
 export interface PersonOptions {
   readonly kernel: Kernel
   readonly seed: number
   readonly handler: Handler
   readonly chronicle: Chronicle
-  readonly how: NonNullable<Upkeep["person"]>
+  readonly how: Manner
   /** A running instance by chance; none while all are down. */
   readonly instance: (draw: Chance.Draw) => Instance | undefined
 }
@@ -38,10 +40,10 @@ type Shown = { readonly as: "succeeded"; readonly gatewayReference: GatewayRefer
 
 /** The person. */
 export const make = (options: PersonOptions) => {
-  const { chronicle, handler, how, kernel, seed } = options
+  const { chronicle, handler, kernel, seed } = options
   const draw = Chance.stream(seed, "person")
 
-  const resolutionOf = (payment: Payment, operation: Operation, shown: Shown): Resolution | undefined => {
+  const resolutionOf = (how: Manner, payment: Payment, operation: Operation, shown: Shown): Resolution | undefined => {
     const settled = epochMillis + kernel.now() > settledAfter(operation)
     if (how === "careful" && !settled) return undefined
     const withoutAnswer = how === "careful" && shown.as === "failed"
@@ -77,25 +79,26 @@ export const make = (options: PersonOptions) => {
     })
 
   /** Looks at everything that waits once, and says what is shown. */
-  const lookAround = Effect.fnUntraced(function* (process: Process) {
+  const lookAround = Effect.fnUntraced(function* (process: Process, how: Manner) {
     const waits = chronicle.payments().flatMap((payment) => waitingOf(payment, how).map((operation) => ({ payment, operation })))
     if (waits.length === 0) return
     const truth = yield* Psp.truth(handler)
     const refunds = yield* Psp.refunds(handler)
     for (const { operation, payment } of waits) {
       const shown = shownOf(payment, operation, { ...truth, refunds })
-      const resolution = shown === undefined ? undefined : resolutionOf(payment, operation, shown)
+      const resolution = shown === undefined ? undefined : resolutionOf(how, payment, operation, shown)
       if (resolution !== undefined) yield* say(resolution, process)
     }
   })
 
   return {
-    lookAround,
+    /** Once more, with care. */
+    atLast: (process: Process) => lookAround(process, "careful"),
     live: (process: Process) =>
       Effect.forever(
         Effect.andThen(
           Effect.suspend(() => Effect.sleep(pauseMillis(draw))),
-          lookAround(process)
+          lookAround(process, options.how)
         )
       )
   }
@@ -103,7 +106,7 @@ export const make = (options: PersonOptions) => {
 
 const pauseMillis = (draw: Chance.Draw): number => Chance.between(draw, 5_000, 40_000)
 
-const waitingOf = (payment: Payment, how: PersonOptions["how"]): ReadonlyArray<Operation> => {
+const waitingOf = (payment: Payment, how: Manner): ReadonlyArray<Operation> => {
   const reviewed = new Set(payment.reviews.map(({ operation }) => operation))
   return payment.operations.filter(
     ({ intent, progress }) => reviewed.has(intent.number) || (how === "hasty" && reviewed.size === 0 && progress._tag === "Uncertain")

@@ -323,7 +323,7 @@ const quiet = Effect.fnUntraced(function* (world: Served) {
     else if (since?.commits !== commits) since = { at: kernel.now(), commits }
     else if (kernel.now() > since.at + restMillis) {
       const through = (yield* recoverEverywhere(world)) && (yield* recoverEverywhere(world))
-      if (through) yield* world.person?.lookAround(world.server) ?? Effect.void
+      if (through) yield* world.person?.atLast(world.server) ?? Effect.void
       if (through && chronicle.commits() === commits) return
     }
   }
