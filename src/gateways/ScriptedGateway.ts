@@ -25,7 +25,7 @@ export interface Script {
   readonly answer?: (intent: Intent) => Outcome
   /** What a look-up finds where nothing definite was answered. Default: `Absent`. */
   readonly lookup?: (intent: Intent) => LookupAnswer
-  /** Capabilities that differ from: look-up, replayed results for 24 h, cancel by reference, settled within 10 s. */
+  /** Capabilities that differ from: look-up, replayed results for 24 h, cancel by reference, settled within 15 s. */
   readonly capabilities?: Partial<OperationCapabilities>
   /** Default `multiple`. */
   readonly captures?: GatewayCapabilities["captures"]

@@ -4,9 +4,12 @@
  * - `ScriptedGateway`: in-process, answers what the test says; with `TestEngine.layer` and a `TestClock` nothing is left to chance.
  * - `Sandbox`: a PSP over real HTTP with a ledger of its own, in-process or on a port; `MagicTokens` make it answer as wanted.
  *
+ * `FailingGateway.make` makes a share of the calls of any gateway fail the way calls do: timeouts, lost answers, refused connections, crashes.
+ *
  * `GatewayContract` is what every adapter has to keep, as cases for any test framework: for authors of adapters.
  */
 export * as GatewayContract from "../gateways/contract/GatewayContract.ts"
+export * as FailingGateway from "../gateways/FailingGateway.ts"
 export * as ScriptedGateway from "../gateways/ScriptedGateway.ts"
 export * as MagicTokens from "../sandbox/MagicTokens.ts"
 export * as Sandbox from "../sandbox/Sandbox.ts"
