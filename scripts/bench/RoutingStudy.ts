@@ -29,6 +29,7 @@ const policies: Readonly<Record<string, Policy.PolicyData>> = {
   "fixed order, cheapest first": { policy: "fixed" },
   "fixed order, dearest first": { policy: "fixed", order: dearestFirst },
   [defaultPolicy]: {},
+  "weighted score, approvals count": { scoring: { approvalFloor: 1 } },
   "weighted score, no exploration": { exploration: { share: 0 } },
   "weighted score, no optimism": { scoring: { optimism: 0 } },
   "Thompson sampling": { policy: "thompson" }
@@ -38,7 +39,7 @@ const policies: Readonly<Record<string, Policy.PolicyData>> = {
 const others: Readonly<Record<string, { readonly data: Policy.PolicyData; readonly approvals?: "all" }>> = {
   "weighted score, 1 % explored": { data: { exploration: { share: 0.01 } } },
   "weighted score, approvals from one half down": { data: { scoring: { approvalFloor: 0.5 } } },
-  "weighted score; approvals of all charges": { data: {}, approvals: "all" }
+  "weighted score; approvals of all charges": { data: { scoring: { approvalFloor: 1 } }, approvals: "all" }
 }
 
 const oracles: Readonly<Record<string, Day.Yardstick>> = { "oracle of approvals": "approval", "oracle of the score": "score" }

@@ -15,6 +15,7 @@ import { type PaymentStatus, status } from "../domain/payment/Status.ts"
 import type { BreakerName } from "../domain/resilience/BreakerName.ts"
 import { type BreakerState, type BreakerTotals, durationBounds } from "../domain/resilience/breaker/BreakerTotals.ts"
 import type { CheckResult, Level, Tier } from "../domain/resilience/dependency/Degradation.ts"
+import type { ExclusionReason } from "../domain/routing/Decision.ts"
 import type { CommitResult } from "./EventStore.ts"
 import { catalog, type LabelsOf } from "./metrics/Catalog.ts"
 import * as Family from "./metrics/Family.ts"
@@ -35,6 +36,7 @@ const calls = Family.of("aegispay_gateway_calls_total")
 const callErrors = Family.of("aegispay_gateway_errors_total")
 const callDurations = Family.of("aegispay_gateway_call_duration_milliseconds")
 const routings = Family.of("aegispay_routing_decisions_total")
+const routingRefusals = Family.of("aegispay_routing_refusals_total")
 const routingDurations = Family.of("aegispay_routing_decision_duration_microseconds")
 const failovers = Family.of("aegispay_failovers_total")
 const commits = Family.of("aegispay_commits_total")
@@ -99,6 +101,13 @@ export const routed = (decision: {
   atOnce((context) => {
     routings({ gateway: decision.gateway, explored: decision.explored ? "true" : "false" }).updateUnsafe(1, context)
     routingDurations({}).updateUnsafe(decision.durationNanos / 1_000, context)
+  })
+
+/** No gateway may take a payment: counted once for each reason there was. */
+export const notRouted = (excluded: ReadonlyArray<{ readonly reason: ExclusionReason }>): Effect.Effect<void> =>
+  atOnce((context) => {
+    const reasons = excluded.length === 0 ? (["not_configured"] as const) : new Set(excluded.map(({ reason }) => reason))
+    for (const reason of reasons) routingRefusals({ reason }).updateUnsafe(1, context)
   })
 
 /** A commit was answered. `result`: the tags of `CommitResult`. */

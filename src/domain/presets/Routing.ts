@@ -29,9 +29,9 @@ export const routing = {
   ),
   priorStrength: preset(20, "calls", "as many as metrics ask for before they speak of a segment"),
   approvalFloor: preset(
-    1,
+    0,
     "share of charges",
-    "approvals count fully: over simulated days of gateways that differ in them nothing approved more (docs/routing.md, How the policies compare)"
+    "requirement A5: an issuer's decline does not count against a gateway. What approvals that count (1) are worth is in docs/routing.md, How the policies compare"
   ),
   optimism: preset(
     1,
@@ -70,6 +70,11 @@ export const routing = {
     },
     "minor units by currency; others are not explored",
     "low-value payments: EUR 30 by Article 16 of Regulation (EU) 2018/389, GBP 25 by the same of the FCA's Technical Standards; the others about EUR 30, rounded"
+  ),
+  overdueProbeFactor: preset(
+    10,
+    "times the amount up to which is explored",
+    "EUR 300 in place of EUR 30: most purchases are below it, and a probe that is lost costs no large sale"
   ),
   retryCaps: preset(
     [

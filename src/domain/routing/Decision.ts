@@ -33,6 +33,7 @@ export type BreakerPhase = typeof BreakerPhase.Type
  * - `retryAfterMillis`: until an open breaker lets a probe through; absent where no time is known: held open, or half-open with all its
  *   probes under way.
  * - `level`: how narrow the segment is that samples, rates and quantile are of.
+ * - `minHealth`: below this health its breaker counts it as failing; absent where that is the preset.
  * - `probe`: half-open, it wants one: none came for an open time (`due`), or for ten of them (`overdue`).
  * - `saturated`: as many calls to it are under way as this process allows, or it asked for a pause, so one more would have to wait.
  */
@@ -47,6 +48,7 @@ export const GatewaySignals = Schema.Struct({
   failuresInRow: NotNegative,
   retryAfterMillis: Schema.optionalKey(NotNegative),
   level: Schema.optionalKey(Text),
+  minHealth: Schema.optionalKey(Share),
   probe: Schema.optionalKey(Schema.Literals(["due", "overdue"])),
   saturated: Schema.optionalKey(Schema.Boolean)
 })
@@ -114,6 +116,8 @@ export type CapsApplied = typeof CapsApplied.Type
  * - `version`: of the policy, a digest of everything it was configured with. `rule`: the rule that matched.
  * - `propensity`: the probability with which the first of `ranked` was chosen, over the randomness of the policy; 1 where there
  *   was none. What another policy would have done can be estimated from it.
+ * - `support`: the gateways that could have been first, where that was drawn (propensity below 1): for every other the chance was 0.
+ *   Decisions of earlier versions have none.
  * - `explored`: the first was chosen in order to learn, not because it looked best.
  * - `after`: a failover, or a step-up to the customer's authentication, after this operation; `ranked` is what was left of the plan.
  */
@@ -126,6 +130,7 @@ export const RoutingDecision = Schema.Struct({
   rule: Schema.optionalKey(Text),
   weights: Schema.optionalKey(ScoreParts),
   propensity: Schema.optionalKey(Share),
+  support: Schema.optionalKey(Schema.Array(GatewayName).check(Schema.isMaxLength(maxGateways))),
   explored: Schema.optionalKey(Schema.Boolean),
   caps: Schema.optionalKey(CapsApplied),
   decidedAt: Schema.optionalKey(Schema.Int),

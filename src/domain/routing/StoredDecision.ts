@@ -9,8 +9,9 @@
  */
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import type { GatewayName } from "../payment/Ids.ts"
 import type { ExcludedGateway, ExclusionReason, GatewaySignals, RankedGateway, ScoreParts } from "./Decision.ts"
-import { RoutingDecision } from "./Decision.ts"
+import { maxGateways, RoutingDecision } from "./Decision.ts"
 
 const format = 1
 
@@ -23,7 +24,7 @@ type Row = typeof Row.Type
 /**
  * - `p`: the policy, usually `weighted`. `v`: its version. `u`: the rule. `w`: the weights; usual ones are left out, `[]`: there are none.
  * - `r`: the reason, unless it is that of the first gateway.
- * - `o`: the propensity, usually 1; -1: there is none. `x`: explored or not. `t`: when it was decided. `a`: after which operation.
+ * - `o`: the propensity, usually 1; -1: there is none. `s`: those that could have been first, by their places in `g`. `x`: explored or not. `t`: when it was decided. `a`: after which operation.
  * - `c`: the retry caps: network, basis, declined attempts.
  * - `g`: the ranked gateways; `n`: those that were left out.
  */
@@ -35,6 +36,7 @@ const Lean = Schema.Struct({
   w: Schema.optionalKey(Row),
   r: Schema.optionalKey(Schema.String),
   o: Schema.optionalKey(Schema.Finite),
+  s: Schema.optionalKey(Schema.Array(Schema.Union([Schema.Int, Schema.String])).check(Schema.isMaxLength(maxGateways))),
   x: Schema.optionalKey(Schema.Boolean),
   t: Schema.optionalKey(Schema.Int),
   a: Schema.optionalKey(Schema.Int),
@@ -98,13 +100,13 @@ const trimmed = (row: Array<Cell>, usual: ReadonlyArray<Cell>): Row => {
   return row
 }
 
-const usualEnd: ReadonlyArray<Cell> = [0, null, null]
+const usualEnd: ReadonlyArray<Cell> = [0, null, null, null]
 
 const cellsOf = (signals: GatewaySignals): Row => {
-  const { approved, declined, failuresInRow, health, level, p95Millis, retryAfterMillis, samples, successRate } = signals
+  const { approved, declined, failuresInRow, health, level, minHealth, p95Millis, retryAfterMillis, samples, successRate } = signals
   const unusualLevel = level === undefined || (level !== "" && levels.includes(level)) ? null : level
   const row = [samples, successRate, approved, declined, p95Millis, stateOf(signals), health]
-  return trimmed([...row, failuresInRow, retryAfterMillis ?? null, unusualLevel], usualEnd)
+  return trimmed([...row, failuresInRow, retryAfterMillis ?? null, unusualLevel, minHealth ?? null], usualEnd)
 }
 
 const rowOfRanked = ({ feeMinor, gateway, parts, reason, score, signals }: RankedGateway): Row => {
@@ -124,7 +126,7 @@ const sameWeights = (one: ScoreParts, other: ScoreParts): boolean =>
 const firstReason = (ranked: ReadonlyArray<RankedGateway>): string | undefined => ranked[0] && `${ranked[0].gateway}: ${ranked[0].reason}`
 
 const pack = (decision: RoutingDecision): Lean => {
-  const { after, caps, decidedAt, excluded, explored, policy, propensity, ranked, reason, rule, version, weights } = decision
+  const { after, caps, decidedAt, excluded, explored, policy, propensity, ranked, reason, rule, support, version, weights } = decision
   const lean: { -readonly [Key in keyof Lean]: Lean[Key] } = { f: format, g: ranked.map(rowOfRanked) }
   if (policy !== usualPolicy) lean.p = policy
   if (version !== undefined) lean.v = version
@@ -133,6 +135,12 @@ const pack = (decision: RoutingDecision): Lean => {
   else if (!sameWeights(weights, usualWeights)) lean.w = [weights.success, weights.latency, weights.cost]
   if (reason !== firstReason(ranked)) lean.r = reason
   if (propensity !== 1) lean.o = propensity ?? -1
+  if (support !== undefined) {
+    lean.s = support.map((name) => {
+      const place = ranked.findIndex(({ gateway }) => gateway === name)
+      return place < 0 ? name : place
+    })
+  }
   if (explored !== undefined) lean.x = explored
   if (decidedAt !== undefined) lean.t = decidedAt
   if (after !== undefined) lean.a = after
@@ -153,6 +161,7 @@ const unpack = (lean: Lean): RoutingDecision => {
     ...(lean.u === undefined ? {} : { rule: lean.u }),
     ...(lean.w?.length === 0 ? {} : { weights: lean.w === undefined ? usualWeights : partsOf(lean.w) }),
     ...(lean.o === -1 ? {} : { propensity: lean.o ?? 1 }),
+    ...(lean.s === undefined ? {} : { support: lean.s.map((at) => (typeof at === "string" ? at : ranked[at]?.gateway) as GatewayName) }),
     ...(lean.x === undefined ? {} : { explored: lean.x }),
     ...(lean.c === undefined ? {} : { caps: { network: lean.c[0], basis: lean.c[1], declined: lean.c[2] } as RoutingDecision["caps"] }),
     ...(lean.t === undefined ? {} : { decidedAt: lean.t }),
@@ -185,7 +194,8 @@ const excludedOf = ([gateway, reason, message, ...signals]: Row, rule: string | 
   }) as ExcludedGateway
 
 const signalsOf = (row: Row): GatewaySignals => {
-  const [samples, successRate, approved, declined, p95Millis, packed, health, failuresInRow, retryAfterMillis, unusualLevel] = row
+  const [samples, successRate, approved, declined, p95Millis, packed, health, failuresInRow, retryAfterMillis, unusualLevel, minHealth] =
+    row
   const state = Number(packed)
   const rest = Math.floor(state / levels.length)
   const level = unusualLevel ?? (state % levels.length === 0 ? undefined : levels[state % levels.length])
@@ -202,6 +212,7 @@ const signalsOf = (row: Row): GatewaySignals => {
     failuresInRow: failuresInRow ?? 0,
     ...(isThere(retryAfterMillis) ? { retryAfterMillis } : {}),
     ...(level === undefined ? {} : { level }),
+    ...(isThere(minHealth) ? { minHealth } : {}),
     ...(probe === undefined ? {} : { probe }),
     ...(saturated === undefined ? {} : { saturated })
   } as GatewaySignals

@@ -25,9 +25,11 @@ export class RequestInProgress extends Schema.TaggedError<RequestInProgress>()("
   }
 }
 
-/** No configured gateway can take this payment. Nothing was written. */
+/** No configured gateway can take this payment: why each cannot, the rule that concerned it, and the policy's version. Nothing was written. */
 export class NoUsableGateway extends Schema.TaggedError<NoUsableGateway>()("NoUsableGateway", {
-  excluded: Schema.Array(ExcludedGateway)
+  excluded: Schema.Array(ExcludedGateway),
+  rule: Schema.optionalKey(Schema.String),
+  version: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
     const reasons = this.excluded.map((excluded) => `${excluded.gateway}: ${excluded.message}`).join("; ")

@@ -18,6 +18,7 @@ import type { Policy } from "../../domain/routing/policy/Policy.ts"
 import * as FirstCharge from "../../domain/routing/replay/FirstCharge.ts"
 import * as OffPolicy from "../../domain/routing/replay/OffPolicy.ts"
 import * as Snapshot from "../../domain/routing/replay/Snapshot.ts"
+import * as Support from "../../domain/routing/replay/Support.ts"
 import { EventStore } from "../../services/EventStore.ts"
 import { eventsSince } from "../recovery/LogByTime.ts"
 
@@ -167,6 +168,8 @@ const finish = (run: Run, followed: FirstCharge.Followed): void => {
   const { propensity, ranked } = decision
   const outcome = FirstCharge.outcomeOf(followed)
   if (propensity === undefined || propensity <= 0) return OffPolicy.leaveOut(run.tally, "no_propensity")
+  const support = Support.of(decision)
+  if (support === undefined) return OffPolicy.leaveOut(run.tally, "support_not_stored")
   if (ranked[0]?.gateway !== gateway) return OffPolicy.leaveOut(run.tally, "elsewhere")
   if (outcome === undefined) return OffPolicy.leaveOut(run.tally, "undecided")
   const { details, id } = payment
@@ -176,6 +179,8 @@ const finish = (run: Run, followed: FirstCharge.Followed): void => {
   OffPolicy.add(run.tally, {
     gateway,
     propensity,
+    support,
+    drawn: decision.policy === "thompson" || policy.kind === "thompson",
     chances: replayed.chances,
     approved: outcome.approved,
     latencyMillis: outcome.latencyMillis,

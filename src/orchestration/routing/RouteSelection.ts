@@ -71,11 +71,12 @@ const decide = (
     guards: Context.get(context, GatewayGuards)
   }
   const { details, now } = asked
+  const monotonic = Number(startedAt) / 1e6
   const decision = Route.route({
     payment: asked.payment,
     details,
     candidates,
-    signals: Signals.read(sources, candidates, { details, now, monotonic: Number(startedAt) / 1e6 }),
+    signals: Signals.read(sources, candidates, { details, now, monotonic }),
     policy: Context.get(context, RoutingPolicy).policy,
     custom: asked.custom,
     caps: asked.caps,
@@ -83,9 +84,23 @@ const decide = (
     random: Context.get(context, Random.Random).nextDoubleUnsafe()
   })
   const [first] = decision.ranked
-  if (first === undefined) return Effect.fail(new NoUsableGateway({ excluded: decision.excluded }))
+  if (first === undefined) return refuse(asked.payment, decision)
+  Signals.promiseProbe(sources.breakers, decision, { details, monotonic })
   const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
   return Effect.as(Metrics.routed({ gateway: first.gateway, explored: decision.explored === true, durationNanos }), decision)
+}
+
+/** There will be no intent to keep the decision in: the log, a metric and the error tell of it. */
+const refuse = (payment: PaymentId, { excluded, rule, version }: RoutingDecision): Effect.Effect<never, NoUsableGateway> => {
+  const error = new NoUsableGateway({
+    excluded,
+    ...(rule === undefined ? {} : { rule }),
+    ...(version === undefined ? {} : { version })
+  })
+  return PaymentLog.about(payment)(Effect.logWarning(error.message)).pipe(
+    Effect.andThen(Metrics.notRouted(excluded)),
+    Effect.andThen(Effect.fail(error))
+  )
 }
 
 /** The first of a host's own rules that concerns the payment. One that throws does not. */

@@ -8,7 +8,8 @@ import type { PaymentDetails } from "../../domain/payment/Event.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import * as Breaker from "../../domain/resilience/Breaker.ts"
 import * as Health from "../../domain/resilience/Health.ts"
-import type { BreakerPhase, GatewaySignals } from "../../domain/routing/Decision.ts"
+import * as Presets from "../../domain/Presets.ts"
+import type { BreakerPhase, GatewaySignals, RoutingDecision } from "../../domain/routing/Decision.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
@@ -21,6 +22,33 @@ const phases: Record<Breaker.BreakerState, BreakerPhase> = {
   open: "open",
   "forced-open": "open"
 }
+
+const presetMinHealth = Presets.breaker.minHealthScore.value
+
+/**
+ * When a payment was last routed to a half-open gateway as its probe, by breaker: until the call is made the breaker knows nothing of it, and
+ * every payment that is decided meanwhile would be a probe as well.
+ */
+const promised = new WeakMap<Breaker.Breaker, number>()
+
+/** A promise that led to no call lapses when the breaker would give up a probe that is not answered. */
+const isPromised = (breaker: Breaker.Breaker, now: number): boolean => {
+  const at = promised.get(breaker)
+  return at !== undefined && at >= breaker.heardAt && now - at < breaker.settings.halfOpenTimeoutMillis
+}
+
+/** Remembers that a payment was made a probe, if its decision did so. `monotonic`: of the breakers' clock. */
+export const promiseProbe = (
+  breakers: CircuitBreakers["Service"],
+  { explored, ranked: [first] }: RoutingDecision,
+  { details, monotonic }: Pick<Asked, "details" | "monotonic">
+): void => {
+  if (explored !== true || first?.signals?.probe === undefined) return
+  const breaker = breakers.find(first.gateway, kindOf(details))
+  if (breaker !== undefined) promised.set(breaker, monotonic)
+}
+
+const kindOf = ({ captureMethod }: PaymentDetails) => (captureMethod === "manual" ? "authorize" : "sale")
 
 /** Digits enough to tell gateways apart, so that decisions stay small. */
 const rounded = (value: number): number => Math.round(value * 10_000) / 10_000
@@ -45,7 +73,7 @@ export const read = (
   gateways: ReadonlyArray<{ readonly name: GatewayName }>,
   { details, monotonic, now }: Asked
 ): ReadonlyArray<GatewaySignals> => {
-  const kind = details.captureMethod === "manual" ? "authorize" : "sale"
+  const kind = kindOf(details)
   const segment = Segment.code(Segment.ofPayment(details))
   const signals: Array<GatewaySignals> = []
   for (const { name } of gateways) {
@@ -79,9 +107,11 @@ export const signalsOf = (
     failuresInRow: stats.consecutiveFailures,
     level: stats.segmentUsed
   }
-  if (breaker === undefined || signals.breaker === "closed") return signals
+  if (breaker === undefined) return signals
+  if (breaker.settings.minHealthScore !== presetMinHealth) signals.minHealth = breaker.settings.minHealthScore
+  if (signals.breaker === "closed") return signals
   if (breaker.state === "open" && signals.breaker === "open") signals.retryAfterMillis = Math.max(0, Math.round(breaker.retryAt - now))
   const probe = signals.breaker === "half_open" ? Breaker.probeWanted(breaker, now) : undefined
-  if (probe !== undefined) signals.probe = probe
+  if (probe !== undefined && !isPromised(breaker, now)) signals.probe = probe
   return signals
 }

@@ -13,6 +13,7 @@ import { OperationKind } from "../../domain/operation/Operation.ts"
 import { NotSentReason, UnknownReason } from "../../domain/operation/Outcome.ts"
 import { OperationStatus } from "../../domain/payment/View.ts"
 import { durationBounds } from "../../domain/resilience/breaker/BreakerTotals.ts"
+import { ExclusionReason } from "../../domain/routing/Decision.ts"
 import { scopes } from "../../domain/resilience/RateLimit.ts"
 
 /** Values of a label that the configuration names. */
@@ -160,6 +161,13 @@ const routing = {
     {
       gateway,
       explored: ["true", "false"]
+    }
+  ),
+  aegispay_routing_refusals_total: counter(
+    "payments",
+    "payments that no gateway may take, by why gateways are left out: once for each reason",
+    {
+      reason: ExclusionReason.literals
     }
   ),
   aegispay_routing_decision_duration_microseconds: microseconds(

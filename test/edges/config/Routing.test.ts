@@ -78,8 +78,24 @@ describe("routing in the configuration", () => {
       [{ exploration: { share: 5 } }, "routing.exploration.share: expected a share from 0 to 1, got a number"],
       [{ exploration: { maxAmount: { euro: 5 } } }, "routing.exploration.maxAmount: a key is a currency code, such as EUR"],
       [{ rules: [{ name: "x" }] }, "routing.rules[0].then: is required"],
-      [{ rules: [{ name: "x", when: { country: ["DE"] }, then: {} }] }, "routing.rules[0].when.country: is not a known field"],
+      [
+        { rules: [{ name: "x", when: { country: ["DE"] }, then: { prefer: ["a"] } }] },
+        "routing.rules[0].when.country: is not a known field"
+      ],
       [{ scoring: { latencyTargetMillis: 20_000 } }, "routing.scoring.latencyTargetMillis: must be below latencyLimitMillis (15000)"],
+      [
+        { policy: "fixed", exploration: { share: 0.1 } },
+        "routing.exploration.share: the policy fixed explores nothing: leave it out, or choose another policy"
+      ],
+      [
+        { rules: [{ name: "x", when: { amount: { currency: "EUR", min: 200, max: 100 } }, then: { prefer: ["a"] } }] },
+        "routing.rules[0].when.amount.min: must not be above max (100): no amount is both"
+      ],
+      [{ rules: [{ name: "x", then: { only: ["a"], exclude: ["a"] } }] }, "routing.rules[0].then.only[0]: is in exclude as well"],
+      [
+        { rules: [{ name: "x", then: {} }] },
+        "routing.rules[0].then: says nothing: name at least one of prefer, exclude, only, split, strategy, weights, latencyTargetMillis, explorationShare"
+      ],
       [{ order: ["a", "z"] }, "routing.order[1]: is not the name of a gateway in this file"],
       [
         { rules: [{ name: "x", then: { split: [{ gateway: "z", share: 1 }] } }] },
@@ -88,8 +104,8 @@ describe("routing in the configuration", () => {
       [
         {
           rules: [
-            { name: "x", then: {} },
-            { name: "x", then: {} }
+            { name: "x", then: { prefer: ["a"] } },
+            { name: "x", then: { prefer: ["a"] } }
           ]
         },
         "routing.rules[1].name: is the same as routing.rules[0].name"

@@ -5,20 +5,23 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
 import { GatewayName, type PaymentId } from "../../../src/domain/payment/Ids.ts"
 import * as BreakerName from "../../../src/domain/resilience/BreakerName.ts"
+import * as BreakerSettings from "../../../src/domain/resilience/BreakerSettings.ts"
 import { make, type PolicyData } from "../../../src/domain/routing/policy/Policy.ts"
 import { CircuitBreakers } from "../../../src/orchestration/resilience/CircuitBreakers.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
+import * as RouteSelection from "../../../src/orchestration/routing/RouteSelection.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
 import type { Gateway } from "../../../src/services/Gateway.ts"
 import { type CustomRule, RoutingPolicy } from "../../../src/services/routing/RoutingPolicy.ts"
-import { eur } from "../../support/payments.ts"
-import { namesOf } from "../../support/routing.ts"
+import { details, eur } from "../../support/payments.ts"
+import { namesOf, paymentId } from "../../support/routing.ts"
 import { chargeRequest, declined, engine, success, testGateway } from "../../support/TestEngine.ts"
 
 const a = GatewayName.make("a")
@@ -133,6 +136,72 @@ describe("RouteSelection", () => {
       const { payment } = yield* charge()
       assert.strictEqual(payment.gateway, a, "its failures have left the window")
     }).pipe(Effect.provide(engineWith([first.gateway, second], { exploration: { share: 1 } })))
+  })
+
+  it.effect("of payments that are decided at the same moment one is the probe", () => {
+    const first = switchable("a")
+    const unexplored = { policy: make({ exploration: { share: 0 } }), customRules: [] }
+    const select = (nth: number) =>
+      Effect.provideService(RouteSelection.select(paymentId(nth), details({ amount: eur(2_000n) })), RoutingPolicy, unexplored)
+    return Effect.gen(function* () {
+      yield* first.answer(declined("gateway_error"))
+      yield* charge()
+      yield* trip(a)
+      yield* first.answer("success")
+      yield* TestClock.adjust("60 seconds")
+      const decided = yield* Effect.forEach([1, 2, 3, 4], select)
+      assert.deepStrictEqual(
+        decided.map(({ ranked }) => ranked[0]?.gateway),
+        [a, b, b, b]
+      )
+      // The one that was to be the probe made no call: after the time for which a probe is waited another one is.
+      yield* TestClock.adjust("30 seconds")
+      const again = yield* select(5)
+      assert.strictEqual(again.ranked[0]?.gateway, a)
+    }).pipe(Effect.provide(engineWith([first.gateway, testGateway("b")])))
+  })
+
+  it.effect("a gateway's own breaker says from which health on it may be tried, and the policy may say otherwise", () => {
+    const settings = { ...BreakerSettings.gatewayDefault, minHealthScore: 0.99 }
+    const breakers = { settings: BreakerSettings.gatewayDefault, byGateway: { a: settings }, byName: {} }
+    const select = RouteSelection.select(paymentId(1), details({ amount: eur(9_000n) }))
+    const withBreaker = (data: PolicyData) =>
+      Effect.gen(function* () {
+        yield* CircuitBreakers.use((breakers) => Effect.exit(breakers.protect(BreakerName.of(a, "sale"), Effect.fail("down"))))
+        return yield* select
+      }).pipe(
+        Effect.provideService(RoutingPolicy, { policy: make(data), customRules: [] }),
+        Effect.provide(engine([testGateway("a"), testGateway("b")], { retries: 0, breakers }))
+      )
+    return Effect.gen(function* () {
+      const own = yield* withBreaker({})
+      assert.deepInclude(own.excluded[0], { gateway: a, reason: "unhealthy" })
+      assert.strictEqual(own.excluded[0]?.signals?.minHealth, 0.99)
+      const { excluded } = yield* withBreaker({ minHealthScore: 0.1 })
+      assert.deepStrictEqual(excluded, [])
+    })
+  })
+
+  it.effect("a payment that no gateway may take leaves its reasons in the log, a metric and the error", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    const rule = { name: "nobody", then: { only: [GatewayName.make("c")] } }
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(charge())
+      assert.strictEqual(error._tag, "NoUsableGateway")
+      if (error._tag !== "NoUsableGateway") return
+      assert.strictEqual(error.rule, "nobody")
+      assert.strictEqual(error.version, make({ rules: [rule] }).version)
+      assert.isTrue(lines.some((line) => line.includes('a: left out by the rule "nobody"; b: left out by the rule "nobody"')))
+      const counted = (yield* Metric.snapshot).filter(
+        ({ attributes, id }) => id === "aegispay_routing_refusals_total" && attributes?.["reason"] === "rule"
+      )
+      assert.deepInclude(counted[0]?.state, { count: 1 })
+    }).pipe(
+      Effect.provide(engineWith([testGateway("a"), testGateway("b")], { rules: [rule] })),
+      Effect.provide(Logger.layer([logger])),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
   })
 
   it.effect("a gateway with as many calls under way as it may have stands behind those that are free, and the decision says why", () => {

@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import { type GatewayCapabilities, isRecoverable } from "../../operation/Capabilities.ts"
 import type { PaymentDetails } from "../../payment/Event.ts"
 import type { GatewayName } from "../../payment/Ids.ts"
+import * as Presets from "../../Presets.ts"
 import { referenceFor } from "../../payment/PaymentMethod.ts"
 import type { ExcludedGateway, GatewaySignals } from "../Decision.ts"
 import type { RuleAction } from "../policy/Rules.ts"
@@ -47,6 +48,8 @@ export const forbidden = (
     : undefined
 }
 
+const presetMinHealth = Presets.breaker.minHealthScore.value
+
 /** How far behind the others a gateway stands: 0 not at all, 1 where one more call would have to wait, 2 where it may still be down. */
 export type Standing = 0 | 1 | 2
 
@@ -55,15 +58,16 @@ export const standing = ({ breaker, saturated }: GatewaySignals): Standing => (b
 
 /**
  * Why a gateway should not be tried while another one can be; `undefined`: it may. A half-open breaker wants probes, so its health does not
- * count against it.
+ * count against it. `minHealthScore`: of the policy; without one that of the breaker counts.
  */
-export const failing = (name: GatewayName, signals: GatewaySignals, minHealthScore: number): ExcludedGateway | undefined => {
+export const failing = (name: GatewayName, signals: GatewaySignals, minHealthScore: number | undefined): ExcludedGateway | undefined => {
   if (signals.breaker === "open") {
     const until = signals.retryAfterMillis
     const message = until === undefined ? "its circuit breaker lets no call through" : `its circuit breaker is open for another ${until} ms`
     return { ...excluded(name, "breaker_open", message), signals }
   }
-  return signals.breaker === "closed" && signals.health < minHealthScore
-    ? { ...excluded(name, "unhealthy", `its health is ${signals.health}, below ${minHealthScore}`), signals }
+  const least = minHealthScore ?? signals.minHealth ?? presetMinHealth
+  return signals.breaker === "closed" && signals.health < least
+    ? { ...excluded(name, "unhealthy", `its health is ${signals.health}, below ${least}`), signals }
     : undefined
 }

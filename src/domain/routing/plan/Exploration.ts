@@ -10,6 +10,7 @@
  */
 import type { PaymentDetails } from "../../payment/Event.ts"
 import type { Policy } from "../policy/Policy.ts"
+import { type RuleAction, strategies } from "../policy/Rules.ts"
 
 /** Which of the gateways after the first is tried in its place, and how likely the choice was. */
 export interface Exploration {
@@ -24,6 +25,27 @@ const stays: Exploration = { chosen: undefined, propensity: 1 }
 export const isWithinAmount = (policy: Policy, { amount }: Pick<PaymentDetails, "amount">): boolean => {
   const most = policy.explorationMaxAmount.get(amount.currency)
   return most !== undefined && amount.minor <= most
+}
+
+/** Which probes a payment may be. */
+export interface Probes {
+  readonly due: boolean
+  readonly overdue: boolean
+}
+
+/**
+ * A payment whose rule explores nothing is no probe. One that is due goes by the amount alone, whatever share the policy explores; one that is
+ * overdue by an amount of its own, and not where the policy explores nothing.
+ */
+export const probesOf = (policy: Policy, details: Pick<PaymentDetails, "amount">, action: RuleAction | undefined): Probes => {
+  const { amount } = details
+  const most = policy.overdueProbeMaxAmount.get(amount.currency)
+  const share = action?.explorationShare
+  const learns = share === undefined ? action?.strategy === undefined || strategies[action.strategy].explores : share > 0
+  return {
+    due: learns && isWithinAmount(policy, details),
+    overdue: learns && (share ?? policy.explorationShare) > 0 && most !== undefined && amount.minor <= most
+  }
 }
 
 /** Explores or not. `arms`: how many gateways may be tried, from the place `from` on. */

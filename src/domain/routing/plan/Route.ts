@@ -7,7 +7,7 @@
  *    tried as a last resort: a payment that might fail is better than one that does.
  * 4. The others are put in order: what the rule puts first; then by score, or as the policy says. Behind all of them come gateways where a call
  *    would have to wait, and last those whose breaker is half-open. Equal scores are ordered by name.
- * 5. A half-open gateway that wants a probe is put first for a payment that may be one: a small one; any, if none came for long.
+ * 5. A half-open gateway that wants a probe is put first for a payment that may be one: a small one; a larger one, if none came for long.
  * 6. Another one may be put first in order to learn (`Exploration.ts`).
  *
  * Every candidate is in exactly one of `ranked` and `excluded`.
@@ -63,8 +63,8 @@ interface Frame {
   readonly settings: ScoringSettings
   /** 0: nothing is explored. */
   readonly explorationShare: number
-  /** May it be a probe though it is not the only payment that could? */
-  readonly mayProbe: boolean
+  /** May it be a probe that is due, and one that is overdue? */
+  readonly mayProbe: Exploration.Probes
   /** Success is drawn from this stream. */
   readonly draws: Chance.Uniform | undefined
 }
@@ -118,10 +118,11 @@ const frameOf = (input: RouteInput): Frame => {
   const configured = Rules.firstMatch(policy.rules, input)
   const rule = custom !== undefined && (configured === undefined || custom.priority <= configured.priority) ? custom : configured
   const isSmall = Exploration.isWithinAmount(policy, details)
+  const mayProbe = Exploration.probesOf(policy, details, rule?.action)
   if (rule === undefined) {
     const share = policy.kind !== "fixed" && isSmall ? policy.explorationShare : 0
     const draws = drawsOf(input, share)
-    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe: isSmall, draws }
+    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe, draws }
   }
   const { explorationShare, latencyTargetMillis, prefer, split, strategy, weights } = rule.action
   const built = strategy === undefined ? undefined : Rules.strategies[strategy]
@@ -132,7 +133,7 @@ const frameOf = (input: RouteInput): Frame => {
     weights: weights !== undefined ? weightsOf(weights) : built !== undefined ? weightsOf(built.weights) : policy.weights,
     settings: latencyTargetMillis === undefined ? policy.scoring : withLatencyTarget(policy.scoring, latencyTargetMillis),
     explorationShare: share,
-    mayProbe: isSmall && built?.explores !== false,
+    mayProbe,
     draws: drawsOf(input, share)
   }
 }
@@ -205,25 +206,31 @@ const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded
   if (probed(frame, usable)) return decisionOf(input, frame, usable, excluded, { propensity: 1, explored: true })
   const split = frame.rule?.action.split
   if (frame.rule !== undefined && split !== undefined) {
-    return decisionOf(input, frame, usable, excluded, { propensity: splitUp(input.payment, frame.rule.name, split, usable) })
+    return decisionOf(input, frame, usable, excluded, splitUp(input.payment, frame.rule.name, split, usable))
   }
   if (frame.draws !== undefined) {
     const drawn = usable.slice(0, sameAsFirst(usable))
-    return decisionOf(input, frame, usable, excluded, { propensity: Thompson.probabilityOfFirst(drawn, frame.weights, frame.settings) })
+    const propensity = Thompson.probabilityOfFirst(drawn, frame.weights, frame.settings)
+    return decisionOf(input, frame, usable, excluded, { propensity, support: namesOf(drawn) })
   }
   const probes = probesAmong(usable)
-  const explored = Exploration.explore({
-    share: frame.explorationShare,
-    random: input.random,
-    from: probes > 0 ? usable.length - probes : 1,
-    arms: probes > 0 ? probes : sameAsFirst(usable) - 1
-  })
+  const from = probes > 0 ? usable.length - probes : 1
+  const arms = probes > 0 ? probes : sameAsFirst(usable) - 1
+  const explored = Exploration.explore({ share: frame.explorationShare, random: input.random, from, arms })
+  const support =
+    explored.propensity < 1
+      ? namesOf(usable.filter((_, at) => (at === 0 ? frame.explorationShare < 1 : at >= from && at < from + arms)))
+      : none
   const [first] = explored.chosen === undefined ? [] : usable.splice(explored.chosen, 1)
-  if (first === undefined) return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity })
+  if (first === undefined) return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support })
   first.reason = "explored"
   usable.unshift(first)
-  return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, explored: true })
+  return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support, explored: true })
 }
+
+const none: ReadonlyArray<never> = []
+
+const namesOf = (places: ReadonlyArray<Place>): ReadonlyArray<GatewayName> => places.map(({ gateway }) => gateway)
 
 /** How many stand as the first does: places are ordered by standing. */
 const sameAsFirst = (usable: ReadonlyArray<Place>): number => {
@@ -244,7 +251,7 @@ const probed = ({ mayProbe, rule }: Frame, usable: Array<Place>): boolean => {
   for (let at = usable.length - probesAmong(usable); at < usable.length; at++) {
     const place = usable[at]
     const wanted = place?.signals.probe
-    if (place === undefined || !(wanted === "overdue" || (wanted === "due" && mayProbe)) || !isOpenTo(rule, place.gateway)) continue
+    if (place === undefined || wanted === undefined || !mayProbe[wanted] || !isOpenTo(rule, place.gateway)) continue
     usable.splice(at, 1)
     place.reason = wanted === "due" ? "half-open: a probe is due" : "half-open: a probe is overdue"
     usable.unshift(place)
@@ -261,8 +268,8 @@ const isOpenTo = (rule: Rules.MatchedRule | undefined, gateway: GatewayName): bo
     : prefer?.includes(gateway) === true || split?.some((one) => one.gateway === gateway) === true
 }
 
-/** Puts first where the payment belongs in the split; answers how likely that was. */
-const splitUp = (payment: PaymentId, rule: string, split: ReadonlyArray<Rules.SplitShare>, usable: Array<Place>): number => {
+/** Puts first where the payment belongs in the split; answers how likely that was, and who else could have been first. */
+const splitUp = (payment: PaymentId, rule: string, split: ReadonlyArray<Rules.SplitShare>, usable: Array<Place>): Chosen => {
   const best = usable[0]?.gateway
   const standing = usable[0]?.standing
   const isUsable = (gateway: GatewayName) => usable.some((place) => place.gateway === gateway && place.standing === standing)
@@ -275,18 +282,28 @@ const splitUp = (payment: PaymentId, rule: string, split: ReadonlyArray<Rules.Sp
   }
   sort(usable)
   const first = usable[0]?.gateway
-  return first === undefined ? 1 : (belongs.shares.get(first) ?? 0) + (first === best ? belongs.rest : 0)
+  if (first === undefined || best === undefined) return { propensity: 1 }
+  const propensity = (belongs.shares.get(first) ?? 0) + (first === best ? belongs.rest : 0)
+  const shared = [...belongs.shares.keys()]
+  return { propensity, support: belongs.rest > 0 && !belongs.shares.has(best) ? [best, ...shared] : shared }
 }
 
 const lastResort = (input: RouteInput, frame: Frame, failing: Array<Place>, excluded: ReadonlyArray<ExcludedGateway>): RoutingDecision =>
   decisionOf(input, frame, sort(failing), excluded, { propensity: 1 })
+
+/** How the first was chosen. `support`: all that could have been. */
+interface Chosen {
+  readonly propensity: number
+  readonly support?: ReadonlyArray<GatewayName>
+  readonly explored?: true
+}
 
 const decisionOf = (
   { caps, details, now, policy }: RouteInput,
   { rule, weights }: Frame,
   places: ReadonlyArray<Place>,
   excluded: ReadonlyArray<ExcludedGateway>,
-  chosen: { readonly propensity: number; readonly explored?: true }
+  chosen: Chosen
 ): RoutingDecision => {
   const [first] = places
   const ranked: Array<RankedGateway> = []
@@ -306,6 +323,7 @@ const decisionOf = (
   }
   if (rule !== undefined) decision.rule = rule.name
   if (chosen.explored === true) decision.explored = true
+  if (chosen.support !== undefined && chosen.propensity < 1) decision.support = chosen.support
   if (caps !== undefined) decision.caps = caps.applied
   return decision
 }

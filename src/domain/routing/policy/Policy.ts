@@ -48,9 +48,11 @@ const Scoring = Schema.Struct({
  *
  * - `policy`: `weighted`: by score. `fixed`: in the order of `order`, the others after them as configured. `thompson`: by scores whose success
  *   is drawn from what is known of each gateway, so that what is known little of is tried more often.
- * - `minHealthScore`: a gateway of less health is left out while another is there.
+ * - `minHealthScore`: a gateway of less health is left out while another is there. Default: what its circuit breaker says (`minHealthScore` of
+ *   the breaker's settings).
  * - `exploration`: this share of the payments up to an amount, by currency, goes to another gateway than the best one. A currency that
- *   is not listed is not explored.
+ *   is not listed is not explored. `overdueMaxAmount`: up to it a payment may be a probe that is overdue; default ten times `maxAmount`, `{}`: none
+ *   is.
  */
 export const PolicyData = Schema.Struct({
   policy: Schema.optionalKey(
@@ -61,11 +63,20 @@ export const PolicyData = Schema.Struct({
   scoring: Schema.optionalKey(Scoring),
   minHealthScore: Schema.optionalKey(range.share),
   exploration: Schema.optionalKey(
-    Schema.Struct({ share: Schema.optionalKey(range.share), maxAmount: Schema.optionalKey(AmountByCurrency) })
+    Schema.Struct({
+      share: Schema.optionalKey(range.share),
+      maxAmount: Schema.optionalKey(AmountByCurrency),
+      overdueMaxAmount: Schema.optionalKey(AmountByCurrency)
+    })
   ),
   rules: Schema.optionalKey(Schema.Array(Rules.RoutingRule).check(Schema.isMaxLength(200))),
   retryCaps: Schema.optionalKey(Schema.Array(RetryCaps.NetworkCaps).check(Schema.isMaxLength(50)))
 }).check(
+  Schema.makeFilter(({ exploration, policy }) =>
+    policy === "fixed" && exploration?.share !== undefined && exploration.share > 0
+      ? { path: ["exploration", "share"], issue: "the policy fixed explores nothing: leave it out, or choose another policy" }
+      : undefined
+  ),
   Schema.makeFilter(({ scoring }) => {
     const { latencyLimitMillis, latencyTargetMillis } = { ...scoringPresets, ...scoring }
     return latencyTargetMillis < latencyLimitMillis
@@ -118,9 +129,11 @@ export interface Policy {
   /** Adding up to 1. */
   readonly weights: ScoreParts
   readonly scoring: ScoringSettings
-  readonly minHealthScore: number
+  /** `undefined`: the breakers' own. */
+  readonly minHealthScore: number | undefined
   readonly explorationShare: number
   readonly explorationMaxAmount: ReadonlyMap<string, number>
+  readonly overdueProbeMaxAmount: ReadonlyMap<string, number>
   /** By priority. */
   readonly rules: ReadonlyArray<Rules.RoutingRule>
   readonly retryCaps: RetryCaps.CapsByBrand
@@ -129,14 +142,16 @@ export interface Policy {
 
 /** Makes a policy of its data and the gateways' price lists. */
 export const make = (data: PolicyData = {}, fees: ReadonlyMap<GatewayName, Fees> = new Map()): Policy => {
+  const explorationMaxAmount = data.exploration?.maxAmount ?? Presets.routing.explorationMaxAmount.value
   const complete = {
     policy: data.policy ?? Presets.routing.policy.value,
     order: data.order ?? [],
     weights: weightsOf(data.weights ?? Presets.routing.weights.value),
     scoring: { ...scoringPresets, ...data.scoring },
-    minHealthScore: data.minHealthScore ?? Presets.breaker.minHealthScore.value,
+    minHealthScore: data.minHealthScore,
     explorationShare: data.exploration?.share ?? Presets.routing.explorationShare.value,
-    explorationMaxAmount: data.exploration?.maxAmount ?? Presets.routing.explorationMaxAmount.value,
+    explorationMaxAmount,
+    overdueProbeMaxAmount: data.exploration?.overdueMaxAmount ?? overdueAmounts(explorationMaxAmount),
     rules: Rules.byPriority(data.rules ?? []),
     retryCaps: data.retryCaps ?? Presets.routing.retryCaps.value,
     fees: [...fees]
@@ -150,11 +165,15 @@ export const make = (data: PolicyData = {}, fees: ReadonlyMap<GatewayName, Fees>
     minHealthScore: complete.minHealthScore,
     explorationShare: complete.explorationShare,
     explorationMaxAmount: new Map(Object.entries(complete.explorationMaxAmount)),
+    overdueProbeMaxAmount: new Map(Object.entries(complete.overdueProbeMaxAmount)),
     rules: complete.rules,
     retryCaps: RetryCaps.byBrand(complete.retryCaps),
     fees
   }
 }
+
+const overdueAmounts = (amounts: Readonly<Record<string, number>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(amounts).map(([currency, most]) => [currency, most * Presets.routing.overdueProbeFactor.value]))
 
 /** Weights that add up to 1. */
 export const weightsOf = ({ cost, latency, success }: Rules.Weights): ScoreParts => {

@@ -51,7 +51,13 @@ export const RuleConditions = Schema.Struct({
   countries: Schema.optionalKey(Countries),
   /** In minor units, both ends included. An amount in another currency does not match. */
   amount: Schema.optionalKey(
-    Schema.Struct({ currency: CurrencyCode, min: Schema.optionalKey(amountMinor), max: Schema.optionalKey(amountMinor) })
+    Schema.Struct({ currency: CurrencyCode, min: Schema.optionalKey(amountMinor), max: Schema.optionalKey(amountMinor) }).check(
+      Schema.makeFilter(({ max, min }) =>
+        min !== undefined && max !== undefined && min > max
+          ? { path: ["min"], issue: `must not be above max (${max}): no amount is both` }
+          : undefined
+      )
+    )
   ),
   time: Schema.optionalKey(TimeWindow),
   /** The payment's metadata have each of these entries. */
@@ -109,7 +115,17 @@ export const RuleAction = Schema.Struct({
   latencyTargetMillis: Schema.optionalKey(range.integer(1, 600_000)),
   /** Instead of the policy's; 0: nothing is explored. */
   explorationShare: Schema.optionalKey(range.share)
-})
+}).check(
+  Schema.makeFilter((action) =>
+    Object.values(action).some((value) => value !== undefined)
+      ? undefined
+      : "says nothing: name at least one of prefer, exclude, only, split, strategy, weights, latencyTargetMillis, explorationShare"
+  ),
+  Schema.makeFilter(({ exclude, only }) => {
+    const both = only?.findIndex((gateway) => exclude?.includes(gateway) === true) ?? -1
+    return both < 0 ? undefined : { path: ["only", both], issue: "is in exclude as well" }
+  })
+)
 export type RuleAction = typeof RuleAction.Type
 
 /** A rule as data. `priority`: lowest first, default 100. */

@@ -7,9 +7,9 @@
  * told it is checked
  *
  * - that few decisions had to be left out,
- * - that the other policy's choices were explored: where the recorded one was certain, every other had no chance, and a gateway that was
- *   hardly ever chosen tells nothing,
- * - that the weights add up as they must where the recorded probabilities are right,
+ * - that the other policy's choices were explored: outside of what each decision could have chosen nothing had a chance (`Support.ts`), and
+ *   a gateway that was hardly ever chosen tells nothing,
+ * - that the weights add up as they must where the recorded probabilities are right: each decision's to what its own choices carry,
  * - that enough observations remain once they are weighted.
  *
  * What was never tried, up to the limit, widens the interval of the success rate by its worst case.
@@ -32,6 +32,10 @@ export interface Trial {
   readonly gateway: GatewayName
   /** The probability with which it was chosen, above 0. */
   readonly propensity: number
+  /** Who could have been chosen, the chosen one included. */
+  readonly support: ReadonlySet<GatewayName>
+  /** Is one of the two probabilities that of a drawn score, and known within a percent only? */
+  readonly drawn: boolean
   /** The other policy's probabilities; empty where it would have found no gateway, so that nothing would have been charged. */
   readonly chances: ReadonlyMap<GatewayName, number>
   readonly approved: boolean
@@ -44,9 +48,9 @@ export interface Trial {
 
 /**
  * Why a decision was left out. `no_propensity`: its version of the program stored none. `undecided`: what became of the charge is not known
- * yet. `elsewhere`: the charge did not go to the first gateway of the plan. `unreadable`: the payment's history could not be read.
+ * yet. `support_not_stored`: who else could have been chosen is not in the record. `elsewhere`: the charge did not go to the first gateway of the plan. `unreadable`: the payment's history could not be read.
  */
-export type LeftOut = "no_propensity" | "undecided" | "elsewhere" | "unreadable" | Lack
+export type LeftOut = "no_propensity" | "support_not_stored" | "undecided" | "elsewhere" | "unreadable" | Lack
 
 /** How much an answer needs. */
 export interface Requirements {
@@ -84,6 +88,11 @@ export interface Tally {
   readonly arms: Map<GatewayName, Arm>
   /** By recorded and other gateway, "" for none: how many decisions would have changed so. */
   readonly flows: Map<GatewayName, Map<GatewayName | "", number>>
+  /** What each weight was less what it is expected to be, and the squares: adding up to about 0 where the recorded probabilities are right. */
+  gap: number
+  gap2: number
+  /** Decisions with a probability of a drawn score. */
+  drawn: number
   readonly success: WeightedSums.WeightedSums
   readonly latency: WeightedSums.WeightedSums
   readonly latencies: WeightedSketch.WeightedSketch
@@ -101,6 +110,9 @@ export const make = (differs: Partial<Requirements> = {}): Tally => {
     leftOut: new Map(),
     arms: new Map(),
     flows: new Map(),
+    gap: 0,
+    gap2: 0,
+    drawn: 0,
     success: WeightedSums.make(all.weightClip),
     latency: WeightedSums.make(all.weightClip),
     latencies: WeightedSketch.make(),
@@ -117,8 +129,11 @@ export const add = (tally: Tally, trial: Trial): void => {
   const { approved, chances, currency, feeMinor, gateway, latencyMillis, propensity } = trial
   tally.trials++
   if (chances.size === 0) tally.uncharged++
-  countChoice(tally, trial)
+  if (trial.drawn) tally.drawn++
   const weight = (chances.get(gateway) ?? 0) / propensity
+  const gap = weight - countChoice(tally, trial)
+  tally.gap += gap
+  tally.gap2 += gap * gap
   WeightedSums.add(tally.success, weight, approved ? 1 : 0)
   if (latencyMillis !== undefined) {
     WeightedSums.add(tally.latency, weight, latencyMillis)
@@ -128,7 +143,9 @@ export const add = (tally: Tally, trial: Trial): void => {
   if (approved && feeMinor !== undefined) WeightedSums.add(feesIn(tally, currency), weight, feeMinor)
 }
 
-const countChoice = (tally: Tally, { chances, gateway, propensity }: Trial): void => {
+/** Answers how much of the other policy's choice was possible: what the weight is on average. */
+const countChoice = (tally: Tally, { chances, gateway, support }: Trial): number => {
+  let possible = 0
   armOf(tally, gateway).recorded++
   const flows = tally.flows.get(gateway) ?? new Map<GatewayName | "", number>()
   tally.flows.set(gateway, flows)
@@ -136,10 +153,12 @@ const countChoice = (tally: Tally, { chances, gateway, propensity }: Trial): voi
   for (const [wanted, probability] of chances) {
     const arm = armOf(tally, wanted)
     arm.wanted += probability
+    if (support.has(wanted)) possible += probability
+    else arm.impossible += probability
     if (wanted === gateway) continue
     flows.set(wanted, (flows.get(wanted) ?? 0) + probability)
-    if (propensity >= 1) arm.impossible += probability
   }
+  return possible
 }
 
 const armOf = ({ arms }: Tally, gateway: GatewayName): Arm => {
@@ -232,7 +251,7 @@ export const answer = (tally: Tally): Answer => {
     unchargedShare: trials === 0 ? 0 : tally.uncharged / trials,
     unsupportedShare: support.share,
     effectiveSamples: WeightedSums.effectiveSamples(success),
-    meanWeight: trials === 0 ? 0 : WeightedSums.meanWeight(success).value,
+    meanWeight: trials === 0 ? 0 : WeightedSums.meanWeight(success),
     refusals,
     estimates: refusals.length > 0 ? undefined : estimatesOf(tally, support.share)
   }
@@ -258,9 +277,11 @@ const supportOf = ({ arms, requirements: { minChoices }, trials }: Tally): Suppo
   return { share: Math.min(1, sum), impossible, gateways: gateways.sort((left, right) => right.share - left.share) }
 }
 
-/** How many standard errors the mean weight may be off by, and how much in any case: propensities of drawn scores have errors of a percent. */
+/** How many standard errors the mean weight may be off by, and how much more where scores are drawn, whose probabilities have errors of a percent. */
 const weightErrors = 4
-const weightTolerance = 0.02
+const drawnTolerance = 0.02
+/** Of adding up. */
+const rounding = 1e-6
 
 const refusalsOf = (tally: Tally, { gateways, impossible, share }: Support): ReadonlyArray<Refusal> => {
   const { leftOut, requirements: limits, success, trials, uncharged } = tally
@@ -271,11 +292,14 @@ const refusalsOf = (tally: Tally, { gateways, impossible, share }: Support): Rea
   if (leftShare > limits.maxLeftOutShare) refusals.push({ _tag: "TooManyLeftOut", share: leftShare, limit: limits.maxLeftOutShare })
   if (trials === 0) return refusals
   if (share > limits.maxUnsupportedShare) refusals.push({ _tag: "Unsupported", share, limit: limits.maxUnsupportedShare, gateways })
-  const { error, value } = WeightedSums.meanWeight(success)
-  const charged = 1 - uncharged / trials
-  const tolerance = weightTolerance + weightErrors * error
-  if (value < charged - share - tolerance || value > charged - impossible + tolerance) {
-    refusals.push({ _tag: "WeightsOff", meanWeight: value, expected: charged - share })
+  const gap = tally.gap / trials
+  const error = Math.sqrt(Math.max(0, tally.gap2 / trials - gap * gap) / trials)
+  const tolerance = rounding + (drawnTolerance * tally.drawn) / trials + weightErrors * error
+  // What had a chance and was hardly ever chosen may be missing altogether, without an error to be seen.
+  const rare = Math.max(0, share - impossible)
+  if (gap < -rare - tolerance || gap > tolerance) {
+    const expected = 1 - uncharged / trials - impossible
+    refusals.push({ _tag: "WeightsOff", meanWeight: WeightedSums.meanWeight(success), expected })
   }
   const samples = WeightedSums.effectiveSamples(success)
   if (samples < limits.minEffectiveSamples) {

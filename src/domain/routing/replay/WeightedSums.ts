@@ -151,8 +151,5 @@ export const plain = ({ clip, cut, cut2R2, cutR, samples, w }: WeightedSums): Pl
   return { value, low: value - half, high: value + half, clip, cutShare: w > 0 ? 1 - cut / w : 0 }
 }
 
-/** The mean weight and its standard error: where every choice of the other policy was possible in the record, its expectation is 1. */
-export const meanWeight = ({ samples, w, w2 }: WeightedSums): { readonly value: number; readonly error: number } => {
-  const value = w / samples
-  return { value, error: Math.sqrt(Math.max(0, w2 / samples - value * value) / samples) }
-}
+/** The mean weight: where every choice of the other policy was possible in the record, its expectation is 1. */
+export const meanWeight = ({ samples, w }: WeightedSums): number => w / samples

@@ -119,6 +119,13 @@ describe("Route: who is left out", () => {
     assert.lengthOf(decide({ a: {}, b: { health: 0.49 } }, { policyData: { minHealthScore: 0.4 } }).excluded, 0)
   })
 
+  it("by the health that its own breaker asks for, unless the policy says otherwise", () => {
+    assert.lengthOf(decide({ a: {}, b: { health: 0.49, minHealth: 0.3 } }).excluded, 0)
+    const [excluded] = decide({ a: {}, b: { health: 0.8, minHealth: 0.85 } }).excluded
+    assert.strictEqual(excluded?.message, "its health is 0.8, below 0.85")
+    assert.lengthOf(decide({ a: {}, b: { health: 0.8, minHealth: 0.85 } }, { policyData: { minHealthScore: 0.5 } }).excluded, 0)
+  })
+
   it("by a rule, which is named", () => {
     const rule = { policyData: withRule({ exclude: [name("b")] }) }
     assert.deepStrictEqual(decide({ a: {}, b: {} }, rule).excluded, [
@@ -326,6 +333,27 @@ describe("Route: a gateway that comes back", () => {
       assert.strictEqual(probing("due", { policyData, ...large }).ranked[0]?.gateway, name("b"))
     }
     assert.strictEqual(probing("overdue", large).ranked[0]?.gateway, name("a"))
+    assert.strictEqual(probing("overdue", { ...large, policyData: { policy: "fixed" } }).ranked[0]?.gateway, name("a"))
+  })
+
+  it("no payment is an overdue probe above its amount, where that is switched off, or where nothing is to be explored", () => {
+    const first = (minor: bigint, policyData: Parameters<typeof decide>[1] & object = {}) =>
+      decide({ a: { ...half, probe: "overdue" }, b: {} }, { details: details({ amount: eur(minor) }), ...policyData }).ranked[0]?.gateway
+    assert.strictEqual(first(30_000n), name("a"))
+    assert.strictEqual(first(30_001n), name("b"), "ten times what is explored")
+    assert.strictEqual(first(9_000n, { policyData: { exploration: { overdueMaxAmount: { EUR: 8_000 } } } }), name("b"))
+    assert.strictEqual(first(2_000n, { policyData: { exploration: { overdueMaxAmount: {} } } }), name("b"))
+    assert.strictEqual(first(2_000n, { policyData: { exploration: { share: 0 } } }), name("b"))
+    for (const action of [{ strategy: "most_reliable" }, { explorationShare: 0 }] as const) {
+      for (const minor of [2_000n, 20_000n]) assert.strictEqual(first(minor, { policyData: withRule(action) }), name("b"))
+    }
+    assert.strictEqual(first(20_000n, { policyData: withRule({ strategy: "low_latency" }) }), name("a"))
+    assert.strictEqual(first(20_000n, { policyData: withRule({ strategy: "most_reliable", explorationShare: 0.1 }) }), name("a"))
+  })
+
+  it("where a rule explores nothing no small payment is a probe either", () => {
+    const due = decide({ a: { ...half, probe: "due" }, b: {} }, { policyData: withRule({ explorationShare: 0 }) })
+    assert.strictEqual(due.ranked[0]?.gateway, name("b"))
   })
 
   it("a payment that a rule sends elsewhere, or to the most reliable gateway, is no probe", () => {

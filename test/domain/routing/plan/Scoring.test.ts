@@ -21,14 +21,14 @@ describe("Scoring", () => {
     assert.strictEqual(Scoring.success(signalsOf({ samples: 1_000_000, successRate: 0.42 }), settings), 0.42)
   })
 
-  it("what is approved counts fully; with a floor, not while at least so much is approved", () => {
-    assert.strictEqual(Scoring.success(signalsOf({ samples: 1e6, successRate: 1, approved: 600_000, declined: 400_000 }), settings), 0.6)
+  it("what is approved does not count; with a floor of 1 fully, with a lower one not while at least so much is approved", () => {
+    assert.strictEqual(Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), settings), Scoring.success(signalsOf(), settings))
+    const fully = Policy.make({ scoring: { approvalFloor: 1 } }).scoring
+    assert.strictEqual(Scoring.success(signalsOf({ samples: 1e6, successRate: 1, approved: 600_000, declined: 400_000 }), fully), 0.6)
     const half = Policy.make({ scoring: { approvalFloor: 0.5 } }).scoring
     assert.strictEqual(Scoring.success(signalsOf({ approved: 600, declined: 400 }), half), Scoring.success(signalsOf(), half))
     const nobody = Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), half)
     assert.isBelow(nobody, 0.05)
-    const none = Policy.make({ scoring: { approvalFloor: 0 } }).scoring
-    assert.strictEqual(Scoring.success(signalsOf({ approved: 0, declined: 1_000 }), none), Scoring.success(signalsOf(), none))
   })
 
   it("latency is 1 up to the target, 0 from the limit on, and falls with the logarithm in between", () => {

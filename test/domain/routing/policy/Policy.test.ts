@@ -22,7 +22,9 @@ describe("Policy", () => {
     assert.deepStrictEqual(policy.weights, { success: 0.5, latency: 0.3, cost: 0.2 })
     assert.strictEqual(policy.explorationShare, 0.05)
     assert.strictEqual(policy.explorationMaxAmount.get("EUR"), 3_000)
-    assert.strictEqual(policy.minHealthScore, 0.5)
+    assert.isUndefined(policy.minHealthScore, "the breakers' own")
+    assert.strictEqual(policy.overdueProbeMaxAmount.get("EUR"), 30_000)
+    assert.strictEqual(policy.scoring.approvalFloor, 0, "issuers' declines do not count")
     assert.deepStrictEqual([...policy.retryCaps.keys()], ["visa", "mastercard", "mc", "maestro"])
   })
 
@@ -33,6 +35,15 @@ describe("Policy", () => {
     assert.strictEqual(policy.explorationShare, 0.1)
     assert.strictEqual(policy.explorationMaxAmount.get("EUR"), 3_000)
     assert.deepStrictEqual(policy.weights, { success: 0.5, latency: 0.3, cost: 0.2 })
+  })
+
+  it("an overdue probe may be ten times what is explored, or what is said", () => {
+    const amountOf = (exploration: Policy.PolicyData["exploration"]) =>
+      Policy.make(exploration === undefined ? {} : { exploration }).overdueProbeMaxAmount.get("EUR")
+    assert.strictEqual(amountOf({ maxAmount: { EUR: 500 } }), 5_000)
+    assert.strictEqual(amountOf({ maxAmount: { EUR: 500 }, overdueMaxAmount: { EUR: 700 } }), 700)
+    assert.isUndefined(amountOf({ overdueMaxAmount: {} }), "switched off")
+    assert.isUndefined(amountOf({ maxAmount: {} }))
   })
 
   it("the version is one of the data: the same however it is written down, another for every difference", () => {
@@ -62,6 +73,8 @@ describe("Policy", () => {
       [{ policy: "best" }, /weighted, fixed or thompson/],
       [{ scoring: { latencyTargetMillis: 5_000, latencyLimitMillis: 5_000 } }, /must be below latencyLimitMillis \(5000\)/],
       [{ scoring: { latencyTargetMillis: 15_000 } }, /must be below latencyLimitMillis \(15000\)/],
+      [{ policy: "fixed", exploration: { share: 0.1 } }, /explores nothing[^]*\["exploration"\]\["share"\]/],
+      [{ exploration: { overdueMaxAmount: { eur: 1 } } }, /a key is a currency code/],
       [{ exploration: { maxAmount: { eur: 1 } } }, /a key is a currency code/],
       [{ retryCaps: [{ network: "visa" }] }, /Missing key/],
       [{ weight: {} }, /no excess property/]

@@ -11,7 +11,7 @@ import { name, paymentId } from "../../../support/routing.ts"
 
 const decodeRule = Schema.decodeUnknownResult(Rules.RoutingRule, { errors: "all", onExcessProperty: "error" })
 const when = (conditions: unknown): Rules.RuleConditions =>
-  Result.getOrThrow(decodeRule({ name: "rule", when: conditions, then: {} })).when ?? {}
+  Result.getOrThrow(decodeRule({ name: "rule", when: conditions, then: { prefer: ["a"] } })).when ?? {}
 const refused = (rule: unknown): string => {
   const result = decodeRule(rule)
   return Result.isFailure(result) ? result.failure.message : ""
@@ -125,11 +125,11 @@ describe("Rules: data", () => {
   it("unknown keys, wrong values and contradictions are refused", () => {
     assert.strictEqual(refused({ name: "fine", then: { prefer: ["a"] } }), "")
     for (const [rule, message] of [
-      [{ name: "", then: {} }, /a name of 1 to 64/],
-      [{ name: "x", when: { country: ["DE"] }, then: {} }, /no excess property/],
-      [{ name: "x", when: { countries: [] }, then: {} }, /needs 1 to 250 entries/],
-      [{ name: "x", when: { time: { from: "24:00" } }, then: {} }, /a time of day/],
-      [{ name: "x", when: { amount: { currency: "EUR", min: -1 } }, then: {} }, /an integer from 0/],
+      [{ name: "", then: { prefer: ["a"] } }, /a name of 1 to 64/],
+      [{ name: "x", when: { country: ["DE"] }, then: { prefer: ["a"] } }, /no excess property/],
+      [{ name: "x", when: { countries: [] }, then: { prefer: ["a"] } }, /needs 1 to 250 entries/],
+      [{ name: "x", when: { time: { from: "24:00" } }, then: { prefer: ["a"] } }, /a time of day/],
+      [{ name: "x", when: { amount: { currency: "EUR", min: -1 } }, then: { prefer: ["a"] } }, /an integer from 0/],
       [{ name: "x", then: { strategy: "cheapest" } }, /most_reliable, low_latency or lowest_cost/],
       [{ name: "x", then: { weights: { success: 0, latency: 0, cost: 0 } } }, /at least one weight/],
       [
@@ -156,7 +156,13 @@ describe("Rules: data", () => {
         },
         /named twice/
       ],
-      [{ name: "x", then: { explorationShare: 2 } }, /a share from 0 to 1/]
+      [{ name: "x", then: { explorationShare: 2 } }, /a share from 0 to 1/],
+      [{ name: "x", then: {} }, /says nothing: name at least one of prefer/],
+      [{ name: "x", then: { only: ["a", "b"], exclude: ["c", "b"] } }, /is in exclude as well[^]*\["then"\]\["only"\]\[1\]/],
+      [
+        { name: "x", when: { amount: { currency: "EUR", min: 2, max: 1 } }, then: { prefer: ["a"] } },
+        /must not be above max \(1\): no amount is both[^]*\["when"\]\["amount"\]\["min"\]/
+      ]
     ] as const) {
       assert.match(refused(rule), message)
     }

@@ -53,6 +53,8 @@ interface Run {
   readonly world?: Truth
   /** What is stored in place of the probability of a choice. */
   readonly told?: (probability: number, arm: number) => number
+  /** Who is stored as possible. Default: who was. */
+  readonly support?: ReadonlyArray<GatewayName>
   readonly requirements?: Partial<OffPolicy.Requirements>
 }
 
@@ -62,9 +64,10 @@ const pick = (choice: Choice, uniform: Chance.Uniform): number => {
 }
 
 /** Trials of a world from a seed. */
-const trialsOf = ({ decisions, recorded = explored, seed, told, wanted = other, world = truth }: Run): Array<OffPolicy.Trial> => {
+const trialsOf = ({ decisions, recorded = explored, seed, support, told, wanted = other, world = truth }: Run): Array<OffPolicy.Trial> => {
   const uniform = Chance.streamOf(((seed * 7919) % 100_003) / 100_003)
   const chances = new Map(gateways.map((gateway, arm): [GatewayName, number] => [gateway, wanted[arm] ?? 0]))
+  const possible = new Set(support ?? gateways.filter((_, arm) => (recorded[arm] ?? 0) > 0))
   return Array.from({ length: decisions }, () => {
     const segment = uniform() < secondShare ? 1 : 0
     const arm = pick(recorded, uniform)
@@ -73,6 +76,8 @@ const trialsOf = ({ decisions, recorded = explored, seed, told, wanted = other, 
     return {
       gateway: gateways[arm] ?? name("none"),
       propensity: told?.(probability, arm) ?? probability,
+      support: possible,
+      drawn: false,
       chances,
       approved: uniform() < (world.approval[segment]?.[arm] ?? 0),
       latencyMillis: (world.medianMillis[arm] ?? 0) * Math.exp(spread * normal),
@@ -291,8 +296,28 @@ describe("OffPolicy: refusals", () => {
 
   it("choices that had no chance without the record saying so do not add up either", () => {
     const half = trialsOf({ seed: 1, decisions: 10_000 })
-    const others = trialsOf({ seed: 2, decisions: 10_000, recorded: [0.95, 0, 0.05] })
+    const others = trialsOf({ seed: 2, decisions: 10_000, recorded: [0.95, 0, 0.05], support: gateways })
     assert.include(refusalsOf(answerOf([...half, ...others])), "WeightsOff")
+  })
+
+  it("a tenth of the decisions, split among others than the one that is wanted, has no support", () => {
+    const wanted: Choice = [0, 0, 1]
+    const rest = trialsOf({ seed: 1, decisions: 18_000, wanted })
+    const split = trialsOf({ seed: 2, decisions: 2_000, recorded: [0.5, 0.5, 0], wanted })
+    const answer = answerOf([...rest, ...split])
+    assert.include(refusalsOf(answer), "Unsupported")
+    assert.notInclude(refusalsOf(answer), "WeightsOff", "what has no chance is known, and no reason to doubt the probabilities")
+    assert.closeTo(answer.unsupportedShare, 0.1, 1e-9)
+  })
+
+  it("a known gap is no room for a wrong one", () => {
+    const wanted: Choice = [0.1, 0.9, 0]
+    const rest = trialsOf({ seed: 1, decisions: 58_200, recorded: [0.5, 0.5, 0], wanted })
+    const split = trialsOf({ seed: 2, decisions: 1_800, recorded: [0.5, 0, 0.5], wanted })
+    assert.deepStrictEqual(answerOf([...rest, ...split]).refusals, [])
+    const told = (probability: number, arm: number) => (arm === 1 ? probability * 1.06 : probability)
+    const wrong = trialsOf({ seed: 1, decisions: 58_200, recorded: [0.5, 0.5, 0], wanted, told })
+    assert.include(refusalsOf(answerOf([...wrong, ...split])), "WeightsOff")
   })
 
   it("too many decisions were left out", () => {

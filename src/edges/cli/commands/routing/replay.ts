@@ -76,6 +76,7 @@ const textOf = (
 
 const leftOutTexts: { readonly [Why in OffPolicy.LeftOut]: string } = {
   no_propensity: "an earlier version stored no probability with them",
+  support_not_stored: "an earlier version did not store who else could have been chosen",
   undecided: "what became of their first charge is not known yet",
   elsewhere: "their charge did not go to the first gateway of the plan",
   unreadable: "the payment's history is damaged",
