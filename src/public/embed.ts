@@ -28,7 +28,7 @@ export {
 } from "../edges/embed/Errors.ts"
 export type { NodeHandler, WebHandler } from "../edges/embed/Handler.ts"
 export type { LogLine } from "../edges/embed/Log.ts"
-export type { AegisPayConfig, AegisPayOptions, BackgroundOptions, PaymentEvent } from "../edges/embed/Options.ts"
+export type { AegisPayConfig, AegisPayOptions, BackgroundOptions, GatewayFee, PaymentEvent } from "../edges/embed/Options.ts"
 export type { Transaction } from "../edges/embed/Transaction.ts"
 
 export { CommandRefused } from "../domain/payment/Command.ts"
@@ -44,3 +44,4 @@ export {
 } from "../orchestration/payment/Errors.ts"
 export { GatewayNotConfigured } from "../services/Gateway.ts"
 export { CallInsideTransaction } from "../services/HostTransaction.ts"
+export type { CustomRule } from "../services/routing/RoutingPolicy.ts"

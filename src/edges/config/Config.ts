@@ -131,35 +131,41 @@ const sandboxDefaults = { host: "127.0.0.1", port: 9090 }
 /** Defaults of the HTTP server that are not presets: a slow sender is cut well within 30 s. */
 const httpDefaults = { host: "127.0.0.1", headersTimeoutMillis: 10_000, requestTimeoutMillis: 20_000, shutdownMillis: 10_000 }
 
+/** A gateway that a host makes itself, as far as the configuration may speak of it. */
+type HostGateway = Pick<Gateways.GatewayConfig, "name" | "fees">
+
 /** Reads and decodes a file; without one, the variables alone. Fails with `ConfigInvalid`. */
 export const load = Effect.fnUntraced(function* (options: {
   readonly file?: string | undefined
   readonly environment: Environment
+  readonly hostGateways?: ReadonlyArray<HostGateway>
 }): Effect.fn.Return<Config, ConfigInvalid> {
   const source = options.file ?? "configuration"
   const input = options.file === undefined ? {} : yield* read(options.file)
-  return yield* Effect.fromResult(decode({ input, environment: options.environment, source }))
+  return yield* Effect.fromResult(decode({ ...options, input, source }))
 })
 
-/** Decodes configuration data. `source` is what messages call it. */
+/** Decodes configuration data. `source` is what messages call it. `hostGateways`: those that it may name besides its own. */
 export const decode = (options: {
   readonly input: unknown
   readonly environment: Environment
   readonly source?: string
+  readonly hostGateways?: ReadonlyArray<HostGateway>
 }): Result.Result<Config, ConfigInvalid> => {
+  const { hostGateways = [] } = options
   const { input, problems: overrideProblems, sources } = Overrides.apply(options.input, options.environment)
   const decoded = Schema.decodeUnknownResult(ConfigFile(options.environment))(input, { errors: "all", onExcessProperty: "error" })
   const problems = [
     ...overrideProblems,
     ...(Result.isFailure(decoded) ? problemsOf(decoded.failure.issue, input, { maxProblems, showValue: mayShow }) : []),
     ...crossProblems(input),
-    ...(Result.isSuccess(decoded) ? rangeProblems(decoded.success) : [])
+    ...(Result.isSuccess(decoded) ? rangeProblems(decoded.success, hostGateways) : [])
   ]
     .filter((problem, index, all) => all.findIndex((other) => describe(other) === describe(problem)) === index)
     .map((problem) => ({ ...problem, path: sources.get(problem.path) ?? problem.path }))
   return Result.isFailure(decoded) || problems.length > 0
     ? Result.fail(new ConfigInvalid({ source: options.source ?? "configuration", problems }))
-    : Result.succeed(withDefaults(decoded.success))
+    : Result.succeed(withDefaults(decoded.success, hostGateways))
 }
 
 /** Secrets are not shown, nor is the URL of a database, nor what stands where nobody knows what it is. */
@@ -226,9 +232,11 @@ const crossProblems = (input: unknown): ReadonlyArray<Problem> => [
 ]
 
 /** Settings that must fit each other. */
-const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
+const rangeProblems = (file: ConfigFile, hostGateways: ReadonlyArray<HostGateway>): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
-  const { connectLimitMillis, gateways, http, notifications } = withDefaults(file)
+  const { connectLimitMillis, http, notifications } = withDefaults(file, hostGateways)
+  const gateways = namedBy(file, hostGateways)
+  const where = hostGateways.length === 0 ? "this file" : "this file or in options.gateways"
   const refuse = (path: string, message: string) => problems.push({ path, message })
   if (http.headersTimeoutMillis > http.requestTimeoutMillis) {
     refuse("http.headersTimeoutMillis", `must be at most requestTimeoutMillis (${http.requestTimeoutMillis})`)
@@ -247,9 +255,9 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
     if (!notifications.allowLoopback && new URL(url).protocol === "http:")
       refuse(`notifications.endpoints[${index}].url`, "expected an https URL; for http to this machine set notifications.allowLoopback")
   })
-  problems.push(...Routing.problemsOf(file))
+  problems.push(...Routing.problemsOf({ ...file, gateways }, { where }))
   problems.push(...RateLimits.problemsOf(file.rateLimits))
-  problems.push(...Resilience.problemsOf(file, { connectLimitMillis, gateways: gateways.map(({ name }) => name) }))
+  problems.push(...Resilience.problemsOf(file, { connectLimitMillis, gateways: gateways.map(({ name }) => name), where }))
   const keys = (file.http?.apiKeys ?? []).map(({ key }) => Redacted.value(key))
   keys.forEach((key, index) => {
     const earlier = keys.indexOf(key)
@@ -258,7 +266,7 @@ const rangeProblems = (file: ConfigFile): ReadonlyArray<Problem> => {
   return problems
 }
 
-const withDefaults = (file: ConfigFile): Config => ({
+const withDefaults = (file: ConfigFile, hostGateways: ReadonlyArray<HostGateway>): Config => ({
   database:
     file.database.url === undefined
       ? { _tag: "Embedded", dataDir: file.database.dataDir ?? "." }
@@ -268,13 +276,9 @@ const withDefaults = (file: ConfigFile): Config => ({
   shareBreakers: file.breakers?.share ?? (file.redis === undefined ? "database" : "redis"),
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
   engine: engineOf(file),
-  routing: Routing.settingsOf(file),
+  routing: Routing.settingsOf({ ...file, gateways: namedBy(file, hostGateways) }),
   connectLimitMillis: file.retries?.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value,
-  recovery: {
-    onStart: file.recovery?.onStart ?? true,
-    intervalMillis: file.recovery?.intervalMillis ?? Presets.recovery.intervalMillis.value,
-    concurrency: file.recovery?.concurrency ?? Presets.recovery.concurrency.value
-  },
+  recovery: recoveryOf(file),
   http: httpOf(file),
   notifications: {
     endpoints: (file.notifications?.endpoints ?? []).map(({ merchant, previousSecret, secret, url }) => ({
@@ -285,6 +289,15 @@ const withDefaults = (file: ConfigFile): Config => ({
     allowLoopback: file.notifications?.allowLoopback ?? false
   },
   fingerprintKey: file.fingerprintKey
+})
+
+/** The gateways that may be named. */
+const namedBy = ({ gateways = [] }: ConfigFile, hostGateways: ReadonlyArray<HostGateway>) => [...gateways, ...hostGateways]
+
+const recoveryOf = ({ recovery }: ConfigFile): Config["recovery"] => ({
+  onStart: recovery?.onStart ?? true,
+  intervalMillis: recovery?.intervalMillis ?? Presets.recovery.intervalMillis.value,
+  concurrency: recovery?.concurrency ?? Presets.recovery.concurrency.value
 })
 
 const httpOf = ({ http, rateLimits, redis }: ConfigFile): HttpConfig => ({

@@ -90,7 +90,7 @@ export const settingsOf = ({ breakers, bulkheads, retries }: Sections) => {
 }
 
 /** What a gateway or an operation leaves out is what holds for all; of an operation first what holds for its gateway. */
-const breakersOf = (section: Sections["breakers"]): EngineSettings["breakers"] => {
+const breakersOf = (section: Sections["breakers"]) => {
   const { gateways = {}, operations = {}, share: _share, ...all } = section ?? {}
   const settings = { ...defaults.breakers.settings, ...all }
   const ofGateway = (gateway: string) => ({ ...settings, ...gateways[gateway as GatewayName] })
@@ -100,13 +100,13 @@ const breakersOf = (section: Sections["breakers"]): EngineSettings["breakers"] =
     byName: Object.fromEntries(
       Object.entries(operations).map(([name, own]) => [name, { ...ofGateway(partsOf(name as BreakerName)?.gateway ?? ""), ...own }])
     )
-  }
+  } satisfies EngineSettings["breakers"]
 }
 
 /** Settings that do not fit each other, or gateways that are not configured. */
 export const problemsOf = (
   sections: Sections,
-  options: { readonly connectLimitMillis: number; readonly gateways: ReadonlyArray<GatewayName> }
+  options: { readonly connectLimitMillis: number; readonly gateways: ReadonlyArray<GatewayName>; readonly where?: string }
 ): ReadonlyArray<Problem> => {
   const settings = settingsOf(sections)
   const { attemptTimeoutMillis, retryBaseMillis, retryCapMillis, sendWindowMillis } = settings
@@ -123,7 +123,7 @@ export const problemsOf = (
     })
   }
   const names = new Set<string>(options.gateways)
-  const unknown = (path: string) => problems.push({ path, message: "is not the name of a gateway in this file" })
+  const unknown = (path: string) => problems.push({ path, message: `is not the name of a gateway in ${options.where ?? "this file"}` })
   for (const name of Object.keys(settings.bulkheadByGateway)) if (!names.has(name)) unknown(`bulkheads.gateways.${name}`)
   for (const name of Object.keys(settings.breakers.byGateway)) if (!names.has(name)) unknown(`breakers.gateways.${name}`)
   for (const name of Object.keys(settings.breakers.byName)) {
@@ -132,5 +132,26 @@ export const problemsOf = (
     if (parts === undefined) problems.push({ path, message: 'expected a gateway and a kind of operation, such as "stripe-eu.refund"' })
     else if (!names.has(parts.gateway)) unknown(path)
   }
+  problems.push(...contradictions(settings.breakers))
   return problems
+}
+
+/** Settings of breakers that would have no effect. What is wrong for all is told once. */
+const contradictions = ({ byGateway, byName, settings: all }: ReturnType<typeof breakersOf>): ReadonlyArray<Problem> => {
+  const sections = [
+    { prefix: "breakers", settings: all },
+    ...Object.entries(byGateway).map(([name, settings]) => ({ prefix: `breakers.gateways.${name}`, settings })),
+    ...Object.entries(byName).map(([name, settings]) => ({ prefix: `breakers.operations.${name}`, settings }))
+  ]
+  return sections.flatMap(({ prefix, settings }) => {
+    const isTold = (...fields: ReadonlyArray<keyof BreakerSettings>) =>
+      settings !== all && fields.every((field) => settings[field] === all[field])
+    const { adaptiveCeiling, adaptiveFloor, openTimeoutCapMillis, openTimeoutMillis } = settings
+    const problems: Array<Problem> = []
+    if (openTimeoutCapMillis < openTimeoutMillis && !isTold("openTimeoutCapMillis", "openTimeoutMillis"))
+      problems.push({ path: `${prefix}.openTimeoutCapMillis`, message: `must be at least openTimeoutMillis (${openTimeoutMillis})` })
+    if (adaptiveFloor > adaptiveCeiling && !isTold("adaptiveFloor", "adaptiveCeiling"))
+      problems.push({ path: `${prefix}.adaptiveFloor`, message: `must be at most adaptiveCeiling (${adaptiveCeiling})` })
+    return problems
+  })
 }

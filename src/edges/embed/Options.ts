@@ -2,15 +2,21 @@
  * What `AegisPay.make` takes: the configuration, the same as a file's (docs/cli.md), and what only code can give.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { randomBytes } from "node:crypto"
 import { TenantId } from "../../domain/payment/Ids.ts"
 import type { PublicEvent } from "../../domain/payment/PublicEvent.ts"
+import { Name } from "../../domain/routing/policy/Bounds.ts"
+import { Fees } from "../../domain/routing/policy/Cost.ts"
 import type { Gateway } from "../../services/Gateway.ts"
+import type { CustomRule } from "../../services/routing/RoutingPolicy.ts"
 import * as Development from "../cli/runtime/Development.ts"
 import * as Config from "../config/Config.ts"
 import type { ConfigFile } from "../config/ConfigSchema.ts"
+import * as Issues from "../config/Issues.ts"
 import type { LogLine } from "./Log.ts"
 
 type File = ReturnType<typeof ConfigFile>["Encoded"]
@@ -24,7 +30,7 @@ export interface BackgroundOptions {
   readonly recovery?: boolean
   /** Processes the webhooks that were received. Default true. */
   readonly webhooks?: boolean
-  /** Delivers events to `onEvent` or the configured endpoints; where there are neither, they are taken off the outbox. Default true. */
+  /** Delivers events to `onEvent` or the configured endpoints; those without a receiver here are taken off when they are old. Default true. */
   readonly relay?: boolean
 }
 
@@ -36,6 +42,10 @@ export interface AegisPayOptions {
   readonly merchant?: string
   /** Gateways made by the host, besides those of the configuration. */
   readonly gateways?: ReadonlyArray<Gateway>
+  /** Price lists of `gateways`, by their names; of those in the configuration they stand there. Default: what they cost is not known. */
+  readonly fees?: { readonly [gateway: string]: ReadonlyArray<GatewayFee> }
+  /** Routing rules that are functions. They go with those of the configuration by priority; a name belongs to one rule. */
+  readonly rules?: ReadonlyArray<CustomRule>
   /** Where secrets (`"env:NAME"`) and overrides are looked up. Default: the process' environment. */
   readonly environment?: Config.Environment
   /** `false` for a process that only makes calls, such as a job. Default: all of it. */
@@ -50,6 +60,9 @@ export interface AegisPayOptions {
   /** Starts though an account with open operations is not configured. Default false. */
   readonly allowMissingGateways?: boolean
 }
+
+/** One entry of a price list: `{ currency: "EUR", fixedMinor: 25, basisPoints: 140 }`. The first that fits a payment counts. */
+export type GatewayFee = (typeof Fees.Encoded)[number]
 
 /** All of it, checked. */
 export interface Settings {
@@ -73,18 +86,23 @@ export const load = Effect.fnUntraced(function* (
   const source = typeof given === "string" ? given : "AegisPay.make"
   const environment = options.environment ?? Development.environment()
   const isMemory = typeof given === "object" && given !== null && given.database === "memory"
+  const hostGateways = (options.gateways ?? []).map(({ name }) => {
+    const fees = Schema.decodeUnknownOption(Fees)(options.fees?.[name])
+    return Option.isNone(fees) ? { name } : { name, fees: fees.value }
+  })
   const config =
     typeof given === "string"
-      ? yield* Config.load({ file: given, environment })
+      ? yield* Config.load({ file: given, environment, hostGateways })
       : yield* Effect.fromResult(
-          Config.decode(isMemory ? { ...inMemory(given, environment), source } : { input: given, environment, source })
+          Config.decode({ ...(isMemory ? inMemory(given, environment) : { input: given, environment }), source, hostGateways })
         )
   const problems = problemsOf(config, options)
   if (problems.length > 0) return yield* new Config.ConfigInvalid({ source, problems })
   const { background = true } = options
   const all = { recovery: true, webhooks: true, relay: true }
+  const routed = { ...config, routing: { ...config.routing, customRules: options.rules ?? [] } }
   return {
-    config: isMemory ? { ...config, fingerprintKey: config.fingerprintKey ?? Redacted.make(randomBytes(32).toString("hex")) } : config,
+    config: isMemory ? { ...routed, fingerprintKey: config.fingerprintKey ?? Redacted.make(randomBytes(32).toString("hex")) } : routed,
     source,
     isMemory,
     merchant: merchantOf(config, options),
@@ -112,11 +130,8 @@ const merchantOf = (config: Config.Config, { merchant }: AegisPayOptions): Tenan
   return known.size === 1 ? only : undefined
 }
 
-const problemsOf = (
-  config: Config.Config,
-  options: AegisPayOptions
-): ReadonlyArray<{ readonly path: string; readonly message: string }> => {
-  const problems: Array<{ readonly path: string; readonly message: string }> = []
+const problemsOf = (config: Config.Config, options: AegisPayOptions): ReadonlyArray<Issues.Problem> => {
+  const problems: Array<Issues.Problem> = []
   const refuse = (path: string, message: string) => problems.push({ path, message })
   const own = (options.gateways ?? []).map(({ name }) => name)
   const names = [...config.gateways.map(({ name }) => name), ...own]
@@ -127,8 +142,33 @@ const problemsOf = (
   own.forEach((name, index) => {
     if (names.indexOf(name) < config.gateways.length + index) refuse(`options.gateways[${index}].name`, "another gateway has this name")
   })
+  problems.push(...problemsOfFees(options), ...problemsOfRules(config, options))
   if (options.onEvent !== undefined && config.notifications.endpoints.length > 0) {
     refuse("options.onEvent", "events have one receiver; remove notifications.endpoints, or this")
   }
   return problems
+}
+
+const problemsOfFees = ({ fees = {}, gateways = [] }: AegisPayOptions): ReadonlyArray<Issues.Problem> =>
+  Object.entries(fees).flatMap(([name, list]) => {
+    const path = `options.fees.${name}`
+    if (!gateways.some((gateway) => gateway.name === name)) return [{ path, message: "is not the name of a gateway in options.gateways" }]
+    const decoded = Schema.decodeUnknownResult(Fees)(list, { errors: "all", onExcessProperty: "error" })
+    if (Result.isSuccess(decoded)) return []
+    return Issues.problemsOf(decoded.failure.issue, list).map((problem) => ({
+      path: problem.path.startsWith("[") || problem.path === "" ? `${path}${problem.path}` : `${path}.${problem.path}`,
+      message: problem.message
+    }))
+  })
+
+const isRuleName = Schema.is(Name)
+
+/** Decisions name the rule. */
+const problemsOfRules = ({ routing }: Config.Config, { rules = [] }: AegisPayOptions): ReadonlyArray<Issues.Problem> => {
+  const names = [...routing.policy.rules.map(({ name }) => name), ...rules.map(({ name }) => name)]
+  return rules.flatMap(({ name }, index) => {
+    const path = `options.rules[${index}].name`
+    if (!isRuleName(name)) return [{ path, message: "expected a name of 1 to 64 letters, digits, blanks and _ . -" }]
+    return names.indexOf(name) < names.length - rules.length + index ? [{ path, message: "another rule has this name" }] : []
+  })
 }

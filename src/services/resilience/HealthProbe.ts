@@ -13,6 +13,8 @@ import type { CheckResult, Importance } from "../../domain/resilience/dependency
  * - `recover`: what helps when it does not work: connect anew, take another source, clear a cache. What it answers is not believed: it is
  *   checked again. Without it nothing is tried, and checking goes on.
  * - `intervalMillis`, `timeoutMillis`, `recoverEveryMillis`, `recoverTimeoutMillis`: defaults are the presets `degradation`.
+ * - `criticalAfter`: failed checks in a row, then it is critical. `healthyAfter`: good ones in a row, then it is healthy again.
+ *   `staleAfterChecks`: so many intervals without a result, then nothing is known of it. At least 1; defaults are the presets `degradation`.
  *
  * Both effects must be interruptible, and are never run at the same time.
  */
@@ -25,4 +27,7 @@ export interface HealthProbe {
   readonly timeoutMillis?: number
   readonly recoverEveryMillis?: number
   readonly recoverTimeoutMillis?: number
+  readonly criticalAfter?: number
+  readonly healthyAfter?: number
+  readonly staleAfterChecks?: number
 }

@@ -34,7 +34,7 @@ describe("a configuration", () => {
     assert.strictEqual(config.http.maxBodyBytes, 65_536)
     assert.isTrue(config.recovery.onStart)
     assert.isUndefined(config.sandbox)
-    assert.deepStrictEqual(config.notifications, { endpoints: [], allowLoopback: false })
+    assert.deepStrictEqual(config.notifications, { endpoints: [], allowLoopback: false, discardAfterMillis: 604_800_000 })
   })
 
   it("says how long a customer is waited for, by kind of payment method", () => {
@@ -176,6 +176,27 @@ describe("a configuration", () => {
       "breakers.operations.typo.sale: is not the name of a gateway in this file",
       'breakers.operations.sandbox-a.charge: expected a gateway and a kind of operation, such as "stripe-eu.refund"'
     ])
+  })
+
+  it("refuses settings of a breaker that contradict each other, wherever they come from", () => {
+    assert.deepStrictEqual(
+      problemsOf({
+        ...dataDir,
+        gateways: [gateway],
+        breakers: {
+          adaptiveFloor: 0.9,
+          openTimeoutMillis: 1_000,
+          openTimeoutCapMillis: 999,
+          gateways: { "sandbox-a": { adaptiveCeiling: 0.95, openTimeoutCapMillis: 1_000 } },
+          operations: { "sandbox-a.refund": { openTimeoutMillis: 2_000 } }
+        }
+      }),
+      [
+        "breakers.openTimeoutCapMillis: must be at least openTimeoutMillis (1000)",
+        "breakers.adaptiveFloor: must be at most adaptiveCeiling (0.8)",
+        "breakers.operations.sandbox-a.refund.openTimeoutCapMillis: must be at least openTimeoutMillis (2000)"
+      ]
+    )
   })
 
   it("lists all problems at once, each with its path", () => {

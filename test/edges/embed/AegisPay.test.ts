@@ -286,6 +286,37 @@ describe("errors", () => {
   })
 })
 
+describe("gateways of the host", () => {
+  const own = () => [ScriptedGateway.make("first"), ScriptedGateway.make("own")] as const
+  const takenBy = async (config: Partial<Embed.AegisPayConfig>, options: Embed.AegisPayOptions = {}) => {
+    const gateways = own()
+    await using aegis = await Embed.AegisPay.make(
+      { database: "memory", ...config },
+      { merchant: "m1", gateways, background: false, environment, log: () => {}, ...options }
+    )
+    for (let nth = 0; nth < 8; nth++) await aegis.charge(order(`${nth}`))
+    return gateways.map(({ sent }) => sent.length)
+  }
+  const noExploration = { exploration: { share: 0 } }
+
+  it("may be named by the configuration", async () => {
+    const named = { breakers: { gateways: { own: { failureThreshold: 2 } } }, bulkheads: { gateways: { own: { concurrency: 5 } } } }
+    assert.deepStrictEqual(await takenBy({ ...named, routing: { policy: "fixed", order: ["own", "first"] } }), [0, 8])
+    assert.deepStrictEqual(await takenBy({ ...named, routing: { policy: "fixed", order: ["first", "own"] } }), [8, 0])
+  })
+
+  it("have fees, and are chosen by rules that are functions", async () => {
+    const routing = { ...noExploration, weights: { success: 0, latency: 0, cost: 1 } }
+    const fees = { first: [{ basisPoints: 300 }], own: [{ currency: "EUR", fixedMinor: 10, basisPoints: 100 }] }
+    assert.deepStrictEqual(await takenBy({ routing }, { fees }), [0, 8])
+    const decide = vi.fn<Embed.CustomRule["decide"]>(({ details }) =>
+      details.amount.minor > 1_000n ? { prefer: [own()[0].name] } : undefined
+    )
+    assert.deepStrictEqual(await takenBy({ routing }, { fees, rules: [{ name: "large", decide }] }), [8, 0])
+    assert.strictEqual(decide.mock.calls.length, 8)
+  })
+})
+
 describe("a configuration that cannot be used", () => {
   const rows: ReadonlyArray<readonly [unknown, Embed.AegisPayOptions, RegExp]> = [
     [undefined, {}, /AegisPay.make: expected object/],
@@ -299,6 +330,27 @@ describe("a configuration that cannot be used", () => {
       { database: "memory" },
       { gateways: [ScriptedGateway.make("psp"), ScriptedGateway.make("psp")] },
       /options.gateways\[1\].name: another gateway has this name/
+    ],
+    [
+      { database: "memory", routing: { order: ["typo"] }, bulkheads: { gateways: { other: {} } } },
+      { gateways: [ScriptedGateway.make("psp")] },
+      /routing.order\[0\]: is not the name of a gateway in this file or in options.gateways[^]*bulkheads.gateways.other: is not the name/
+    ],
+    [
+      { database: "memory" },
+      { gateways: [ScriptedGateway.make("psp")], fees: { other: [], psp: [{ fixedMinor: 5 }] } },
+      /options.fees.other: is not the name of a gateway in options.gateways[^]*options.fees.psp\[0\]: a fixed fee needs the currency/
+    ],
+    [
+      { database: "memory", routing: { rules: [{ name: "one", then: { strategy: "most_reliable" } }] } },
+      {
+        gateways: [ScriptedGateway.make("psp")],
+        rules: [
+          { name: "one", decide: () => undefined },
+          { name: "", decide: () => undefined }
+        ]
+      },
+      /options.rules\[0\].name: another rule has this name[^]*options.rules\[1\].name: expected/
     ],
     ["/nowhere/aegispay.json", {}, /aegispay.json: cannot be read \(ENOENT\)/]
   ]

@@ -109,15 +109,18 @@ const isName = (name: string) => /^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)
 const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 const presets = Presets.degradation
 
+/** Of fewer than one check nothing is known. */
+const atLeastOne = (checks: number): number => Math.max(1, checks)
+
 const entryOf = (probe: HealthProbe, now: number): Entry => {
   const intervalMillis = probe.intervalMillis ?? presets.checkEveryMillis.value
   return {
     probe,
     intervalMillis,
     settings: {
-      criticalAfter: presets.criticalAfter.value,
-      healthyAfter: presets.healthyAfter.value,
-      staleAfterMillis: presets.staleAfterChecks.value * intervalMillis,
+      criticalAfter: atLeastOne(probe.criticalAfter ?? presets.criticalAfter.value),
+      healthyAfter: atLeastOne(probe.healthyAfter ?? presets.healthyAfter.value),
+      staleAfterMillis: atLeastOne(probe.staleAfterChecks ?? presets.staleAfterChecks.value) * intervalMillis,
       recoverEveryMillis: probe.recoverEveryMillis ?? presets.recoverEveryMillis.value
     },
     turn: Semaphore.makeUnsafe(1),

@@ -70,6 +70,26 @@ describe("Dependencies", () => {
     }).pipe(provided)
   )
 
+  it.effect("a probe says how many checks make a level, and after how many missing ones nothing is known", () =>
+    Effect.gen(function* () {
+      const dependencies = yield* Dependencies
+      const { probe, told } = scripted({ criticalAfter: 1, healthyAfter: 1, staleAfterChecks: 2, timeoutMillis: 600_000 })
+      yield* dependencies.register(probe)
+      yield* TestClock.adjust(0)
+      told.answer = down
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* dependencies.level("d"), "critical")
+      told.answer = Effect.succeed("ok")
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* dependencies.level("d"), "healthy")
+      told.answer = Effect.never
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(yield* dependencies.level("d"), "healthy")
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* dependencies.level("d"), "unknown")
+    }).pipe(provided)
+  )
+
   it.effect("goes down and comes back: levels, changes as they happen, what the last failure said", () =>
     Effect.gen(function* () {
       const dependencies = yield* Dependencies
