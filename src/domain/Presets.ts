@@ -154,6 +154,15 @@ export const relay = {
   retryCapMillis: preset(43_200_000, "ms", "cap of the backoff, 12 h"),
   retryJitter: preset(0.2, "share of the delay, both ways", "spreads the repetitions"),
   maxAttempts: preset(15, "attempts", "with the backoff about 23 h: an endpoint may be away for a day; then a dead letter"),
+  discardAfterMillis: preset(
+    7 * 86_400_000,
+    "ms",
+    "longer than a receiving process is usually away, a long weekend included; then the outbox of a merchant without a receiver stops growing"
+  ),
+  unwantedBaseMillis: preset(1_000, "ms", "first wait of events that have no receiver here: another relay may have one"),
+  unwantedCapMillis: preset(3_600_000, "ms", "cap of that wait, a quarter of their age otherwise: some 200 looks in a week"),
+  discardPage: preset(100, "payments", "one statement holds few locks"),
+  discardIntervalMillis: preset(3_600_000, "ms", "how often what nobody received is taken off; a fraction of a week"),
   pauseAfterFailures: preset(3, "failures in a row", "then an endpoint is tried by one delivery at a time"),
   pauseBaseMillis: preset(1_000, "ms", "first pause of a failing endpoint, doubled each time"),
   pauseCapMillis: preset(60_000, "ms", "cap of the pause: how soon an endpoint that came back is noticed")

@@ -102,10 +102,12 @@ export interface Config {
   }
   readonly http: HttpConfig
   readonly notifications: {
-    /** One for a merchant at most. None at all: events are written to the log. */
+    /** One for a merchant at most. */
     readonly endpoints: ReadonlyArray<EndpointConfig>
     /** Takes http to this machine too. Default false. */
     readonly allowLoopback: boolean
+    /** How old an event gets that has no receiver here before it is taken off, in milliseconds. */
+    readonly discardAfterMillis: number
   }
   /** The key of idempotency fingerprints. `undefined`: it is kept in `dataDir` (FingerprintKey.ts). */
   readonly fingerprintKey: Redacted.Redacted | undefined
@@ -286,7 +288,8 @@ const withDefaults = (file: ConfigFile, hostGateways: ReadonlyArray<HostGateway>
       url,
       secrets: previousSecret === undefined ? [secret] : [secret, previousSecret]
     })),
-    allowLoopback: file.notifications?.allowLoopback ?? false
+    allowLoopback: file.notifications?.allowLoopback ?? false,
+    discardAfterMillis: file.notifications?.discardAfterMillis ?? Presets.relay.discardAfterMillis.value
   },
   fingerprintKey: file.fingerprintKey
 })

@@ -267,7 +267,8 @@ export const ConfigFile = (environment: Environment) =>
     notifications: Schema.optionalKey(
       Schema.Struct({
         endpoints: Schema.optionalKey(listOf(endpoint(environment), 1_000)),
-        allowLoopback: Schema.optionalKey(boolean)
+        allowLoopback: Schema.optionalKey(boolean),
+        discardAfterMillis: Schema.optionalKey(integer(0, 7_776_000_000))
       })
     ),
     fingerprintKey: Schema.optionalKey(

@@ -53,6 +53,7 @@ const settings: ReadonlyArray<readonly [path: string, kind: Kind]> = [
   ["http.requestTimeoutMillis", "integer"],
   ["http.shutdownMillis", "integer"],
   ["notifications.allowLoopback", "boolean"],
+  ["notifications.discardAfterMillis", "integer"],
   ["rateLimits.store", "text"],
   ["rateLimits.onStoreFailure", "text"],
   ["rateLimits.maxKeys", "integer"]

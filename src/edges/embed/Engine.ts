@@ -11,7 +11,6 @@ import * as GatewayList from "../../gateways/GatewayList.ts"
 import * as Ids from "../../layers/memory/Ids.ts"
 import * as Memory from "../../layers/memory/Memory.ts"
 import * as RequestFingerprint from "../../layers/node/RequestFingerprint.ts"
-import * as Relay from "../../orchestration/notify/Relay.ts"
 import * as WebhookProcessing from "../../orchestration/notify/WebhookProcessing.ts"
 import * as Background from "../../orchestration/operation/Background.ts"
 import * as Payments from "../../orchestration/payment/Payments.ts"
@@ -122,10 +121,15 @@ const fingerprints = ({ config: { database, fingerprintKey }, source }: Settings
 
 /** Runs until the layer is closed. */
 const loops = Effect.fnUntraced(function* (settings: Settings) {
-  const { background, config } = settings
+  const { background, config, isMemory, onEvent } = settings
+  const { discardAfterMillis, endpoints } = config.notifications
   if (!settings.allowMissingGateways) yield* requireOpenAccounts(settings.source)
   if (background.webhooks) yield* Effect.forkScoped(NotifyLoops.keptUp("the processing of webhooks", WebhookProcessing.run()))
-  if (background.relay) yield* Effect.forkScoped(NotifyLoops.keptUp("the relay of events", Relay.run()))
+  if (background.relay) {
+    const receives = onEvent !== undefined || endpoints.length > 0
+    // No other process has this memory.
+    yield* Effect.forkScoped(NotifyLoops.relay({ receives, discardAfterMillis: isMemory ? 0 : discardAfterMillis }))
+  }
   if (background.recovery) yield* RecoveryLoop.start(config)
 })
 

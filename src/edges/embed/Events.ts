@@ -1,6 +1,7 @@
 /**
  * Events handed to a function of the host, by the relay that posts them to endpoints otherwise: in order within a payment, at least once,
- * repeated while the function rejects.
+ * repeated while the function rejects. One that takes too long is told by its signal: the event comes again, and what has not stopped runs beside
+ * the repetition.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,22 +9,22 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PublicEvent } from "../../domain/payment/PublicEvent.ts"
 import { type Delivery, Notifier } from "../../services/notify/Notifier.ts"
-import type { PaymentEvent } from "./Options.ts"
+import type { AegisPayOptions } from "./Options.ts"
 
 /** As long as a merchant's endpoint commonly has: after it the event counts as not taken, and comes again. */
 const limitMillis = 15_000
 
 const delivered: Delivery = { _tag: "Delivered" }
 
-/** Every event goes to `onEvent`; without one nobody wants any. */
-export const layer = (onEvent: ((event: PaymentEvent) => void | Promise<void>) | undefined): Layer.Layer<Notifier> =>
+/** Every event goes to `onEvent`; without one there is no receiver here. */
+export const layer = (onEvent: AegisPayOptions["onEvent"]): Layer.Layer<Notifier> =>
   Layer.succeed(
     Notifier,
     Notifier.of({
       endpointOf: () => (onEvent === undefined ? undefined : "onEvent"),
       deliver: (_endpoint, { body, tenant }) =>
-        Effect.tryPromise(async () => {
-          await onEvent?.({ ...(JSON.parse(body) as PublicEvent), merchant: tenant })
+        Effect.tryPromise(async (signal) => {
+          await onEvent?.({ ...(JSON.parse(body) as PublicEvent), merchant: tenant }, { signal })
         }).pipe(
           Effect.as(delivered),
           Effect.timeoutOption(Duration.millis(limitMillis)),

@@ -52,9 +52,10 @@ export interface AegisPayOptions {
   readonly background?: boolean | BackgroundOptions
   /**
    * Told of every event of every payment, in order within a payment, at least once: keep `eventId` or the last `version`. A rejection means
-   * "again later". Not together with `notifications.endpoints`.
+   * "again later", and so do 15 s without an end: then `signal` is aborted, and what does not stop runs beside the repetition. Not together
+   * with `notifications.endpoints`.
    */
-  readonly onEvent?: (event: PaymentEvent) => void | Promise<void>
+  readonly onEvent?: (event: PaymentEvent, options: { readonly signal: AbortSignal }) => void | Promise<void>
   /** Takes the log. Default: lines on the console. */
   readonly log?: (line: LogLine) => void
   /** Starts though an account with open operations is not configured. Default false. */

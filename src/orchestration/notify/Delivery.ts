@@ -3,6 +3,8 @@
  *
  * What was delivered is acknowledged after the delivery: a crash in between delivers again. What fails waits with backoff; after
  * `maxAttempts` the payment becomes a dead letter. Nothing is sent when the lease may end before the answer.
+ *
+ * What has no receiver in this process may have one in another: it is left to the others, and taken off only when it is old.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -18,8 +20,9 @@ import { type Delivery, type Notification, Notifier } from "../../services/notif
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
 import * as Backoff from "./Backoff.ts"
 import * as EndpointHealth from "./EndpointHealth.ts"
+import * as Unwanted from "./Unwanted.ts"
 
-/** What became of one payment. `postponed`: not tried, its endpoint is paused. `lost`: another relay has it. */
+/** What became of one payment. `postponed`: not tried, its endpoint is paused or it has none here. `lost`: another relay has it. */
 export interface Handled {
   /** Events. */
   readonly delivered: number
@@ -36,11 +39,12 @@ const backoff: Backoff.Backoff = {
 export const make = Effect.fnUntraced(function* (options: {
   readonly leaseMillis: number
   readonly maxAttempts: number
+  readonly discardAfterMillis: number
   readonly isStopping: () => boolean
 }) {
   const outbox = yield* Outbox
   const notifier = yield* Notifier
-  const { isStopping, leaseMillis, maxAttempts } = options
+  const { discardAfterMillis, isStopping, leaseMillis, maxAttempts } = options
   const endpoints = new Map<string, EndpointHealth.Endpoint>()
 
   const healthOf = (endpoint: string) => endpoints.get(endpoint) ?? EndpointHealth.unknown
@@ -102,10 +106,8 @@ export const make = Effect.fnUntraced(function* (options: {
     const { payment, token } = batch
     const endpoint = notifier.endpointOf(batch.tenant)
     const acknowledge = (upToVersion: number) => outbox.acknowledge({ payment, token, upToVersion })
-    const last = batch.events.at(-1)
-    if (endpoint === undefined) {
-      return { delivered: 0, end: last !== undefined && !(yield* acknowledge(last.version)) ? "lost" : "done" }
-    }
+    if (endpoint === undefined)
+      return { delivered: 0, end: (yield* Effect.provideService(Unwanted.handled(batch, discardAfterMillis), Outbox, outbox)).end }
     const { count, delivered, delivery } = yield* deliverInOrder(endpoint, batch, leasedAt)
     yield* CrashPoint.reach("relay/after-delivery")
     // The acknowledgement frees the payment: what is left of it is leased anew, with its own count of attempts.

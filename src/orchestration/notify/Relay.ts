@@ -3,7 +3,9 @@
  *
  * It leases payments, so any number of relays may run. What was delivered is acknowledged after the delivery: a crash in between
  * delivers again. A payment that fails waits with backoff and holds back nobody else; after `maxAttempts` it becomes a dead letter,
- * which `Outbox.replay` brings back. An endpoint that fails time after time is tried by one delivery at a time.
+ * which `Outbox.replay` brings back. An endpoint that fails time after time is tried by one delivery at a time. Events that have no
+ * receiver here are left to other relays, and taken off when nobody took them for long. A process that has none at all runs no relay,
+ * but `Unwanted.run`.
  *
  *     const relay = yield* Relay.make()
  *     yield* relay.run          // until it is interrupted; then what is under way is finished first
@@ -29,9 +31,11 @@ export interface RelayOptions {
   readonly leaseMillis?: number
   readonly pollMillis?: number
   readonly maxAttempts?: number
+  /** How old an event gets that has no receiver here before it is taken off. */
+  readonly discardAfterMillis?: number
 }
 
-/** What became of the payments of one run. `postponed`: not tried, their endpoint is paused. `lost`: another relay has it. */
+/** What became of the payments of one run. `postponed`: not tried, their endpoint is paused or they have none here. `lost`: another relay has it. */
 export interface RelayReport {
   readonly payments: number
   /** Events. */
@@ -54,9 +58,10 @@ export const make = Effect.fnUntraced(function* (options: RelayOptions = {}) {
   const concurrency = Math.min(1000, Math.max(1, options.concurrency ?? Presets.relay.concurrency.value))
   const leaseMillis = options.leaseMillis ?? Presets.relay.leaseMillis.value
   const maxAttempts = options.maxAttempts ?? Presets.relay.maxAttempts.value
+  const discardAfterMillis = options.discardAfterMillis ?? Presets.relay.discardAfterMillis.value
   let stopping = false
 
-  const handle = yield* Delivery.make({ leaseMillis, maxAttempts, isStopping: () => stopping })
+  const handle = yield* Delivery.make({ leaseMillis, maxAttempts, discardAfterMillis, isStopping: () => stopping })
 
   const lease = (payments: number) =>
     Effect.flatMap(Clock.currentTimeMillis, (leasedAt) =>

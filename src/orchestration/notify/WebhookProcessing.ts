@@ -29,6 +29,7 @@ import { conclude, type Persist, type Report, type Truth } from "../operation/Co
 import { driveInBackground } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
+import { isHolding, release } from "../recovery/Release.ts"
 import { madeBetween } from "../recovery/Truths.ts"
 import * as Backoff from "./Backoff.ts"
 
@@ -139,8 +140,15 @@ const take = Effect.fnUntraced(function* (matched: Matched) {
       return yield* record(payment, failureOf(operation, news.message, observedAt))
     case "Dispute": {
       const { amount, disputeId, status } = news
-      return yield* record(payment, { command: { _tag: "ReportDispute", disputeId, amount, status }, observedAt })
+      const at = matched.occurredAt === undefined ? {} : { at: matched.occurredAt }
+      return yield* record(payment, { command: { _tag: "ReportDispute", disputeId, amount, status, ...at }, observedAt })
     }
+    case "ForPerson": {
+      const { evidence } = news
+      return yield* record(payment, { command: { _tag: "OpenReview", operation: number, reason: "contradiction", evidence }, observedAt })
+    }
+    case "Released":
+      return isHolding(payment, operation) ? yield* released(matched) : yield* ask(matched, observedAt)
     case "Hint":
       return yield* ask(matched, observedAt)
     case "Answer": {
@@ -196,6 +204,17 @@ const ask = Effect.fnUntraced(function* ({ gateway, operation, payment }: Matche
     observedAt: askedAt
   })
 })
+
+/** The hold is voided. Where another operation is under way, or was faster, the webhook is judged again when that has ended. */
+const released = ({ gateway, payment }: Matched) =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const voiding = yield* release(payment, gateway)
+      if (voiding === undefined) return { _tag: "Wait", reason: "another operation of its payment is under way" } satisfies Verdict
+      yield* driveInBackground(voiding.payment, voiding.started)
+      return done
+    })
+  )
 
 /** Between the commit and the start of what it permits a stop is not noticed (rule 16). */
 const record = (payment: Payment, truth: Truth | Report) =>

@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { EventId, PaymentId, TenantId } from "../../../src/domain/payment/Ids.ts"
 import * as Events from "../../../src/edges/embed/Events.ts"
-import type { PaymentEvent } from "../../../src/public/embed.ts"
+import type { AegisPayOptions, PaymentEvent } from "../../../src/public/embed.ts"
 import { Notifier, type Notification } from "../../../src/services/notify/Notifier.ts"
 
 const notification: Notification = {
@@ -19,7 +19,7 @@ const notification: Notification = {
   body: JSON.stringify({ type: "OperationSucceeded", version: 4 })
 }
 
-const deliverTo = (onEvent: (event: PaymentEvent) => void | Promise<void>) =>
+const deliverTo = (onEvent: NonNullable<AegisPayOptions["onEvent"]>) =>
   Notifier.use((notifier) => notifier.deliver("onEvent", notification)).pipe(Effect.provide(Events.layer(onEvent)))
 
 describe("onEvent", () => {
@@ -38,9 +38,18 @@ describe("onEvent", () => {
       }
       assert.strictEqual((yield* deliverTo(throwing))._tag, "Retry")
       assert.strictEqual((yield* deliverTo(() => Promise.reject(new Error("no"))))._tag, "Retry")
-      const hanging = yield* Effect.forkChild(deliverTo(() => new Promise(() => {})))
-      yield* TestClock.adjust("15 seconds")
+      let told: AbortSignal | undefined
+      const hanging = yield* Effect.forkChild(
+        deliverTo((_, { signal }) => {
+          told = signal
+          return new Promise(() => {})
+        })
+      )
+      yield* TestClock.adjust("14 seconds")
+      assert.isFalse(told?.aborted)
+      yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(hanging))._tag, "Retry")
+      assert.isTrue(told?.aborted, "it is told to stop: the event comes again")
     })
   )
 

@@ -211,6 +211,32 @@ describe("a transaction", () => {
   )
 })
 
+describe("two processes on one database", () => {
+  it.live("of which one receives events: it gets all of them, whoever made the payments", () =>
+    Effect.gen(function* () {
+      const { url } = yield* database
+      const seen = new Set<string>()
+      const relay = { background: { recovery: false, webhooks: false } }
+      const facade = (options: Embed.AegisPayOptions) =>
+        Effect.acquireRelease(
+          Effect.promise(() => at(url, scripted(), { ...relay, ...options })),
+          (made) => Effect.promise(() => made.close())
+        )
+      const deaf = yield* facade({})
+      const merchants = ["m1", "m2", "m3"]
+      for (let nth = 0; nth < 12; nth++) {
+        yield* Effect.promise(() => deaf.charge({ ...charge(`${nth}`), merchant: merchants[nth % 3]! }))
+      }
+      // As long as a relay of the first process would have had to take some of them.
+      yield* Effect.sleep("1200 millis")
+      const hearing = yield* facade({ onEvent: ({ paymentId, version }) => void seen.add(`${paymentId} ${version}`) })
+      yield* Effect.promise(() => hearing.charge(charge("last")))
+      yield* Effect.repeat(Effect.sleep("50 millis"), { until: () => seen.size === 13 * 4 }).pipe(Effect.timeoutOption("20 seconds"))
+      assert.strictEqual(seen.size, 13 * 4)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a database that is not there", () => {
   it.live("stops the start, and says where it was looked for", () =>
     Effect.promise(async () => {

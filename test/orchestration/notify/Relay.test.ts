@@ -13,6 +13,7 @@ import type { Payment } from "../../../src/domain/payment/State.ts"
 import * as Presets from "../../../src/domain/Presets.ts"
 import * as EndpointHealth from "../../../src/orchestration/notify/EndpointHealth.ts"
 import * as Relay from "../../../src/orchestration/notify/Relay.ts"
+import * as Unwanted from "../../../src/orchestration/notify/Unwanted.ts"
 import { HostTransaction } from "../../../src/services/HostTransaction.ts"
 import { type Delivery, type Notification, Notifier } from "../../../src/services/notify/Notifier.ts"
 import { Outbox } from "../../../src/services/Outbox.ts"
@@ -78,15 +79,48 @@ describe("Relay", () => {
     }).pipe(Effect.provide(layerOf(to)))
   })
 
-  it.effect("a merchant without an endpoint is not notified, and nothing of it stays", () => {
+  it.effect("a merchant without an endpoint here is left to other relays for a week; then nothing of it stays", () => {
     const to = receiver()
     return Effect.gen(function* () {
-      yield* newPayment("quiet")
-      yield* (yield* Relay.make()).runOnce
+      const payment = yield* newPayment("quiet")
+      const relay = yield* Relay.make()
+      assert.strictEqual((yield* relay.runOnce).postponed, 1)
+      assert.strictEqual((yield* summary).undelivered, payment.version)
+      // Another relay, in a process that has an endpoint for it.
+      yield* TestClock.adjust("2 seconds")
+      const outbox = yield* Outbox
+      const [batch] = yield* outbox.lease({ owner: "another", payments: 1, ttlMillis: 1_000 })
+      assert.deepStrictEqual([batch?.payment, batch?.attempts], [payment.id, 0], "it is free, and counts as never tried")
+      yield* outbox.retryLater({ payment: payment.id, token: batch!.token, delayMillis: 0, failed: false })
+
+      const week = 7 * 86_400_000
+      yield* TestClock.adjust(week - 10_000)
+      assert.strictEqual((yield* relay.runOnce).postponed, 1)
+      const later = yield* newPayment("quiet")
+      yield* TestClock.adjust("2 hours")
+      assert.deepInclude(yield* relay.runOnce, { payments: 2, delivered: 0, postponed: 1 })
+      assert.strictEqual((yield* summary).undelivered, later.version)
       assert.deepStrictEqual(to.received, [])
-      assert.strictEqual((yield* summary).undelivered, 0)
     }).pipe(Effect.provide(layerOf(to)))
   })
+
+  it.effect("where nobody receives anything, events stay free for others, and are taken off when they are a week old", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Unwanted.run(7 * 86_400_000))
+      for (let nth = 0; nth < 150; nth++) yield* newPayment("quiet")
+      yield* TestClock.adjust("1 day")
+      const young = yield* newPayment("quiet")
+      const outbox = yield* Outbox
+      const free = yield* outbox.lease({ owner: "another", payments: 1_000, ttlMillis: 1_000 })
+      assert.lengthOf(free, 151)
+      for (const { payment, token } of free) yield* outbox.retryLater({ payment, token, delayMillis: 0, failed: false })
+      yield* TestClock.adjust("6 days")
+      assert.strictEqual((yield* summary).undelivered, young.version, "more than a page of them")
+      yield* TestClock.adjust("25 hours")
+      assert.strictEqual((yield* summary).undelivered, 0)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(memory))
+  )
 
   it.effect("two relays at once deliver every event once, in version order, while payments go on", () => {
     const to = receiver(() => Effect.as(Effect.yieldNow, delivered))

@@ -51,7 +51,13 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     const loops = yield* Scope.fork(yield* Effect.scope)
     const { url } = Context.get(yield* Layer.build(listening(http)), HttpServer.Listening)
     serverUrl = url
-    yield* Scope.provide(NotifyLoops.start, loops)
+    yield* Scope.provide(
+      NotifyLoops.start({
+        receives: Notifications.receives(target),
+        discardAfterMillis: config.notifications.discardAfterMillis
+      }),
+      loops
+    )
     yield* RecoveryLoop.start(config)
     yield* announce(target, url)
     yield* endsByInterruption

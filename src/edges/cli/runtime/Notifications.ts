@@ -1,5 +1,6 @@
 /**
- * Where notifications go: to the configured endpoints, or to the log where there are none.
+ * Where notifications go: to the configured endpoints; in the development set-up, which has none, to the log. A server with neither leaves
+ * events to other processes on its database.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
@@ -9,6 +10,9 @@ import * as HttpNotifier from "../../../layers/node/HttpNotifier.ts"
 import { Notifier } from "../../../services/notify/Notifier.ts"
 import { cannotRun, type Failure } from "../Failure.ts"
 import type { Target } from "./Target.ts"
+
+/** Does this process take events of anybody? */
+export const receives = ({ config, development }: Target): boolean => config.notifications.endpoints.length > 0 || development !== undefined
 
 /** The notifier of a configuration. Its HTTP client follows no redirects. */
 export const layer = ({ config, source }: Target): Layer.Layer<Notifier, Failure> => {

@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Relay from "../../../orchestration/notify/Relay.ts"
+import * as Unwanted from "../../../orchestration/notify/Unwanted.ts"
 import * as WebhookProcessing from "../../../orchestration/notify/WebhookProcessing.ts"
 
 /** Before a loop that died is started again, in milliseconds: a defect that comes back each time does not fill the log. */
@@ -21,8 +22,14 @@ export const keptUp = <E, R>(what: string, loop: Effect.Effect<never, E, R>): Ef
     Effect.forever
   )
 
-/** Runs both until the scope closes. Never fails. */
-export const start = Effect.gen(function* () {
+/** Runs both until the scope closes. Never fails. `receives`: does anything in this process take events? */
+export const start = Effect.fnUntraced(function* (options: { readonly receives: boolean; readonly discardAfterMillis: number }) {
   yield* Effect.forkScoped(keptUp("the processing of webhooks", WebhookProcessing.run()))
-  yield* Effect.forkScoped(keptUp("the relay of notifications", Relay.run()))
+  yield* Effect.forkScoped(relay(options))
 })
+
+/** The relay, where anything receives; otherwise events are left to other processes until they are old. */
+export const relay = ({ discardAfterMillis, receives }: { readonly receives: boolean; readonly discardAfterMillis: number }) =>
+  receives
+    ? keptUp("the relay of notifications", Relay.run({ discardAfterMillis }))
+    : keptUp("the discarding of events that nobody receives", Unwanted.run(discardAfterMillis))
