@@ -57,6 +57,8 @@ export type WebhookVerification =
  * - `Answer`: what became of the operation, read against its intent.
  * - `Hint`: something changed; the gateway has to be asked.
  * - `FailedLater`: a capture or refund that had succeeded failed.
+ * - `Released`: the gateway ended a hold by itself, or after our cancel.
+ * - `ForPerson`: something that nobody did through us and that the payment's amounts do not show; it opens a review.
  * - `About`: news of an object that is named by the gateway's id alone; `referenceOf` tells whose it is.
  * - `Ignored`: nothing that concerns payments. `Unreadable`: not what this version of the adapter knows; a person has to look.
  */
@@ -71,6 +73,8 @@ export type WebhookNews =
       readonly amount: Money
       readonly status: "open" | "won" | "lost"
     }
+  | { readonly _tag: "Released"; readonly reference: string }
+  | { readonly _tag: "ForPerson"; readonly reference: string; readonly evidence: string }
   | {
       readonly _tag: "About"
       readonly gatewayReference: GatewayReference

@@ -86,6 +86,8 @@ export type Command =
       readonly disputeId: string
       readonly amount: Money
       readonly status: "open" | "won" | "lost"
+      /** When the gateway says it came to this, where it does. */
+      readonly at?: number
     }
 
 /** Why a command was refused. */

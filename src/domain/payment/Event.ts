@@ -67,7 +67,8 @@ export const ReviewReason = Schema.Literals(["amount_mismatch", "contradiction",
 export type ReviewReason = typeof ReviewReason.Type
 
 const operation = OperationNumber
-const dispute = { disputeId: ShortText(255), amount: Money }
+/** `at`: the gateway's time of it. */
+const dispute = { disputeId: ShortText(255), amount: Money, at: Schema.optionalKey(EpochMillis) }
 
 export const PaymentEvent = Schema.Union([
   Schema.TaggedStruct("PaymentInitiated", { details: PaymentDetails }),
@@ -91,7 +92,8 @@ export const PaymentEvent = Schema.Union([
     code: ShortText(128),
     message: ShortText(1000),
     gatewayReference: Schema.optionalKey(GatewayReference),
-    retryAfterMillis: Schema.optionalKey(Schema.Int)
+    retryAfterMillis: Schema.optionalKey(Schema.Int),
+    networkForbids: Schema.optionalKey(Schema.Literal(true))
   }),
   Schema.TaggedStruct("OperationNotSent", { operation, reason: NotSentReason, message: ShortText(1000) }),
   Schema.TaggedStruct("OperationAbsent", { operation, source: Source }),

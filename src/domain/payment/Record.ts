@@ -7,6 +7,7 @@
  * holds for the operation it was made for, never for a `confirm` that continues it.
  */
 import { matches } from "../operation/Advance.ts"
+import { format } from "../Money.ts"
 import { factKey, isCharge, isOpen, type Fact, type Operation } from "../operation/Operation.ts"
 import type { NextAction } from "../operation/Outcome.ts"
 import { settle, type Settlement } from "../operation/Settle.ts"
@@ -111,18 +112,19 @@ export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): 
 const isNotCharged = ({ progress }: Operation): boolean =>
   progress._tag === "Declined" || progress._tag === "NotSent" || progress._tag === "Absent" || progress._tag === "Cancelled"
 
-/** Opened, won or lost, each once; a decided dispute is not opened again. */
+const disputeTags = { open: "DisputeOpened", won: "DisputeWon", lost: "DisputeLost" } as const
+
+/** Opened, won or lost, each once, unless a later one came between. One in another currency than the payment's is a matter for a person too. */
 export const recordDispute = (command: Case<"ReportDispute">, payment: Payment): ReadonlyArray<PaymentEvent> => {
-  const { amount, disputeId } = command
-  if (!isNewsOfDispute(payment, { amount, disputeId, status: command.status })) return []
-  switch (command.status) {
-    case "open":
-      return [{ _tag: "DisputeOpened", disputeId, amount }]
-    case "won":
-      return [{ _tag: "DisputeWon", disputeId, amount }]
-    case "lost":
-      return [{ _tag: "DisputeLost", disputeId, amount }]
-  }
+  const { _tag: _, status, ...dispute } = command
+  if (!isNewsOfDispute(payment, { ...dispute, status })) return []
+  const told: PaymentEvent = { _tag: disputeTags[status], ...dispute }
+  const operation = lastCharge(payment)?.intent.number
+  const { currency } = payment.details.amount
+  const isKnown = payment.reviews.some((review) => review.operation === operation && review.reason === "amount_mismatch")
+  if (dispute.amount.currency === currency || operation === undefined || isKnown) return [told]
+  const evidence = `dispute ${dispute.disputeId} is over ${format(dispute.amount)}, the payment in ${currency}`
+  return [told, { _tag: "ReviewOpened", operation, reason: "amount_mismatch", evidence }]
 }
 
 /**

@@ -36,6 +36,8 @@ export interface Dispute {
   readonly disputeId: string
   readonly amount: Money
   readonly status: "open" | "won" | "lost"
+  /** The gateway's time of the status, where it told one. */
+  readonly at?: number
 }
 
 /** A payment. Times are database time in epoch milliseconds. */
@@ -204,11 +206,11 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
     case "RefundFailed":
       return change(payment, event.operation, failed)
     case "DisputeOpened":
-      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "open" })
+      return disputed(payment, disputeOf(event, "open"))
     case "DisputeWon":
-      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "won" })
+      return disputed(payment, disputeOf(event, "won"))
     case "DisputeLost":
-      return disputed(payment, { disputeId: event.disputeId, amount: event.amount, status: "lost" })
+      return disputed(payment, disputeOf(event, "lost"))
     case "ReviewOpened":
       return opened(payment, { operation: event.operation, reason: event.reason, evidence: event.evidence })
     case "ReviewClosed":
@@ -276,12 +278,24 @@ const endContinued = (payment: Payment, number: OperationNumber): Payment => {
   return endContinued(next, operation.intent.target)
 }
 
-/** Does this tell more of a dispute than is known? A lost one may have been won before, never the other way round. */
+/**
+ * Does this tell more of a dispute than is known? What came later by the gateway's time: one that was lost may be appealed and won. Where no
+ * time tells, a lost one may have been won before, never the other way round.
+ */
 export const isNewsOfDispute = (payment: Payment, dispute: Dispute): boolean => {
   const order = ["open", "won", "lost"]
   const known = payment.disputes.find((other) => other.disputeId === dispute.disputeId)
-  return known === undefined || order.indexOf(dispute.status) > order.indexOf(known.status)
+  if (known === undefined) return true
+  if (known.status === dispute.status) return false
+  return known.at === undefined || dispute.at === undefined || known.at === dispute.at
+    ? order.indexOf(dispute.status) > order.indexOf(known.status)
+    : dispute.at > known.at
 }
+
+const disputeOf = (
+  { amount, at, disputeId }: { readonly disputeId: string; readonly amount: Money; readonly at?: number },
+  status: Dispute["status"]
+): Dispute => ({ disputeId, amount, status, ...(at === undefined ? {} : { at }) })
 
 const disputed = (payment: Payment, dispute: Dispute): Payment => {
   if (!isNewsOfDispute(payment, dispute)) return payment

@@ -140,7 +140,11 @@ export const amounts = (payment: Payment): Amounts => {
   for (const operation of payment.operations) {
     if (isEffective(operation) && !isDouble(payment, operation)) addCharge(total, payment, operation)
   }
-  for (const dispute of payment.disputes) if (dispute.status !== "won") total.disputed += dispute.amount.minor
+  const { currency } = payment.details.amount
+  for (const { amount, status } of payment.disputes) {
+    // One in another currency is in review, and adds to nothing.
+    if (status !== "won" && amount.currency === currency) total.disputed += amount.minor
+  }
   return total
 }
 

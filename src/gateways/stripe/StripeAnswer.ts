@@ -29,8 +29,8 @@ export const toOutcome = (intent: Intent, answer: Answer): Outcome => {
   // 424: something that Stripe depends on failed, after the request had begun.
   if (answer.status >= 500 || answer.status === 424) return serverError(answer)
   const error = errorIn(answer.text)?.error
-  if (answer.status === 429 && error?.code !== "lock_timeout") return rateLimited(answer)
-  return error === undefined ? unreadable(answer) : outcomeOfError(intent, answer, error)
+  if (error === undefined) return unreadable(answer)
+  return answer.status === 429 && error.code !== "lock_timeout" ? rateLimited(answer) : outcomeOfError(intent, answer, error)
 }
 
 const outcomeOfObject = (intent: Intent, answer: Answer): Outcome => {

@@ -19,6 +19,7 @@ const failureFields = {
   code: optionalText,
   decline_code: optionalText,
   advice_code: optionalText,
+  network_advice_code: optionalText,
   param: optionalText,
   message: optionalText
 }
@@ -65,6 +66,9 @@ export const Refund = Schema.Struct({
   currency: text,
   created: Schema.Int,
   failure_reason: optionalText,
+  payment_intent: Schema.optionalKey(
+    Schema.NullOr(expandable(Schema.Struct({ id: id("pi"), metadata: Schema.optionalKey(Schema.NullOr(Metadata)) })))
+  ),
   metadata: Schema.optionalKey(Schema.NullOr(Metadata))
 })
 export type Refund = typeof Refund.Type
@@ -76,8 +80,13 @@ export const Dispute = Schema.Struct({
   amount: Schema.Int,
   currency: text,
   status: text,
-  payment_intent: Schema.optionalKey(Schema.NullOr(expandable(PaymentIntent)))
+  payment_intent: Schema.optionalKey(Schema.NullOr(expandable(PaymentIntent))),
+  balance_transactions: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.Struct({ amount: Schema.Int })))),
+  payment_method_details: Schema.optionalKey(
+    Schema.NullOr(Schema.Struct({ card: Schema.optionalKey(Schema.NullOr(Schema.Struct({ case_type: optionalText }))) }))
+  )
 })
+export type Dispute = typeof Dispute.Type
 
 /** An account. */
 const Account = Schema.Struct({ object: Schema.Literal("account"), id: id("acct") })

@@ -31,8 +31,11 @@ export const exponents: ReadonlyMap<Currency.CurrencyCode, number> = new Map([
   ...codes(three).map((code) => [code, 3] as const)
 ])
 
-/** The most digits of an amount, says the reference of `amount`: eight. */
-const maxAmount = 99_999_999n
+/**
+ * Twelve digits, the most that Stripe is known to take of any currency (rupiah); the reference of `amount` says eight, and which currencies may
+ * have more has changed. An amount that is too large for its currency is Stripe's to refuse, and declined.
+ */
+const maxAmount = 999_999_999_999n
 
 /** An amount as Stripe takes it, or why it does not. The last digit of three decimals must be 0. */
 export const toStripe = (amount: Money.Money): Result.Result<string, string> => {
@@ -44,7 +47,7 @@ export const toStripe = (amount: Money.Money): Result.Result<string, string> => 
     return Result.fail(`Stripe takes amounts of ${amount.currency} whose last of three decimals is 0`)
   }
   return minor.success > maxAmount || minor.success <= 0n
-    ? Result.fail(`Stripe takes amounts of at most eight digits, and more than nothing`)
+    ? Result.fail(`Stripe takes amounts of at most twelve digits, and more than nothing`)
     : Result.succeed(minor.success.toString())
 }
 

@@ -92,6 +92,7 @@ export interface StripeFailure {
   readonly code?: string | null | undefined
   readonly decline_code?: string | null | undefined
   readonly advice_code?: string | null | undefined
+  readonly network_advice_code?: string | null | undefined
   readonly param?: string | null | undefined
 }
 
@@ -103,6 +104,28 @@ export const categoryOfDecline = (failure: StripeFailure): DeclineCategory => {
   const category = known(declineCodes, failure.decline_code) ?? known(errorCodes, failure.code) ?? "soft"
   return category === "soft" && failure.advice_code === "do_not_try_again" ? "hard" : category
 }
+
+/**
+ * Decline codes by which a network forbids every further attempt with the card: those of Visa's category 1 (pick up 04 and 07, lost 41,
+ * stolen 43, stop payment R0, revocations R1 and R3) that Stripe tells by a code of their own. An expired, restricted or locked card is none
+ * of them: the customer or the issuer can put that right.
+ */
+const neverAgain: ReadonlySet<string> = new Set([
+  "do_not_try_again",
+  "lost_card",
+  "pickup_card",
+  "revocation_of_all_authorizations",
+  "revocation_of_authorization",
+  "stolen_card",
+  "stop_payment_order"
+])
+
+/** Mastercard's merchant advice codes: 03 do not try again, 21 the customer has cancelled. */
+const neverAgainAdvice: ReadonlySet<string> = new Set(["03", "21"])
+
+/** Does the network forbid every further attempt with this card? By its own advice, by Stripe's, or by the decline code. */
+export const isForbidden = ({ advice_code, decline_code, network_advice_code }: StripeFailure): boolean =>
+  advice_code === "do_not_try_again" || neverAgain.has(decline_code ?? "") || neverAgainAdvice.has(network_advice_code ?? "")
 
 /** The category of a refused request (400, 403, 404): nothing was executed. Without any code it is our request or our account. */
 export const categoryOfRefusal = (failure: StripeFailure): DeclineCategory => {

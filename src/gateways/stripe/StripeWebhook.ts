@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import { createHash, createHmac, timingSafeEqual } from "node:crypto"
 import type { Intent } from "../../domain/operation/Operation.ts"
 import { boundedMessage } from "../../domain/operation/Outcome.ts"
+import * as Money from "../../domain/Money.ts"
 import * as Presets from "../../domain/Presets.ts"
 import type {
   GatewayWebhooks,
@@ -104,8 +105,9 @@ const newsOfPaymentIntent = (type: string, value: unknown): WebhookNews => {
       return typeof object.latest_charge === "object" && object.latest_charge !== null
         ? { _tag: "Answer", reference, answerFor: (intent) => answerOf(intent, object) }
         : { _tag: "Hint", reference }
-    case "payment_intent.amount_capturable_updated":
     case "payment_intent.canceled":
+      return { _tag: object.capture_method === "manual" ? "Released" : "Hint", reference }
+    case "payment_intent.amount_capturable_updated":
     case "payment_intent.partially_funded":
       return { _tag: "Hint", reference }
     case "payment_intent.payment_failed":
@@ -141,11 +143,34 @@ const newsOfRefund = (type: string, value: unknown): WebhookNews => {
   const refund = Bodies.toRefund(value)
   if (refund === undefined) return unreadable(type)
   const reference = referenceOf(refund)
-  if (reference === "") return notOurs
+  if (reference === "") return newsOfOutsideRefund(type, refund)
   if (refund.status === "failed" || refund.status === "canceled") {
     return { _tag: "FailedLater", reference, message: boundedMessage(`the refund ${refund.status}: ${refund.failure_reason ?? "unknown"}`) }
   }
   return { _tag: "Answer", reference, answerFor: (intent) => answerOfOurRefund(intent, refund) }
+}
+
+/** A refund that nobody made through us, in the dashboard say: the payment's amounts do not hold any more, and a person has to know. */
+const newsOfOutsideRefund = (type: string, refund: Bodies.Refund): WebhookNews => {
+  const amount = fromStripe(refund)
+  const inWords = amount === undefined ? `${refund.amount} ${refund.currency}` : Money.format(amount)
+  const evidence = boundedMessage(
+    `refund ${refund.id} of ${inWords} was not made by us; it is ${refund.status ?? "of unknown status"} at Stripe`
+  )
+  return aboutOwner(type, refund.payment_intent, (reference) => ({ _tag: "ForPerson", reference, evidence }))
+}
+
+/** News of the PaymentIntent that an object names, by its id or in full. */
+const aboutOwner = (
+  type: string,
+  owner: string | { readonly id: string; readonly metadata?: Bodies.PaymentIntent["metadata"] } | null | undefined,
+  news: (reference: string) => WebhookNews
+): WebhookNews => {
+  const newsOf = (reference: string): WebhookNews => (reference === "" ? notOurs : news(reference))
+  if (owner === null || owner === undefined) return notOurs
+  if (typeof owner !== "string") return newsOf(owner.metadata?.[metadata.reference] ?? "")
+  const id = Bodies.toListed({ id: owner, created: 0 })?.id
+  return id === undefined ? unreadable(type) : { _tag: "About", gatewayReference: id, newsOf }
 }
 
 const disputeStatuses: ReadonlyMap<string, "open" | "won" | "lost"> = new Map([
@@ -156,21 +181,34 @@ const disputeStatuses: ReadonlyMap<string, "open" | "won" | "lost"> = new Map([
   ["won", "won"],
   ["lost", "lost"]
 ])
-/** Inquiries take no money, and prevented disputes neither. */
-const noDispute: ReadonlySet<string> = new Set(["warning_needs_response", "warning_under_review", "warning_closed", "prevented"])
+/** Inquiries take no money. */
+const inquiries: ReadonlySet<string> = new Set(["warning_needs_response", "warning_under_review", "warning_closed"])
+
+/**
+ * A dispute that was settled before it became one: its money tells what it came to, and was given back to the customer, or returned to us.
+ * `undefined` where no money of it moved that tells.
+ */
+const statusOfPrevented = ({ balance_transactions: moved }: Bodies.Dispute): "won" | "lost" | undefined => {
+  if (moved === null || moved === undefined || moved.length === 0) return undefined
+  return moved.reduce((sum, { amount }) => sum + amount, 0) < 0 ? "lost" : "won"
+}
 
 const newsOfDispute = (type: string, value: unknown): WebhookNews => {
   const dispute = Bodies.toDispute(value)
   if (dispute === undefined) return unreadable(type)
-  if (noDispute.has(dispute.status)) return ignored("an inquiry takes no money")
-  const status = disputeStatuses.get(dispute.status)
+  const isPrevented = dispute.status === "prevented"
+  const status = isPrevented ? statusOfPrevented(dispute) : disputeStatuses.get(dispute.status)
+  const isInquiry = dispute.payment_method_details?.card?.case_type === "inquiry"
+  if (inquiries.has(dispute.status) || (isPrevented && isInquiry && status === undefined)) return ignored("an inquiry takes no money")
   const amount = fromStripe(dispute)
-  const object = dispute.payment_intent
-  if (status === undefined || amount === undefined || object === null || object === undefined) return unreadable(type)
-  const news = (reference: string): WebhookNews => ({ _tag: "Dispute", reference, disputeId: dispute.id, amount, status })
-  if (typeof object !== "string") return referenceOf(object) === "" ? notOurs : news(referenceOf(object))
-  const id = Bodies.toListed({ id: object, created: 0 })?.id
-  return id === undefined ? unreadable(type) : { _tag: "About", gatewayReference: id, newsOf: news }
+  const { id: disputeId, payment_intent: owner } = dispute
+  if (amount === undefined || owner === null || owner === undefined) return unreadable(type)
+  if (status !== undefined) {
+    return aboutOwner(type, owner, (reference) => ({ _tag: "Dispute", reference, disputeId, amount, status }))
+  }
+  if (!isPrevented) return unreadable(type)
+  const evidence = boundedMessage(`dispute ${disputeId} over ${Money.format(amount)} was prevented; whether it was refunded is not told`)
+  return aboutOwner(type, owner, (reference) => ({ _tag: "ForPerson", reference, evidence }))
 }
 
 /** The webhooks of an account; several secrets during a rotation. */

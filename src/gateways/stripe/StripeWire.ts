@@ -18,7 +18,7 @@ import type { LookupAnswer } from "../../services/Gateway.ts"
 import { unknown } from "../HttpGateway.ts"
 import type { PaymentIntent, Refund } from "./StripeBodies.ts"
 import { fromStripe } from "./StripeCurrencies.ts"
-import { categoryOfDecline, categoryOfRefund, type StripeFailure } from "./StripeDeclines.ts"
+import { categoryOfDecline, categoryOfRefund, isForbidden, type StripeFailure } from "./StripeDeclines.ts"
 import { metadata } from "./StripeRequest.ts"
 
 /** Our reference that an object carries, or "" where it carries none. */
@@ -43,6 +43,7 @@ export const declinedBy = (failure: StripeFailure & { readonly message?: string 
   category: categoryOfDecline(failure),
   code: boundedCode(failure.decline_code ?? failure.code ?? "declined"),
   message: boundedMessage(failure.message ?? "declined, without a reason"),
+  ...(isForbidden(failure) ? { networkForbids: true as const } : {}),
   ...(id === undefined ? {} : { gatewayReference: id })
 })
 
@@ -150,7 +151,7 @@ const answerOfCapture = (intent: Intent, object: PaymentIntent): LookupAnswer =>
   return isThis && object.status === "processing" ? { _tag: "Pending", gatewayReference: object.id } : { _tag: "Absent" }
 }
 
-/** Where the customer is sent: the one address that the action names, whatever the kind of action. */
+/** Where the customer is sent: the one address that the action names, whatever the kind of action. Over https only: it tells who pays what. */
 const nextActionOf = ({ next_action: action }: PaymentIntent): NextAction | undefined => {
   const type = action?.["type"]
   if (typeof type !== "string") return undefined
@@ -158,7 +159,7 @@ const nextActionOf = ({ next_action: action }: PaymentIntent): NextAction | unde
   if (typeof details !== "object" || details === null) return undefined
   const values = details as { readonly [name: string]: unknown }
   const url = values["url"] ?? values["hosted_instructions_url"] ?? values["hosted_voucher_url"]
-  return typeof url === "string" && /^https?:\/\/[^\s]{1,2000}$/.test(url) ? { type: "redirect", url } : undefined
+  return typeof url === "string" && /^https:\/\/[^\s]{1,2000}$/.test(url) ? { type: "redirect", url } : undefined
 }
 
 /** What a refund, as it is now, says of the operation that made it. */

@@ -50,9 +50,9 @@ export interface Truth {
   readonly observedAt: number
 }
 
-/** A later failure of a capture or refund, a dispute, or a person's word: the decider judges it. `observedAt`: database time. */
+/** A later failure of a capture or refund, a dispute, something that a person has to look at, or a person's word: the decider judges it. `observedAt`: database time. */
 export interface Report {
-  readonly command: Extract<Command, { _tag: "ReportFailure" | "ReportDispute" | "ResolveByPerson" }>
+  readonly command: Extract<Command, { _tag: "OpenReview" | "ReportFailure" | "ReportDispute" | "ResolveByPerson" }>
   readonly observedAt: number
 }
 

@@ -260,6 +260,32 @@ describe("disputes", () => {
       .when(dispute("lost"))
       .then("DisputeLost")
   })
+  it("rule 17: by the gateway's time a lost one may be appealed and won, whatever comes first", () => {
+    const at = (status: "open" | "won" | "lost", time: number) => ({ ...dispute(status), at: time }) as Command
+    given(...sold, does(at("open", 1)), does(at("lost", 2)))
+      .when(at("open", 3))
+      .then("DisputeOpened")
+      .hasStatus("disputed")
+    given(...sold, does(at("lost", 2)), does(at("open", 3)))
+      .when(at("won", 4))
+      .then("DisputeWon")
+      .hasStatus("succeeded")
+    given(...sold, does(at("won", 4)))
+      .when(at("lost", 2))
+      .then()
+    given(...sold, does(at("lost", 2)))
+      .when(at("open", 2))
+      .then()
+  })
+  it("in another currency than the payment's are for a person, and add to nothing", () => {
+    const inDollars = { ...dispute("open"), amount: { currency: "USD", minor: 5_400n } } as Command
+    const after = given(...sold, does(inDollars))
+    assert.strictEqual(View.ofPayment(begun(after.state)).amountDisputed, 0)
+    given(...sold)
+      .when(inDollars)
+      .then("DisputeOpened", "ReviewOpened 1 amount_mismatch")
+      .hasStatus("needs_review")
+  })
   it("show what is disputed", () => {
     const two = given(...sold, does(dispute("open", "dp_2", 1000n)), does(dispute("lost", "dp_1", 500n)))
     assert.strictEqual(View.ofPayment(begun(two.state)).amountDisputed, 1500)

@@ -237,6 +237,19 @@ const told = Effect.fnUntraced(function* (deliveries: ReadonlyArray<FakeStripe.D
   return yield* WebhookProcessing.runOnce()
 })
 
+let restamped = 0
+/** The same webhook as a new event that happened so many seconds later. */
+const happened = ({ body, type }: FakeStripe.Delivery, laterSeconds: number): FakeStripe.Delivery => {
+  const event = JSON.parse(new TextDecoder().decode(body)) as { readonly created: number }
+  const now = Math.floor(Date.now() / 1000)
+  const text = JSON.stringify({ ...event, id: `evt_restamped${++restamped}`, created: 1_800_000_000 + laterSeconds })
+  return {
+    type,
+    body: new TextEncoder().encode(text),
+    headers: { "stripe-signature": FakeStripe.sign(text, FakeStripe.webhookSecret, now) }
+  }
+}
+
 const paid = Effect.fnUntraced(function* (token: string) {
   const payments = yield* Payments
   return (yield* payments.charge(chargeRequest(token, { method: method(token), returnUrl: "https://shop.example/return" }))).payment
@@ -283,6 +296,59 @@ describe("webhooks", () => {
       fake.account.dispute(object, "won", "charge.dispute.closed")
       yield* told(fake.deliveries.slice(-1))
       assert.strictEqual((yield* viewOf(id)).status, "succeeded")
+    })
+  )
+
+  withEngine("tell of an appeal: a dispute that was lost is open again, and won", (fake) =>
+    Effect.gen(function* () {
+      const { id } = yield* paid("pm_card_visa")
+      const [object = ""] = fake.account.intents.keys()
+      const statuses: Array<PaymentStatus> = []
+      for (const [index, status] of ["needs_response", "lost", "appeal_under_review", "won"].entries()) {
+        fake.account.dispute(object, status)
+        yield* told(fake.deliveries.slice(-1).map((delivery) => happened(delivery, index)))
+        statuses.push((yield* viewOf(id)).status)
+      }
+      assert.deepStrictEqual(statuses, ["disputed", "disputed", "disputed", "succeeded"])
+      fake.account.dispute(object, "lost")
+      yield* told(fake.deliveries.slice(-1).map((delivery) => happened(delivery, 1)))
+      assert.strictEqual((yield* viewOf(id)).status, "succeeded", "what was told late is no news")
+    })
+  )
+
+  withEngine("tell of a refund that was made in the dashboard: a person has to look", (fake) =>
+    Effect.gen(function* () {
+      const { id } = yield* paid("pm_card_visa")
+      const [object = ""] = fake.account.intents.keys()
+      const form = new Map([
+        ["payment_intent", object],
+        ["amount", "1990"]
+      ])
+      fake.account.execute("/v1/refunds", form, "by hand")
+      assert.strictEqual((yield* told(fake.deliveries)).dead, 0)
+      const view = yield* viewOf(id)
+      assert.deepStrictEqual([view.status, view.amountRefunded], ["needs_review", 0])
+    })
+  )
+
+  withEngine("tell of a hold that Stripe ended, at the end of its validity or in the dashboard: it is voided, also in our books", (fake) =>
+    Effect.gen(function* () {
+      const payments = yield* Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1", { captureMethod: "manual", method: method("pm_card_visa") }))
+      assert.strictEqual(payment.status, "authorized")
+      const [object = ""] = fake.account.intents.keys()
+      fake.account.execute(`/v1/payment_intents/${object}/cancel`, new Map(), "by hand")
+      yield* told(fake.deliveries)
+      const isOver = ({ status }: { readonly status: PaymentStatus }) => status === "cancelled"
+      for (let waited = 0; waited < 5_000 && !isOver(yield* viewOf(payment.id)); waited += 50) yield* Effect.sleep("50 millis")
+      assert.strictEqual((yield* viewOf(payment.id)).status, "cancelled")
+      const { version } = yield* viewOf(payment.id)
+      yield* told(fake.deliveries.slice(-1).map((delivery) => happened(delivery, 1)))
+      assert.strictEqual((yield* viewOf(payment.id)).version, version)
+      assert.lengthOf(
+        fake.account.movements.filter(({ kind }) => kind === "void"),
+        1
+      )
     })
   )
 

@@ -8,7 +8,13 @@ import * as Currency from "../../../src/domain/Currency.ts"
 import type { DeclineCategory } from "../../../src/domain/operation/Decline.ts"
 import { safetyOf } from "../../../src/domain/operation/Decline.ts"
 import { exponents, fromStripe, toStripe } from "../../../src/gateways/stripe/StripeCurrencies.ts"
-import { categoryOfDecline, categoryOfRefund, categoryOfRefusal, conflicts } from "../../../src/gateways/stripe/StripeDeclines.ts"
+import {
+  categoryOfDecline,
+  categoryOfRefund,
+  categoryOfRefusal,
+  conflicts,
+  isForbidden
+} from "../../../src/gateways/stripe/StripeDeclines.ts"
 
 const code = (text: string) => Currency.CurrencyCode.make(text)
 const sent = (currency: string, minor: bigint) => Result.getOrUndefined(toStripe({ currency: code(currency), minor }))
@@ -42,7 +48,7 @@ describe("exponents", () => {
       ["BTC", 5n],
       ["EUR", 0n],
       ["EUR", -5n],
-      ["EUR", 100_000_000n]
+      ["EUR", 1_000_000_000_000n]
     ] as const) {
       assert.isUndefined(sent(currency, minor), `${minor} ${currency}`)
     }
@@ -101,6 +107,27 @@ describe("codes", () => {
     assert.strictEqual(categoryOfDecline({ code: "expired_card" }), "hard")
     assert.strictEqual(categoryOfDecline({ decline_code: "do_not_honor", advice_code: "do_not_try_again" }), "hard")
     assert.strictEqual(categoryOfDecline({}), "soft")
+  })
+
+  it("what a network forbids for ever, and what can be put right", () => {
+    for (const decline_code of [
+      ...["do_not_try_again", "lost_card", "pickup_card", "revocation_of_all_authorizations", "revocation_of_authorization"],
+      ...["stolen_card", "stop_payment_order"]
+    ]) {
+      assert.isTrue(isForbidden({ code: "card_declined", decline_code }), decline_code)
+      assert.strictEqual(categoryOfDecline({ decline_code }), "hard")
+    }
+    for (const decline_code of [
+      ...["expired_card", "duplicate_transaction", "pin_try_exceeded", "restricted_card", "invalid_account"],
+      ...["new_account_information_available", "insufficient_funds", "do_not_honor", "fraudulent"]
+    ]) {
+      assert.isFalse(isForbidden({ code: "card_declined", decline_code }), decline_code)
+      assert.isFalse(isForbidden({ decline_code, advice_code: "confirm_card_data", network_advice_code: "01" }), decline_code)
+    }
+    assert.isFalse(isForbidden({ code: "expired_card", decline_code: null, advice_code: null, network_advice_code: null }))
+    assert.isTrue(isForbidden({ decline_code: "do_not_honor", advice_code: "do_not_try_again" }))
+    for (const network_advice_code of ["03", "21"]) assert.isTrue(isForbidden({ decline_code: "do_not_honor", network_advice_code }))
+    for (const network_advice_code of ["02", "24"]) assert.isFalse(isForbidden({ decline_code: "do_not_honor", network_advice_code }))
   })
 
   it("refusals: an unknown code goes to no other gateway; without a code it is our request or our account", () => {
