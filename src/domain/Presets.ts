@@ -309,6 +309,13 @@ export const rateLimits = {
   healthLimit: preset(1_000, "requests per window and address", "product requirement: a few load balancers asking every second"),
   healthWindowMillis: preset(60_000, "ms", "product requirement"),
   healthBurst: preset(100, "requests", "product requirement"),
+  unauthorizedLimit: preset(
+    30,
+    "requests without a valid API key per window and address",
+    "a wrong key is a mistake in a configuration: one request every 2 s shows it as well, and guessing gets nowhere"
+  ),
+  unauthorizedWindowMillis: preset(60_000, "ms", "as for payments"),
+  unauthorizedBurst: preset(30, "requests", "what a service has in hand while its key is exchanged"),
   maxKeys: preset(
     100_000,
     "keys in memory",

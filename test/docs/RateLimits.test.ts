@@ -34,7 +34,7 @@ describe("docs/rate-limits.md", () => {
     const { limits } = config.success.http.rateLimits ?? RateLimits.settingsOf({})
     assert.deepStrictEqual(
       Object.values(limits).map((group) => group.length),
-      [2, 0, 1, 1, 0, 1]
+      [2, 0, 1, 1, 0, 1, 1]
     )
   })
 

@@ -20,8 +20,11 @@ import { algorithms, type RateLimit, type Scope, scopes } from "../../domain/res
 import { integer } from "./Fields.ts"
 import type { Problem } from "./Issues.ts"
 
-/** Groups of routes. `all`: every request but those of `health` and `webhooks`, besides the limits of its own group. */
-export const routeGroups = ["initiate", "status", "refund", "health", "webhooks", "all"] as const
+/**
+ * Groups of routes. `all`: every request but those of `health` and `webhooks`, besides the limits of its own group. `unauthorized`: those below
+ * `/v1/payments` that show no API key, or a wrong one, besides the limits of their group.
+ */
+export const routeGroups = ["initiate", "status", "refund", "health", "webhooks", "unauthorized", "all"] as const
 export type RouteGroup = (typeof routeGroups)[number]
 
 const Limit = Schema.Struct({
@@ -62,6 +65,7 @@ export const RateLimits = Schema.Struct({
       refund: group(keyed),
       health: group(public_),
       webhooks: group(public_),
+      unauthorized: group(public_),
       all: group(keyed)
     })
   )
@@ -99,6 +103,13 @@ const presets: { readonly [_ in RouteGroup]: { readonly [_ in Scope]?: Limit } }
     ip: { limit: rateLimits.healthLimit.value, windowMillis: rateLimits.healthWindowMillis.value, burst: rateLimits.healthBurst.value }
   },
   webhooks: {},
+  unauthorized: {
+    ip: {
+      limit: rateLimits.unauthorizedLimit.value,
+      windowMillis: rateLimits.unauthorizedWindowMillis.value,
+      burst: rateLimits.unauthorizedBurst.value
+    }
+  },
   all: {}
 }
 
@@ -130,6 +141,7 @@ export const settingsOf = (section: Section): RateLimitSettings => {
       refund: resolved("refund"),
       health: resolved("health"),
       webhooks: resolved("webhooks"),
+      unauthorized: resolved("unauthorized"),
       all: resolved("all")
     }
   }

@@ -25,7 +25,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Background } from "../../orchestration/operation/Background.ts"
 import type { Payments } from "../../orchestration/payment/Payments.ts"
-import type { EventStore } from "../../services/EventStore.ts"
+import { EventStore } from "../../services/EventStore.ts"
 import type { Gateways } from "../../services/Gateway.ts"
 import type { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
 import type { PaymentRepository } from "../../services/PaymentRepository.ts"
@@ -106,7 +106,9 @@ export const app = Effect.fnUntraced(function* (
   const router = yield* Effect.provideService(HttpRouter.toHttpEffect(routes(config)), HttpRouter.RouterConfig, exactRoutes)
   const { apiKeys, rateLimits: settings, trustedProxies = [] } = config
   const limited =
-    settings === undefined ? router : RateLimits.limit(router, { settings, apiKeys, limiter: yield* RateLimits.limiter(settings) })
+    settings === undefined
+      ? router
+      : RateLimits.limit(router, { settings, apiKeys, limiter: yield* RateLimits.limiter(settings), events: yield* EventStore })
   return RequestEdge.wrap(limited).pipe(ClientAddress.behind(trustedProxies), Effect.provideService(MaxBodyBytes, config.maxBodyBytes))
 })
 

@@ -31,6 +31,7 @@ describe("rateLimits", () => {
         refund: [{ name: "refund.user", scope: "user", ...bucket, limit: 5, windowMillis: 300_000, burst: 1 }],
         health: [{ name: "health.ip", scope: "ip", ...bucket, limit: 1_000, burst: 100 }],
         webhooks: [],
+        unauthorized: [{ name: "unauthorized.ip", scope: "ip", ...bucket, limit: 30, burst: 30 }],
         all: []
       }
     })

@@ -2,13 +2,13 @@
  * Rate limits of the HTTP interface: every request is counted before its route, its key and its body are looked at.
  *
  * A request has the limits of its group of routes and those of `all`, one key for each scope: `ip` its address (ClientAddress.ts); `api_key`
- * the merchant whose key it shows, none if it shows none; `user` the customer; `endpoint` its method and route; `global` everybody. They are
- * asked in one check, so a refusal by one takes nothing from the others. It is answered 429 with `Retry-After`; every answer tells where it
+ * the merchant whose key it shows, none if it shows none; `user` the customer; `endpoint` its method and route; `global` everybody. One that shows
+ * no valid key has those of `unauthorized` too. They are asked in one check, so a refusal by one takes nothing from the others. It is answered 429 with `Retry-After`; every answer tells where it
  * stands (RateLimitHeaders.ts).
  *
- * The customer of a new payment is known when the body is decoded: the handler asks for it then (`ofCustomer`), and a refusal gives back what
- * the first check took. Other requests name a payment, which belongs to one customer: their `user` is that payment. Customers and payments are counted
- * per merchant. A request that names neither has no `user`.
+ * The customer of a new payment is known when the body is decoded: the handler asks for it then (`ofCustomer`). Of another request it is that of the
+ * payment that its address names, which is read once the other limits have let it pass. A refusal then gives back what the first check took. Customers
+ * are counted per merchant. Where there is none the merchant itself is counted, and without a valid key the address.
  *
  * Without an answer of the store everything is let through, or answered 503, as the configuration says.
  */
@@ -22,6 +22,7 @@ import type { TenantId } from "../../../domain/payment/Ids.ts"
 import type { Decision, RateLimit, Scope } from "../../../domain/resilience/RateLimit.ts"
 import * as MemoryRateLimitStore from "../../../layers/memory/resilience/RateLimitStore.ts"
 import { layerWith, RateLimiter } from "../../../orchestration/resilience/RateLimiter.ts"
+import type { EventStore } from "../../../services/EventStore.ts"
 import type { RateLimitStoreError } from "../../../services/resilience/RateLimitStore.ts"
 import type { ApiKeyConfig } from "../../config/Config.ts"
 import type { RateLimitSettings, RouteGroup } from "../../config/RateLimits.ts"
@@ -30,6 +31,7 @@ import { Problem, toResponse } from "../Problems.ts"
 import { RouteTemplate } from "../RequestEdge.ts"
 import * as Webhooks from "../Webhooks.ts"
 import * as ClientAddress from "./ClientAddress.ts"
+import * as PaymentCustomers from "./PaymentCustomers.ts"
 import * as RateLimitHeaders from "./RateLimitHeaders.ts"
 
 type Limiter = RateLimiter["Service"]
@@ -60,9 +62,17 @@ const groupOf = (method: string, template: string): RouteGroup | undefined => {
   return template.endsWith("/refunds") ? "refund" : undefined
 }
 
-/** The limits of a request: of its group, and those of all but load balancers and gateways. */
-const limitsOf = ({ limits }: RateLimitSettings, group: RouteGroup | undefined): ReadonlyArray<RateLimit> => [
+/** Does it need an API key? */
+const isKeyed = (template: string): boolean => template.startsWith("/v1/payments")
+
+/** The limits of a request: of its group, of what shows no valid key where one is needed, and those of all but load balancers and gateways. */
+const limitsOf = (
+  { limits }: RateLimitSettings,
+  group: RouteGroup | undefined,
+  options: { readonly unauthorized: boolean }
+): ReadonlyArray<RateLimit> => [
   ...(group === undefined ? [] : limits[group]),
+  ...(options.unauthorized ? limits.unauthorized : []),
   ...(group === "health" || group === "webhooks" ? [] : limits.all)
 ]
 
@@ -70,8 +80,14 @@ const limitsOf = ({ limits }: RateLimitSettings, group: RouteGroup | undefined):
 const paymentIn = (url: string, template: string): string | undefined =>
   template.startsWith("/v1/payments/:id") ? url.split(/[/?#]/, 4)[3] : undefined
 
-const keyOfUser = (merchant: TenantId | undefined, name: string | undefined): string | undefined =>
-  merchant === undefined || name === undefined ? undefined : `${merchant} ${name}`
+/** A customer of a merchant, or the merchant itself. Its id has no blank, so the two are never the same. */
+const keyOfUser = (merchant: TenantId, customer: string | undefined): string =>
+  customer === undefined ? merchant : `${merchant} ${customer}`
+
+/** Of whoever is no merchant: begins with a blank, as no merchant does. */
+const keyOfStranger = (address: string): string => ` ${address}`
+
+const customerOnly = { ip: undefined, api_key: undefined, endpoint: undefined, global: undefined }
 
 const unavailable = ({ message }: RateLimitStoreError) =>
   Effect.as(
@@ -104,8 +120,14 @@ const ask = Effect.fnUntraced(function* (limiter: Limiter, limits: ReadonlyArray
 /** Limits the requests of an application. */
 export const limit = <E, R>(
   app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-  options: { readonly limiter: Limiter; readonly settings: RateLimitSettings; readonly apiKeys: ReadonlyArray<ApiKeyConfig> }
+  options: {
+    readonly limiter: Limiter
+    readonly settings: RateLimitSettings
+    readonly apiKeys: ReadonlyArray<ApiKeyConfig>
+    readonly events: EventStore["Service"]
+  }
 ) => {
+  const customerOf = PaymentCustomers.make(options.events)
   const { limiter, settings } = options
   const merchantOf = ApiKeyAuth.merchantOf(options.apiKeys)
   const refuse = (decisions: ReadonlyArray<Decision>, problem: Problem) =>
@@ -115,13 +137,20 @@ export const limit = <E, R>(
     const request = yield* HttpServerRequest.HttpServerRequest
     const template = yield* RouteTemplate
     const group = groupOf(request.method, template)
-    const limits = limitsOf(settings, group)
+    const keyed = isKeyed(template)
+    const merchant =
+      keyed || settings.limits.all.some(({ scope }) => scope === "api_key" || scope === "user") ? yield* merchantOf : undefined
+    const limits = limitsOf(settings, group, { unauthorized: keyed && merchant === undefined })
     if (limits.length === 0) return yield* app
-    const merchant = limits.some(({ scope }) => scope === "api_key" || scope === "user") ? yield* merchantOf : undefined
+    const payment = paymentIn(request.url, template)
+    const ofUser = limits.filter(({ scope }) => scope === "user")
+    const address = ClientAddress.of(request)
+    // Of a merchant's request the customer is found out later.
+    const isLater = merchant !== undefined && (group === "initiate" || payment !== undefined)
     const asked = yield* Effect.result(
       ask(limiter, limits, {
-        user: keyOfUser(merchant, paymentIn(request.url, template)),
-        ip: ClientAddress.of(request),
+        user: isLater ? undefined : merchant === undefined ? keyOfStranger(address) : keyOfUser(merchant, undefined),
+        ip: address,
         api_key: merchant,
         endpoint: `${request.method} ${template}`,
         global: ""
@@ -134,26 +163,31 @@ export const limit = <E, R>(
     const counted: Counted = {
       limiter,
       merchant,
-      ofCustomer: group === "initiate" ? limits.filter(({ scope }) => scope === "user") : [],
+      ofCustomer: isLater ? ofUser : [],
       decisions,
       giveBack: first?.giveBack ?? Effect.void
+    }
+    if (isLater && payment !== undefined && ofUser.length > 0) {
+      const known = yield* Effect.result(askCustomer(counted, yield* customerOf(merchant, payment)))
+      if (known._tag === "Failure") return yield* refuse(decisions, known.failure)
     }
     const response = yield* Effect.provideService(app, InHand, counted)
     return HttpServerResponse.setHeaders(response, RateLimitHeaders.of(decisions))
   })
 }
 
-/** Counts the request for a customer, once it is known whose it is. Fails with the problem it is to be answered. */
+/** Asks the limits of the customer. Fails with the problem it is to be answered. */
+const askCustomer = Effect.fnUntraced(function* (counted: Counted, customer: string | undefined) {
+  const { decisions, giveBack, limiter, merchant, ofCustomer } = counted
+  if (merchant === undefined) return
+  const asked = yield* ask(limiter, ofCustomer, { ...customerOnly, user: keyOfUser(merchant, customer) })
+  if (asked === undefined) return
+  decisions.push(asked.decision)
+  if (asked.decision.allowed) return
+  yield* giveBack
+  return yield* RateLimitHeaders.problemOf(asked.decision)
+})
+
+/** Counts the request for a new payment's customer, once it is known whose it is. Fails with the problem it is to be answered. */
 export const ofCustomer = (customer: string | undefined): Effect.Effect<void, Problem> =>
-  Effect.gen(function* () {
-    const inHand = yield* InHand
-    const user = keyOfUser(inHand?.merchant, customer)
-    if (inHand === undefined || user === undefined) return
-    const nothingElse = { ip: undefined, api_key: undefined, endpoint: undefined, global: undefined }
-    const asked = yield* ask(inHand.limiter, inHand.ofCustomer, { ...nothingElse, user })
-    if (asked === undefined) return
-    inHand.decisions.push(asked.decision)
-    if (asked.decision.allowed) return
-    yield* inHand.giveBack
-    return yield* RateLimitHeaders.problemOf(asked.decision)
-  })
+  Effect.flatMap(InHand, (inHand) => (inHand === undefined ? Effect.void : askCustomer(inHand, customer)))

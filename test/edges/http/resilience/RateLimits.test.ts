@@ -83,18 +83,18 @@ describe("the presets", () => {
       assert.deepStrictEqual(yield* written, before)
       assert.strictEqual((yield* pay("c2")).status, 201, "another customer")
       assert.strictEqual((yield* pay("c1", { key: otherKey })).status, 201, "another merchant's customer of the same name")
-      assert.strictEqual((yield* pay(undefined)).status, 201, "no customer, no limit per customer")
+      assert.strictEqual((yield* pay(undefined)).status, 201, "no customer: the API key is counted, apart from its customers")
       yield* TestClock.adjust(6_000)
       assert.strictEqual((yield* pay("c1")).status, 201)
     }).pipe(Effect.provide(inProcess()))
   )
 
-  it.effect("100 reads a minute and 20 more, and 5 refunds in 5 minutes and 1 more, per payment", () =>
+  it.effect("100 reads a minute and 20 more, and 5 refunds in 5 minutes and 1 more, per customer, whichever payment it is", () =>
     Effect.gen(function* () {
       const { pay, send } = yield* served({})
-      const [one, other] = [(yield* pay("c1")).body.id, (yield* pay("c1")).body.id]
+      const [one, same, other] = [(yield* pay("c1")).body.id, (yield* pay("c1")).body.id, (yield* pay("c2")).body.id]
       const reads = yield* Effect.forEach(Array.from({ length: 121 }), (_, index) =>
-        send("GET", `/v1/payments/${one}${index % 2 === 0 ? "" : "/events"}?limit=1`, { key })
+        send("GET", `/v1/payments/${index % 3 === 0 ? same : one}${index % 2 === 0 ? "" : "/events"}?limit=1`, { key })
       )
       assert.strictEqual(
         reads.findIndex(({ status }) => status === 429),
@@ -102,10 +102,37 @@ describe("the presets", () => {
       )
       assert.strictEqual((yield* send("GET", `/v1/payments/${other}`, { key })).status, 200)
       const refund = (id: string) => send("POST", `/v1/payments/${id}/refunds`, { key, headers: idempotent(), body: { amount: 1 } })
-      const refunds = yield* Effect.forEach(Array.from({ length: 7 }), () => refund(one))
+      const refunds = yield* Effect.forEach(Array.from({ length: 7 }), (_, index) => refund(index % 2 === 0 ? one : same))
       assert.deepStrictEqual(statuses(refunds), [200, 200, 200, 200, 200, 200, 429])
       assert.strictEqual(header(refunds[6]!, "retry-after"), "60")
       assert.strictEqual((yield* refund(other)).status, 200)
+    }).pipe(Effect.provide(inProcess()))
+  )
+
+  it.effect("what has no customer is counted by the API key: payments, reads of theirs and of none, lists", () =>
+    Effect.gen(function* () {
+      const { pay, send } = yield* served({ routes: { status: { user: { limit: 5, burst: 0 } } } })
+      const payments = yield* Effect.forEach(Array.from({ length: 14 }), () => pay(undefined))
+      assert.strictEqual(statuses(payments).indexOf(429), 13)
+      const id = payments[0]?.body.id
+      const get = (path: string, options: { readonly key: string }) => send("GET", `/v1/payments${path}`, options)
+      const reads = yield* Effect.forEach(["", `/${id}`, `/${id}/events`, "/pay_unknown", "", ""], (path) => get(path, { key }))
+      assert.strictEqual(statuses(reads).indexOf(429), 5)
+      assert.strictEqual((yield* get("", { key: otherKey })).status, 200)
+    }).pipe(Effect.provide(inProcess()))
+  )
+
+  it.effect("30 requests a minute and 30 more without a valid key, per address", () =>
+    Effect.gen(function* () {
+      const { from, send } = yield* served({ routes: { status: false } })
+      const wrong = send("GET", "/v1/payments", { key: "test-key-of-nobody-at-all" })
+      const answers = yield* Effect.forEach(Array.from({ length: 61 }), (_, index) =>
+        index % 2 === 0 ? wrong : send("GET", "/v1/payments")
+      )
+      assert.strictEqual(statuses(answers).indexOf(429), 60)
+      assert.strictEqual((yield* send("GET", "/v1/payments", { key })).status, 200, "a valid key from the same address")
+      from("203.0.113.10")
+      assert.strictEqual((yield* wrong).status, 401)
     }).pipe(Effect.provide(inProcess()))
   )
 
@@ -357,7 +384,7 @@ describe("a customer's name", () => {
     Effect.gen(function* () {
       const { pay } = yield* served({ routes: { initiate: { user: { limit: 1, burst: 0 }, api_key: { limit: 1, windowMillis: minute } } } })
       const strangers = yield* Effect.forEach(Array.from({ length: 5 }), () => pay("c1", { key: "test-key-of-nobody-at-all" }))
-      assert.deepStrictEqual(new Set(statuses(strangers)), new Set([401]))
+      assert.deepStrictEqual(statuses(strangers), [401, 429, 429, 429, 429], "their address is counted")
       assert.strictEqual((yield* pay("c1")).status, 201, "they have used nothing of the merchant's")
       assert.isTrue(Exit.isSuccess(yield* Effect.exit(pay("c1"))))
     }).pipe(Effect.provide(inProcess()))
