@@ -23,6 +23,7 @@ const decline = Effect.fnUntraced(function* (
     readonly hoursAgo?: number
     readonly keepHours?: number
     readonly category?: DeclineCategory
+    readonly networkForbids?: true
   } = {}
 ) {
   const attempts = yield* CardAttempts
@@ -34,6 +35,7 @@ const decline = Effect.fnUntraced(function* (
     operation: operationNumber(options.operation ?? 1),
     at: now - (options.hoursAgo ?? 0) * hour,
     category: options.category ?? "soft",
+    ...(options.networkForbids === undefined ? {} : { networkForbids: true }),
     keepUntil: now + (options.keepHours ?? 24) * hour
   })
   return payment
@@ -53,12 +55,12 @@ export const suite = <E>(name: string, attemptsLayer: Layer.Layer<CardAttempts, 
       Effect.gen(function* () {
         const card = newCard()
         yield* TestClock.setTime(1_700_000_000_000)
-        const older = yield* decline(card, { hoursAgo: 2, category: "hard" })
+        const older = yield* decline(card, { hoursAgo: 2, category: "hard", networkForbids: true })
         const newer = yield* decline(card, { operation: 3 })
         const now = yield* Clock.currentTimeMillis
         assert.deepStrictEqual(yield* of(card), [
           { payment: newer, operation: operationNumber(3), at: now, category: "soft" },
-          { payment: older, operation: operationNumber(1), at: now - 2 * hour, category: "hard" }
+          { payment: older, operation: operationNumber(1), at: now - 2 * hour, category: "hard", networkForbids: true }
         ])
       })
     )

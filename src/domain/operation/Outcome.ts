@@ -33,13 +33,17 @@ export const Succeeded = Schema.TaggedStruct("Succeeded", {
 })
 export type Succeeded = typeof Succeeded.Type
 
-/** It certainly did not happen, says the gateway. */
+/**
+ * It certainly did not happen, says the gateway. `networkForbids`: the card's network forbids every further attempt with this card (Visa's
+ * category 1, Mastercard's advice 03 and 21); absent where it does not, as for what the customer can correct.
+ */
 export const Declined = Schema.TaggedStruct("Declined", {
   category: DeclineCategory,
   code: Code,
   message: Message,
   gatewayReference: Schema.optionalKey(GatewayReference),
-  retryAfterMillis: Schema.optionalKey(Schema.Int)
+  retryAfterMillis: Schema.optionalKey(Schema.Int),
+  networkForbids: Schema.optionalKey(Schema.Literal(true))
 })
 export type Declined = typeof Declined.Type
 

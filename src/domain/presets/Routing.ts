@@ -14,7 +14,7 @@ const networkCaps = (
   from,
   limits,
   counts: ["soft", "hard", "fraud", "authentication_required", "invalid_data"] as const,
-  never: ["hard"] as const,
+  never: [],
   neverDays: 365
 })
 

@@ -222,6 +222,8 @@ const categories: { readonly [code: string]: DeclineCategory } = {
   insufficient_funds: "soft",
   stolen_card: "hard",
   lost_card: "hard",
+  expired_card: "hard",
+  do_not_try_again: "hard",
   fraudulent: "fraud",
   authentication_required: "authentication_required",
   authentication_failed: "authentication_required",
@@ -232,6 +234,9 @@ const categories: { readonly [code: string]: DeclineCategory } = {
   refund_failed: "gateway_error"
 }
 
+/** Codes after which a network forbids every further attempt with the card. */
+const neverAgain: ReadonlySet<string> = new Set(["stolen_card", "lost_card", "do_not_try_again"])
+
 const declinedBy = (failure: typeof Failure.Type, category?: DeclineCategory): Declined => {
   const code = failure.decline_code ?? failure.code
   const listed = Object.hasOwn(categories, code) ? categories[code] : undefined
@@ -239,7 +244,8 @@ const declinedBy = (failure: typeof Failure.Type, category?: DeclineCategory): D
     _tag: "Declined",
     category: category ?? listed ?? "soft",
     code: boundedCode(code),
-    message: boundedMessage(failure.message ?? "declined by the gateway")
+    message: boundedMessage(failure.message ?? "declined by the gateway"),
+    ...(neverAgain.has(code) ? { networkForbids: true } : {})
   }
 }
 

@@ -26,6 +26,7 @@ import { entities } from "./migrations/0008_entities.ts"
 import { questions } from "./migrations/0009_questions.ts"
 import { leanCommits } from "./migrations/0010_lean_commits.ts"
 import { reviews } from "./migrations/0011_reviews.ts"
+import { networkForbids } from "./migrations/0012_network_forbids.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -40,7 +41,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0008_entities": entities,
   "0009_questions": questions,
   "0010_lean_commits": leanCommits,
-  "0011_reviews": reviews
+  "0011_reviews": reviews,
+  "0012_network_forbids": networkForbids
 }
 
 /** The schema version this code expects: the number of its last migration. */

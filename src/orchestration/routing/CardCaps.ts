@@ -81,9 +81,14 @@ const judged = (
 export const declinedOf = (payment: Payment): ReadonlyArray<RetryCaps.DeclinedAttempt> =>
   payment.operations.flatMap((operation) =>
     isCharge(operation) && operation.progress._tag === "Declined"
-      ? [{ at: operation.intendedAt, category: operation.progress.declined.category }]
+      ? [{ at: operation.intendedAt, ...saidOf(operation.progress.declined) }]
       : []
   )
+
+const saidOf = ({ category, networkForbids }: Omit<RetryCaps.DeclinedAttempt, "at">): Omit<RetryCaps.DeclinedAttempt, "at"> => ({
+  category,
+  ...(networkForbids === undefined ? {} : { networkForbids })
+})
 
 /** Remembers the declined charges among events that are durable. Waits for nothing. */
 export const remember = (payment: Payment, events: ReadonlyArray<PaymentEvent>, at: number): Effect.Effect<void, never, CardAttempts> =>
@@ -98,14 +103,14 @@ const rememberDeclined = Effect.fnUntraced(function* (payment: Payment, events: 
   for (const event of events) {
     if (event._tag !== "OperationDeclined") continue
     const operation = operationOf(payment, event.operation)
-    const keepMillis = RetryCaps.rememberMillis(caps, event.category)
+    const keepMillis = RetryCaps.rememberMillis(caps, event)
     if (operation === undefined || !isCharge(operation) || keepMillis === 0) continue
     yield* attempts.record({
       card: { tenant, fingerprint: method.fingerprint },
       payment: payment.id,
       operation: event.operation,
       at,
-      category: event.category,
+      ...saidOf(event),
       keepUntil: at + keepMillis
     })
   }

@@ -148,7 +148,20 @@ describe("retry caps", () => {
     }).pipe(Effect.provide(engineWith(gateways, three)))
   })
 
-  it.effect("a hard decline forbids the card at every gateway, for as long as it is remembered", () => {
+  it.effect("a card that had expired is charged again with its new date; one that its network forbids is not, at any gateway", () => {
+    const forbids = { ...declined("hard"), networkForbids: true as const }
+    const a = answering("a", declined("hard"), "success", forbids, "success")
+    return Effect.gen(function* () {
+      yield* now
+      assert.strictEqual((yield* charge("fp_1")).failure?.category, "hard")
+      assert.strictEqual((yield* charge("fp_1")).status, "succeeded")
+      assert.strictEqual((yield* charge("fp_2")).failure?.category, "hard")
+      const refused = yield* Effect.flip(charge("fp_2"))
+      assert.include(refused.message, "visa: its answer to an earlier attempt forbids every further attempt with this card")
+    }).pipe(Effect.provide(engineWith([a], {})))
+  })
+
+  it.effect("where the caps say so a hard decline forbids the card at every gateway, for as long as it is remembered", () => {
     const a = answering("a", declined("hard"), "success")
     const b = answering("b")
     return Effect.gen(function* () {

@@ -42,7 +42,9 @@ const Limit = Schema.Struct({ max: range.integer(1, 200), hours: range.integer(1
  *
  * - `brands`: the brands of payment methods it concerns.
  * - `counts`: the decline categories that are an attempt at the network.
- * - `never`: the categories after which the card must not be tried again, for `neverDays`.
+ * - `neverDays`: for how long a card must not be tried again after its network forbade every further attempt.
+ * - `never`: categories after which it must not either. None by default: an expired card is a hard decline, and the next attempt may have its
+ *   new date.
  */
 export const NetworkCaps = Schema.Struct({
   network: Name,
@@ -59,6 +61,8 @@ export type NetworkCaps = typeof NetworkCaps.Type
 export interface DeclinedAttempt {
   readonly at: number
   readonly category: DeclineCategory
+  /** The network forbade every further attempt. */
+  readonly networkForbids?: true
 }
 
 /** What the caps say of one more attempt. */
@@ -90,9 +94,10 @@ export const judge = (caps: NetworkCaps, attempts: ReadonlyArray<DeclinedAttempt
   const within = (hours: number) =>
     attempts.reduce((count, { at, category }) => (caps.counts.includes(category) && at > now - hours * hourMillis ? count + 1 : count), 0)
   const verdict = { network: caps.network, declined: within(longest) }
-  const forbidden = attempts.find(({ at, category }) => caps.never.includes(category) && at > now - caps.neverDays * dayMillis)
+  const forbidden = attempts.find((attempt) => forbids(caps, attempt) && attempt.at > now - caps.neverDays * dayMillis)
   if (forbidden !== undefined) {
-    return { ...verdict, refused: `${caps.network}: a ${forbidden.category} decline of this card forbids every further attempt` }
+    const what = forbidden.networkForbids === true ? "its answer to an earlier attempt" : `a ${forbidden.category} decline of this card`
+    return { ...verdict, refused: `${caps.network}: ${what} forbids every further attempt with this card` }
   }
   const reached = caps.limits.find(({ hours, max }) => within(hours) >= max)
   return {
@@ -103,10 +108,15 @@ export const judge = (caps: NetworkCaps, attempts: ReadonlyArray<DeclinedAttempt
   }
 }
 
+const forbids = (caps: NetworkCaps, { category, networkForbids }: Omit<DeclinedAttempt, "at">): boolean =>
+  networkForbids === true || caps.never.includes(category)
+
 /** How long a declined attempt has to be remembered; 0: it counts for nothing. */
-export const rememberMillis = (caps: NetworkCaps, category: DeclineCategory): number => {
-  const counted = caps.counts.includes(category) ? caps.limits.reduce((hours, limit) => Math.max(hours, limit.hours), 0) * hourMillis : 0
-  return caps.never.includes(category) ? Math.max(counted, caps.neverDays * dayMillis) : counted
+export const rememberMillis = (caps: NetworkCaps, declined: Omit<DeclinedAttempt, "at">): number => {
+  const counted = caps.counts.includes(declined.category)
+    ? caps.limits.reduce((hours, limit) => Math.max(hours, limit.hours), 0) * hourMillis
+    : 0
+  return forbids(caps, declined) ? Math.max(counted, caps.neverDays * dayMillis) : counted
 }
 
 const spanOf = (hours: number): string => (hours % 24 === 0 && hours > 24 ? `${hours / 24} days` : `${hours} h`)

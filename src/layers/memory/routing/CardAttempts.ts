@@ -36,7 +36,7 @@ export const layer: Layer.Layer<CardAttempts> = Layer.effect(
         Effect.map(Clock.currentTimeMillis, (now) =>
           (cards.get(cardOf(card)) ?? [])
             .filter(({ keepUntil }) => keepUntil > now)
-            .map(({ at, category, operation, payment }) => ({ at, category, operation, payment }))
+            .map(({ card: _card, keepUntil: _keepUntil, ...attempt }) => attempt)
         )
     })
   })

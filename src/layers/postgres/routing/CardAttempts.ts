@@ -51,6 +51,7 @@ interface Row {
   readonly operation: number
   readonly declined_at: bigint
   readonly category: string
+  readonly network_forbids: boolean
 }
 
 type Found = Exit.Exit<ReadonlyArray<CardAttempt>, CardAttemptsUnavailable>
@@ -60,7 +61,7 @@ const cardOf = ({ fingerprint, tenant }: Card): string => `${tenant} ${fingerpri
 const nameOf = ({ operation, payment }: CardAttempt): string => `${payment} ${operation}`
 const digestOf = (text: string): string => `sha256(convert_to(${text}, 'UTF8'))`
 
-const { int4, int8, text, uuid } = PgTypes.OID
+const { bool, int4, int8, text, uuid } = PgTypes.OID
 const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
 
 const isCategory = Schema.is(DeclineCategory)
@@ -68,17 +69,25 @@ const isCategory = Schema.is(DeclineCategory)
 /** A category that this version does not know counts for no cap. */
 const attemptOf = (row: Row): ReadonlyArray<CardAttempt> =>
   isCategory(row.category)
-    ? [{ payment: paymentIdOf(row), operation: OperationNumber.make(row.operation), at: Number(row.declined_at), category: row.category }]
+    ? [
+        {
+          payment: paymentIdOf(row),
+          operation: OperationNumber.make(row.operation),
+          at: Number(row.declined_at),
+          category: row.category,
+          ...(row.network_forbids ? { networkForbids: true } : {})
+        }
+      ]
     : []
 
 /** The statements. */
 const tableOf = (sql: SqlClient.SqlClient) => ({
   find: (cards: ReadonlyArray<Card>, now: number) =>
     sql.unsafe<Row>(
-      `select asked.n::int as n, found.bucket, found.payment, found.operation, found.declined_at, found.category
+      `select asked.n::int as n, found.bucket, found.payment, found.operation, found.declined_at, found.category, found.network_forbids
        from unnest($1::text[]) with ordinality as asked(card, n)
        cross join lateral (
-         select c.bucket, c.payment, c.operation, c.declined_at, c.category
+         select c.bucket, c.payment, c.operation, c.declined_at, c.category, c.network_forbids
          from aegispay.card_attempts c
          where c.card = ${digestOf("asked.card")} and c.keep_until > $2::bigint
          order by c.declined_at desc
@@ -87,10 +96,10 @@ const tableOf = (sql: SqlClient.SqlClient) => ({
     ),
   store: (attempts: ReadonlyArray<NewCardAttempt>) =>
     sql.unsafe(
-      `insert into aegispay.card_attempts (card, bucket, payment, operation, declined_at, category, keep_until)
-       select ${digestOf("a.card")}, a.bucket, a.payment, a.operation, a.declined_at, a.category, a.keep_until
-       from unnest($1::text[], $2::int[], $3::uuid[], $4::int[], $5::bigint[], $6::text[], $7::bigint[])
-         as a(card, bucket, payment, operation, declined_at, category, keep_until)
+      `insert into aegispay.card_attempts (card, bucket, payment, operation, declined_at, category, keep_until, network_forbids)
+       select ${digestOf("a.card")}, a.bucket, a.payment, a.operation, a.declined_at, a.category, a.keep_until, a.network_forbids
+       from unnest($1::text[], $2::int[], $3::uuid[], $4::int[], $5::bigint[], $6::text[], $7::bigint[], $8::boolean[])
+         as a(card, bucket, payment, operation, declined_at, category, keep_until, network_forbids)
        on conflict do nothing`,
       [
         array(
@@ -120,6 +129,10 @@ const tableOf = (sql: SqlClient.SqlClient) => ({
         array(
           attempts.map(({ keepUntil }) => BigInt(Math.round(keepUntil))),
           int8
+        ),
+        array(
+          attempts.map(({ networkForbids }) => networkForbids === true),
+          bool
         )
       ]
     ),
@@ -234,8 +247,7 @@ const make = Effect.fnUntraced(function* (options: { readonly cleanUpMillis: num
 
 const merge = (own: ReadonlyArray<NewCardAttempt>, stored: ReadonlyArray<CardAttempt>, now: number): ReadonlyArray<CardAttempt> => {
   const known = new Set(stored.map(nameOf))
-  const added = own.flatMap(({ at, category, keepUntil, operation, payment }) => {
-    const attempt = { at, category, operation, payment }
+  const added = own.flatMap(({ card: _card, keepUntil, ...attempt }) => {
     return keepUntil > now && !known.has(nameOf(attempt)) ? [attempt] : []
   })
   return [...added, ...stored].sort((left, right) => right.at - left.at).slice(0, maxAttempts)

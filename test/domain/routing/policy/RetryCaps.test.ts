@@ -55,11 +55,19 @@ describe("RetryCaps", () => {
     assert.deepStrictEqual(capsOf("mc"), capsOf("mastercard"))
   })
 
-  it("after a hard decline never again, as long as it is remembered", () => {
-    const hard = (ago: number) => refused("visa", declines(1, { category: "hard", ago }))
-    assert.strictEqual(hard(hour), "visa: a hard decline of this card forbids every further attempt")
-    assert.isDefined(hard(364 * day))
-    assert.isUndefined(hard(365 * day))
+  it("never again after the network forbade it, as long as that is remembered", () => {
+    const forbidden = (ago: number, category: DeclineCategory = "hard") =>
+      refused("visa", [{ at: now - ago, category, networkForbids: true }])
+    assert.strictEqual(forbidden(hour), "visa: its answer to an earlier attempt forbids every further attempt with this card")
+    assert.isDefined(forbidden(hour, "soft"), "whatever the category is")
+    assert.isDefined(forbidden(364 * day))
+    assert.isUndefined(forbidden(365 * day))
+  })
+
+  it("after a decline that the customer can correct again, however hard it was", () => {
+    for (const brand of ["visa", "mastercard"]) assert.isUndefined(refused(brand, declines(1, { category: "hard" })))
+    const strict = { ...capsOf("visa"), never: ["hard" as const] }
+    assert.isDefined(RetryCaps.judge(strict, declines(1, { category: "hard" }), now).refused, "unless the caps say so")
   })
 
   it("what never reached the network does not count", () => {
@@ -89,9 +97,11 @@ describe("RetryCaps", () => {
   })
 
   it("an attempt is remembered as long as anything counts it", () => {
-    assert.strictEqual(RetryCaps.rememberMillis(capsOf("visa"), "soft"), 30 * day)
-    assert.strictEqual(RetryCaps.rememberMillis(capsOf("visa"), "hard"), 365 * day)
-    assert.strictEqual(RetryCaps.rememberMillis(capsOf("visa"), "rate_limited"), 0)
+    const remembered = (declined: Omit<RetryCaps.DeclinedAttempt, "at">) => RetryCaps.rememberMillis(capsOf("visa"), declined)
+    assert.strictEqual(remembered({ category: "soft" }), 30 * day)
+    assert.strictEqual(remembered({ category: "hard" }), 30 * day)
+    assert.strictEqual(remembered({ category: "hard", networkForbids: true }), 365 * day)
+    assert.strictEqual(remembered({ category: "rate_limited" }), 0)
   })
 
   it("kept to, a cap is never exceeded in any window", () => {
