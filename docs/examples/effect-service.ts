@@ -45,11 +45,17 @@ const place = Effect.fn("place")(function* (order: string) {
   yield* sql.withTransaction(
     Effect.gen(function* () {
       const { payment } = yield* payments.prepare(charge)
-      yield* sql`insert into orders (id, amount, payment) values (${order}, 4990, ${payment.id}) on conflict (id) do nothing`
+      yield* sql`insert into orders (id, item, amount, payment) values (${order}, 'mug', 4990, ${payment.id}) on conflict (id) do nothing`
     })
   )
   return (yield* payments.charge(charge)).payment
 })
+
+/** What is not certain is neither paid nor failed: it is asked for again, with the same order. */
+const httpStatusOf = (status: Effect.Success<ReturnType<typeof place>>["status"]): number => {
+  if (status === "succeeded") return 200
+  return status === "failed" || status === "cancelled" || status === "expired" ? 402 : 202
+}
 
 const routes = HttpRouter.add(
   "PUT",
@@ -57,7 +63,7 @@ const routes = HttpRouter.add(
   Effect.gen(function* () {
     const { id = "" } = yield* HttpRouter.params
     const { status } = yield* place(id)
-    return HttpServerResponse.jsonUnsafe({ order: id, payment: status }, { status: status === "failed" ? 402 : 200 })
+    return HttpServerResponse.jsonUnsafe({ order: id, payment: status }, { status: httpStatusOf(status) })
   }).pipe(Effect.catchTag("RequestInProgress", () => HttpServerResponse.json({ order: "is being paid" }, { status: 409 })))
 )
 

@@ -13,4 +13,9 @@ const aegis = await AegisPay.make(
 const app = service(aegis)
 await app.listen({ port: Number(process.env["PORT"] ?? 0), host: "127.0.0.1" })
 console.log(JSON.stringify(app.server.address()))
-process.once("SIGTERM", () => void app.close())
+process.once("SIGTERM", () => {
+  app.close().catch((error: unknown) => {
+    console.error(error)
+    process.exitCode = 1
+  })
+})

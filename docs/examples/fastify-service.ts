@@ -6,7 +6,13 @@ export const service = (aegis: AegisPay) => {
   const app = Fastify()
   app.register(aegis.fastifyPlugin({ prefix: "/pay" }))
 
-  app.post<{ Params: { id: string }; Body: { month: string; token: string } }>("/subscriptions/:id/charges", async (request, reply) => {
+  const text = { type: "string" }
+  const schema = { body: { type: "object", required: ["month", "token"], properties: { month: text, token: text } } }
+  interface Route {
+    readonly Params: { readonly id: string }
+    readonly Body: { readonly month: string; readonly token: string }
+  }
+  app.post<Route>("/subscriptions/:id/charges", { schema }, async (request, reply) => {
     const { id } = request.params
     const { month, token } = request.body
     const answer = await aegis.charge({
@@ -17,7 +23,22 @@ export const service = (aegis: AegisPay) => {
       // The customer is not there: a stored method, charged by agreement.
       offSession: true
     })
-    return reply.code(answer.outcome === "declined" ? 402 : 200).send({ outcome: answer.outcome, payment: answer.payment.id })
+    const body = { outcome: answer.outcome, payment: answer.payment.id }
+    switch (answer.outcome) {
+      case "charged":
+        return reply.code(200).send(body)
+      case "declined":
+      case "cancelled":
+      case "expired":
+        return reply.code(402).send(body)
+      case "requires_action":
+      case "pending":
+      case "in_doubt":
+      case "needs_review":
+      case "authorized":
+        // Not paid yet, and not to be charged again: an event tells, or the same request.
+        return reply.code(202).header("retry-after", "60").send(body)
+    }
   })
 
   app.setErrorHandler((error, _request, reply) => {

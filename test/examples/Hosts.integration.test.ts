@@ -44,6 +44,7 @@ describe("the Fastify service", () => {
           assert.deepStrictEqual(again, first)
           const bad = await post(`${host.url}/subscriptions/7/charges`, { month: "2026 11", token: "tok_success" })
           assert.deepStrictEqual([bad.status, JSON.stringify(bad.body).includes("without blanks")], [400, true])
+          assert.strictEqual((await fetch(`${host.url}/subscriptions/7/charges`, { method: "POST" })).status, 400)
 
           const authorization = `Bearer ${key}`
           const seen = await fetch(`${host.url}/pay/v1/payments`, { headers: { authorization } })
@@ -56,6 +57,17 @@ describe("the Fastify service", () => {
           await waitFor(() => (host.output().match(/OperationSucceeded/g)?.length === 2 ? true : undefined), "events")
         })
         assert.lengthOf(yield* ledger, 2)
+        yield* Effect.promise(async () => {
+          const charge = (id: number, token: string) => post(`${host.url}/subscriptions/${id}/charges`, { month: "2026-11", token })
+          const answers = [await charge(8, "tok_declined_hard"), await charge(9, "tok_pending_success")]
+          assert.deepStrictEqual(
+            answers.map(({ body, status }) => [status, body["outcome"]]),
+            [
+              [402, "declined"],
+              [202, "pending"]
+            ]
+          )
+        })
         host.kill("SIGTERM")
         assert.deepStrictEqual(yield* Effect.promise(() => host.ended), { code: 0, signal: null }, host.output())
       }).pipe(Effect.scoped),
@@ -92,7 +104,7 @@ describe("the recovery job", () => {
       Effect.gen(function* () {
         const { count, env, ledger } = yield* World.make
         const shop = yield* Effect.promise(() => start("test/examples/killedShop.ts", { ...env, KILL_AT: "after-charge" }))
-        const order = { method: "PUT", headers: { "content-type": "application/json" }, body: '{"amount":4990,"token":"tok_success"}' }
+        const order = { method: "PUT", headers: { "content-type": "application/json" }, body: '{"item":"mug","token":"tok_success"}' }
         yield* Effect.promise(() => fetch(`${shop.url}/orders/1`, order).catch(() => shop.ended))
         const directory = yield* Effect.acquireRelease(
           Effect.promise(() => mkdtemp(join(tmpdir(), "aegispay-job-"))),

@@ -5,6 +5,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as Migrations from "../../src/layers/postgres/Migrations.ts"
+import { schema } from "../../docs/examples/express-shop.ts"
 import { start } from "../edges/cli/aegispay.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import type { Environment } from "./hosts.ts"
@@ -20,7 +21,7 @@ export const make = Effect.gen(function* () {
   const url = yield* TestDatabase.fresh
   const sql = Context.get(yield* Layer.build(Layer.orDie(PgClient.layer({ url }))), SqlClient.SqlClient)
   yield* Effect.provideService(Migrations.run, SqlClient.SqlClient, sql)
-  yield* sql`create table orders (id text primary key, amount integer not null, payment text not null)`
+  yield* sql.unsafe(schema)
   const sandbox = yield* Effect.acquireRelease(
     Effect.promise(() => start(["sandbox", "--port", "0", "--accounts", "a", "--json"])),
     (running) => Effect.promise(() => running.stop("SIGTERM"))
