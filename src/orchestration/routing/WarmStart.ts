@@ -7,18 +7,21 @@
  *
  * **Details**: what is rebuilt differs from what was recorded. There is one call per operation, whatever attempts it took; its duration
  * reaches from the decision to the recorded outcome, so it includes the commit of the intent (some milliseconds), the pauses between
- * attempts, and with `prepare` the rest of the host's transaction. What recovery called is left out, and so are costs.
+ * attempts, and with `prepare` the rest of the host's transaction. What recovery called is left out. What an approved charge cost is the fee that
+ * its decision names: that of the price list then.
  *
  * **Gotchas**: a step that meets more events than are left is cut at its newest end, and is the last.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { Intent } from "../../domain/operation/Operation.ts"
 import type { PaymentEvent, StoredEvent } from "../../domain/payment/Event.ts"
 import type { GatewayName, OperationNumber, PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
 import { minuteMillis, windowMinutes } from "../../domain/routing/GatewayWindow.ts"
+import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import { EventStore } from "../../services/EventStore.ts"
 import { GatewayMetrics, type PastSample } from "../../services/routing/GatewayMetrics.ts"
@@ -76,6 +79,9 @@ export const warmStart = Effect.fn("WarmStart.warmStart")(function* (options: Wa
 interface Intended extends Attribution.Asked {
   readonly gateway: GatewayName
   readonly at: number
+  readonly cost: CallCost | undefined
+  /** What it continues: a confirmation names no fee of its own. */
+  readonly target: OperationNumber | undefined
 }
 
 interface Answered {
@@ -120,12 +126,24 @@ const note = ({ event, occurredAt: at, paymentId }: StoredEvent, found: Findings
   if (event._tag === "PaymentInitiated") found.segments.set(paymentId, Segment.ofPayment(event.details))
   if (event._tag === "OperationIntended") {
     const { gateway, number } = event.intent
-    found.intended.set(keyOf(paymentId, number), { ...Attribution.askedOf(event.intent), gateway, at })
+    found.intended.set(keyOf(paymentId, number), {
+      ...Attribution.askedOf(event.intent),
+      gateway,
+      at,
+      cost: costOf(event.intent),
+      target: event.intent.target
+    })
   }
   const outcome = outcomeOf(event)
   if (outcome === undefined) return
   const key = keyOf(paymentId, outcome.operation)
   if (!answered.has(key)) answered.set(key, { payment: paymentId, outcome: outcome.answered, at })
+}
+
+/** What the gateway takes for the charge, as its decision says. A decision ranks the gateway it chose first. */
+const costOf = ({ amount, decision, gateway }: Intent): CallCost | undefined => {
+  const chosen = decision?.ranked[0]
+  return chosen?.gateway !== gateway || chosen.feeMinor === undefined ? undefined : { currency: amount.currency, minor: chosen.feeMinor }
 }
 
 const keyOf = (payment: PaymentId, operation: OperationNumber): string => `${payment} ${operation}`
@@ -156,13 +174,16 @@ const samplesOf = (found: Findings): ReadonlyArray<PastSample> =>
   [...found.answered].flatMap(([key, { at, outcome, payment }]) => {
     const intended = found.intended.get(key)
     if (intended === undefined) return []
-    const { gateway, kind } = intended
+    const { gateway, kind, target } = intended
+    const cost = intended.cost ?? (target === undefined ? undefined : found.intended.get(keyOf(payment, target))?.cost)
+    const approval = Attribution.approvalOf(intended, outcome)
     return [
       {
         gateway,
         kind,
         verdict: Attribution.verdictOf(outcome),
-        approval: Attribution.approvalOf(intended, outcome),
+        approval,
+        cost: approval === "approved" ? cost : undefined,
         durationMillis: Math.max(0, at - intended.at),
         segment: found.segments.get(payment),
         at

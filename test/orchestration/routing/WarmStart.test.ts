@@ -14,6 +14,8 @@ import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
 import type { PaymentEvent } from "../../../src/domain/payment/Event.ts"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
+import type * as Cost from "../../../src/domain/routing/policy/Cost.ts"
+import * as Policy from "../../../src/domain/routing/policy/Policy.ts"
 import type { Segment } from "../../../src/domain/routing/Segment.ts"
 import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
@@ -21,6 +23,7 @@ import { warmStart, type WarmStartOptions } from "../../../src/orchestration/rou
 import type { Commit } from "../../../src/services/EventStore.ts"
 import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
+import { RoutingPolicy } from "../../../src/services/routing/RoutingPolicy.ts"
 import * as Events from "../../support/payments.ts"
 import { chargeRequest, declined, engine, requiresAction, success, testGateway, unknown } from "../../support/TestEngine.ts"
 
@@ -62,6 +65,12 @@ const charge = (nth: number, segment: Segment = segments[nth % segments.length] 
       })
     )
   )
+
+/** Of 10.00: 0.35 and 0.40. */
+const fees: Cost.Fees = [
+  { currency: euro, fixedMinor: 25, basisPoints: 100 },
+  { currency: dollar, fixedMinor: 30, basisPoints: 100 }
+]
 
 /** So many payments, one every so often, and the time until the last is answered. */
 const chargeMany = Effect.fnUntraced(function* (count: number, everyMillis: number, first = 0) {
@@ -111,6 +120,23 @@ describe("WarmStart", () => {
         assert.isBelow(whole?.successRate ?? 1, 1)
         assert.isBelow(whole?.approvalRate ?? 1, 1)
       })
+    )
+  )
+
+  it.effect("what approved charges cost is rebuilt from the fees that their decisions name, by currency", () =>
+    seeded(
+      Effect.gen(function* () {
+        yield* chargeMany(40, 10_000)
+        const expected = yield* (yield* GatewayMetrics).costs(alpha)
+        assert.deepStrictEqual(
+          expected.map(({ currency, meanMinor }) => [currency, meanMinor]),
+          [
+            [euro, 35],
+            [dollar, 40]
+          ]
+        )
+        assert.deepStrictEqual(yield* (yield* startAnother()).metrics.costs(alpha), expected)
+      }).pipe(Effect.provideService(RoutingPolicy, { policy: Policy.make({}, new Map([[alpha, fees]])), customRules: [] }))
     )
   )
 
