@@ -34,6 +34,7 @@ const charges: { readonly [what: string]: string } = {
 const tokenFor = ({ on, what }: Scenario): Token | undefined => {
   if (on === "charge") return Token.make(charges[what] ?? `tok_${what}`)
   if (what === "declined") return Token.make(`tok_${on}_fails`)
+  if (what === "fails_later") return Token.make("tok_refund_fails_later")
   return Token.make(what === "pending" ? "tok_refund_pending" : `tok_${on}_${what}`)
 }
 

@@ -45,10 +45,10 @@ export const answersAtOnce = (add: Add): void => {
     )
   }
 
-  for (const category of declines) {
-    add(`a decline of category ${category}: certainly nothing was charged`, { on: "charge", what: `declined_${category}` }, (on) =>
+  for (const [category, kind] of declines.flatMap((one) => [[one, "sale"] as const, [one, "authorize"] as const])) {
+    add(`${kind}: a decline of category ${category}: certainly nothing was charged`, { on: "charge", what: `declined_${category}` }, (on) =>
       Effect.gen(function* () {
-        const one = on.charge()
+        const one = on.charge(kind)
         const answer = yield* on.send(one)
         isDeclined(answer, category)
         yield* on.moved(one, undefined)
@@ -61,6 +61,20 @@ export const answersAtOnce = (add: Add): void => {
       })
     )
   }
+
+  add(
+    "a refund of more than was taken is declined, moves nothing, and is not found as a success",
+    { on: "charge", what: "success" },
+    (on) =>
+      Effect.gen(function* () {
+        const { operation } = yield* prepare(on, "refund", 9980n)
+        isDeclined(yield* on.send(operation))
+        const found = yield* on.truth(operation)
+        if (found._tag !== "Absent") isDeclined(found)
+        isDeclined(yield* on.send(operation))
+        yield* on.moved(operation, undefined)
+      })
+  )
 
   for (const kind of ["capture", "void"] as const) {
     add(`a declined ${kind} moves nothing, and is not found as a success`, { on: kind, what: "declined" }, (on) =>

@@ -7,13 +7,15 @@ import { type Add, type Bench, type ContractOptions, eventually, isTagged, prepa
 type Act = "confirm" | "complete" | "fail"
 
 export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOptions): void => {
-  for (const [what, ends] of [
-    ["pending_success", "Succeeded"],
-    ["pending_failure", "Declined"]
+  for (const [kind, what, ends] of [
+    ["sale", "pending_success", "Succeeded"],
+    ["sale", "pending_failure", "Declined"],
+    ["authorize", "pending_success", "Succeeded"],
+    ["authorize", "pending_failure", "Declined"]
   ] as const) {
-    add(`${what}: pending by id and by reference, then ${ends}`, { on: "charge", what }, (on) =>
+    add(`${kind}, ${what}: pending by id and by reference, then ${ends}`, { on: "charge", what }, (on) =>
       Effect.gen(function* () {
-        const one = on.charge()
+        const one = on.charge(kind)
         const answer = yield* on.send(one)
         isTagged(answer, "Pending")
         isTagged(yield* on.lookup(one, referenceOf(answer)), "Pending")
@@ -21,7 +23,7 @@ export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOption
         const settled = yield* eventually(on.lookup(one, referenceOf(answer)), (result) => result._tag !== "Pending")
         isTagged(settled, ends)
         isTagged(yield* on.truth(one), ends)
-        yield* on.moved(one, ends === "Succeeded" ? "charge" : undefined)
+        yield* on.moved(one, ends === "Declined" ? undefined : kind === "sale" ? "charge" : "authorize")
       })
     )
   }
@@ -58,6 +60,8 @@ export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOption
     )
   }
 
+  add("a refund that had succeeded and fails later is found as declined", { on: "refund", what: "fails_later" }, refundFailsLater)
+
   add("a refund that is pending is found as pending, then as succeeded", { on: "refund", what: "pending" }, (on) =>
     Effect.gen(function* () {
       const { operation } = yield* prepare(on, "refund")
@@ -69,6 +73,13 @@ export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOption
     })
   )
 }
+
+const refundFailsLater = Effect.fnUntraced(function* (on: Bench) {
+  const { operation } = yield* prepare(on, "refund")
+  const reference = succeeded(yield* on.send(operation))
+  isTagged(yield* eventually(on.lookup(operation, reference), (result) => result._tag === "Declined"), "Declined")
+  isTagged(yield* on.truth(operation), "Declined")
+})
 
 const afterAction = Effect.fnUntraced(function* (on: Bench, does: Act, ends: "Succeeded" | "Declined") {
   const one = on.charge()

@@ -28,7 +28,7 @@ export type Scenario =
   | { readonly on: "charge"; readonly what: "timeout_before_once" | "reset_before_once" }
   | { readonly on: "charge" | "confirm" | "capture" | "void" | "refund"; readonly what: Fault }
   | { readonly on: "capture" | "void"; readonly what: "declined" }
-  | { readonly on: "refund"; readonly what: "pending" }
+  | { readonly on: "refund"; readonly what: "pending" | "fails_later" }
 
 /** Something the PSP did with money: the kind in our words, our reference, minor units. */
 export interface LedgerEntry {

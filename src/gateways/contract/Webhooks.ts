@@ -1,6 +1,7 @@
 /** The contract of webhooks: they prove their sender, and tell the same truth as the response, also before it. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import assert from "node:assert/strict"
 import type { Intent } from "../../domain/operation/Operation.ts"
 import type { GatewayWebhooks, LookupAnswer, WebhookRequest } from "../../services/Gateway.ts"
@@ -48,6 +49,42 @@ export const webhooks = (add: Add): void => {
       yield* eventually(toldOf(on, one), isSuccess)
       yield* on.moved(one, "charge")
     })
+  )
+
+  add(
+    "tells of a charge while its request is under way, and what it tells agrees with the response",
+    { on: "charge", what: "slow" },
+    (on) =>
+      Effect.gen(function* () {
+        const one = on.charge()
+        const first = yield* Effect.forkChild(on.gateway.send({ payment: on.payment, intent: one }))
+        const told = yield* eventually(toldOf(on, one), isSuccess)
+        const reference = succeeded(yield* Fiber.join(first))
+        for (const answer of told) if (answer._tag === "Succeeded") assert.equal(succeeded(answer), reference)
+        yield* on.moved(one, "charge")
+      })
+  )
+
+  add(
+    "a webhook that comes twice, or after later ones, reads the same and never takes a success back",
+    { on: "charge", what: "pending_success" },
+    (on) =>
+      Effect.gen(function* () {
+        const { sent, webhooks: taken } = webhooksOf(on)
+        const one = on.charge()
+        isTagged(yield* on.send(one), "Pending")
+        yield* eventually(toldOf(on, one), isSuccess)
+        const requests = yield* sent
+        const ids = requests.map(({ body }) => taken.parse(body).eventId)
+        assert.deepEqual(
+          requests.toReversed().map(({ body }) => taken.parse(body).eventId),
+          ids.toReversed()
+        )
+        assert.equal(new Set(ids).size, ids.length, "every event has an id of its own")
+        const told = yield* toldOf(on, one)
+        assert.ok(told.every(({ _tag }) => _tag === "Succeeded" || _tag === "Pending" || _tag === "Unknown"))
+        assert.ok(isSuccess(yield* toldOf(on, one)))
+      })
   )
 
   add("tells of a refund", { on: "charge", what: "success" }, (on) =>

@@ -102,12 +102,15 @@ describe("keys and accounts", () => {
         ["BTC", 5000n],
         ["MGA", 501n],
         ["KWD", 5125n],
-        ["EUR", 100_000_000n]
+        ["EUR", 1_000_000_000_000n]
       ] as const) {
         const amount = { currency: CurrencyCode.make(currency), minor }
         is(yield* send(on.gateway, saleWith("pm_card_visa", { amount })), { _tag: "NotSent", reason: "local_limit" })
       }
-      assert.lengthOf(on.fake.recorded, 0)
+      assert.lengthOf(
+        on.fake.recorded.filter((request) => request.method === "POST"),
+        0
+      )
     })
   )
 

@@ -272,7 +272,8 @@ export const make = (options: Options) => {
     const amount = Number(form.get("amount") ?? intent.amount_received)
     if (charge.amount_refunded >= intent.amount_received) return fail(400, { code: "charge_already_refunded" })
     if (amount > intent.amount_received - charge.amount_refunded) return fail(400, { code: "amount_too_large", param: "amount" })
-    const isPending = Behaviour.faultOf(methods.get(intent.id) ?? "", "refund") === "pending"
+    const fault = Behaviour.faultOf(methods.get(intent.id) ?? "", "refund")
+    const isPending = fault === "pending"
     const made: Refund = {
       object: "refund",
       id: id("re"),
@@ -288,6 +289,13 @@ export const make = (options: Options) => {
     charge.amount_refunded += amount
     movements.push({ kind: "refund", reference, amount })
     tell("refund.created", made)
+    if (fault === "fails_later") {
+      later(options.settleMillis, () => {
+        made.status = "failed"
+        made.failure_reason = "expired_or_canceled_card"
+        tell("refund.failed", made)
+      })
+    }
     if (isPending) {
       later(options.settleMillis, () => {
         made.status = "succeeded"

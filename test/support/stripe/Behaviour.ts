@@ -74,6 +74,7 @@ export type Fault =
   | "late"
   | "declined"
   | "pending"
+  | "fails_later"
 
 /** The fault of a method in an operation, if it has one. */
 export const faultOf = (method: string, operation: string): Fault | undefined => {

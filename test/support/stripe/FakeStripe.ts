@@ -208,7 +208,8 @@ const start = (options: Options) => {
     }
     const fault = Behaviour.faultOf(account.methodOf(request.path, form), operation === "cancel" ? "void" : operation)
     const isOver = fault !== undefined && happened.has(key) && /(_once|late|garbage|(timeout|reset)_after)$/.test(fault)
-    if (fault === undefined || fault === "declined" || fault === "pending" || isOver) return answer(response, execute())
+    if (fault === undefined || fault === "declined" || fault === "pending" || fault === "fails_later" || isOver)
+      return answer(response, execute())
     happened.add(key)
     if (fault === "slow") return slowly(key, request, response, execute)
     if (fault === "late") return void setTimeout(execute, options.lateMillis ?? 900).unref()
