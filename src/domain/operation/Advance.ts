@@ -102,8 +102,9 @@ const including = (known: ReadonlyArray<Fact>, fact: Fact): ReadonlyArray<Fact> 
   return [...others, same === undefined ? fact : merged(same, fact)].sort((left, right) => (factKey(left) < factKey(right) ? -1 : 1))
 }
 
-/** The same fact from two sources: the earliest time of the PSP's own counts. */
+/** The same fact from two sources: the earliest time of the PSP's own counts, and what a network forbids stays forbidden. */
 const merged = (known: Fact, fact: Fact): Fact => {
+  if (known._tag === "Declined" && fact._tag === "Declined" && fact.networkForbids === true) return { ...known, networkForbids: true }
   if (known._tag !== "Succeeded" || fact._tag !== "Succeeded") return known
   const times = [known.chargedAt, fact.chargedAt].filter((time) => time !== undefined)
   return { ...known, named: known.named || fact.named, ...(times.length === 0 ? {} : { chargedAt: Math.min(...times) }) }

@@ -175,6 +175,10 @@ const tellsTime = (known: Fact, fact: Fact): boolean =>
   fact.chargedAt !== undefined &&
   (known.chargedAt === undefined || fact.chargedAt < known.chargedAt)
 
+/** The same decline, and now that its network forbids every further attempt. */
+const tellsForbidden = (known: Fact, fact: Fact): boolean =>
+  known._tag === "Declined" && fact._tag === "Declined" && fact.networkForbids === true && known.networkForbids !== true
+
 const recordFact = (
   payment: Payment,
   operation: Operation,
@@ -185,7 +189,7 @@ const recordFact = (
   const event = eventOf(operation, fact, command)
   const known = operation.facts.find((other) => factKey(other) === factKey(fact))
   if (known !== undefined) {
-    if (!tellsTime(known, fact) && !endsMore(payment, operation, event)) return []
+    if (!tellsTime(known, fact) && !tellsForbidden(known, fact) && !endsMore(payment, operation, event)) return []
     return [event, ...lateSuccess(payment, operation, event, command), ...closeReviews(payment, operation, command.source, event)]
   }
   const reviews: Array<PaymentEvent> = []

@@ -90,7 +90,7 @@ const operationAs = (operation: Operation) => {
         : progress._tag === "AwaitingCustomer"
           ? progress.nextAction
           : progress._tag === "Declined"
-            ? progress.declined.code
+            ? [progress.declined.code, progress.declined.networkForbids]
             : undefined,
     facts: operation.facts.map(factKey),
     reference: progress._tag === "Succeeded" ? operation.gatewayReference : undefined,
@@ -160,6 +160,7 @@ const outcomes = (number: number, amount = 4990n): ReadonlyArray<Truth> => [
   truth(number, succeeded({ amount: amount + 1n, id: "ch_3" }), "reconciliation"),
   truth(number, declined("soft"), "webhook"),
   truth(number, declined("hard", "stolen"), "poll"),
+  truth(number, { ...declined("hard", "stolen"), networkForbids: true }, "webhook"),
   truth(number, notSent, "response"),
   truth(number, absent, "recovery")
 ]

@@ -198,8 +198,7 @@ describe("RouteSelection", () => {
       )
       assert.deepInclude(counted[0]?.state, { count: 1 })
     }).pipe(
-      Effect.provide(engineWith([testGateway("a"), testGateway("b")], { rules: [rule] })),
-      Effect.provide(Logger.layer([logger])),
+      Effect.provide(Layer.merge(engineWith([testGateway("a"), testGateway("b")], { rules: [rule] }), Logger.layer([logger]))),
       Effect.provideService(Metric.MetricRegistry, new Map())
     )
   })
