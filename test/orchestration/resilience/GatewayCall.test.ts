@@ -99,6 +99,23 @@ describe("a gateway that asked for a pause", () => {
     }).pipe(Effect.provide(engine([a], { retryJitter: 0 })))
   })
 
+  it.effect("stands behind the others meanwhile: a decision does not choose it", () => {
+    const a = testGateway("a", { send: (intent, nth) => Effect.succeed(nth === 21 ? limited(60_000) : success(intent)) })
+    const b = testGateway("b", { send: () => Effect.succeed(declined("soft")) })
+    return Effect.gen(function* () {
+      for (let nth = 0; a.sent.length < 21; nth++) yield* charge(`k${nth}`, 0)
+      const before = b.sent.length
+      const { id } = yield* charge("next", 0)
+      const intended = (yield* eventsOf(id)).flatMap((event) =>
+        event._tag === "OperationIntended" ? [event.intent.gateway as string] : []
+      )
+      assert.deepStrictEqual(intended, ["b", "a"])
+      assert.deepStrictEqual(yield* reasonsNotSent(id), ["rate_limited"])
+      assert.strictEqual(b.sent.length, before + 1)
+      assert.lengthOf(a.sent, 21)
+    }).pipe(Effect.provide(engine([a, b], { retries: 0 })))
+  })
+
   it.effect("gets what must not be refused, and other kinds of operation", () => {
     const a = testGateway("a", { send: (intent, nth) => Effect.succeed(nth === 2 ? limited(60_000) : success(intent)) })
     return Effect.gen(function* () {
