@@ -151,11 +151,11 @@ describe("the Express shop", () => {
         })
         yield* paid("3")
         const entries = yield* ledger
-        assert.deepStrictEqual(entries.map(({ amount, kind }) => [kind, amount]).sort(), [
-          ["charge", 1290],
-          ["charge", 1290],
-          ["charge", 4990]
-        ])
+        assert.isTrue(entries.every(({ kind }) => kind === "charge"))
+        assert.deepStrictEqual(
+          entries.map(({ amount }) => amount).toSorted((left, right) => left - right),
+          [1290, 1290, 4990]
+        )
         shop.kill("SIGTERM")
         assert.deepStrictEqual(yield* Effect.promise(() => shop.ended), { code: 0, signal: null }, shop.output())
       }).pipe(Effect.scoped),

@@ -155,7 +155,7 @@ describe("what the host's function did not await", () => {
         .query("insert a")
         .then(() => tx.query("insert b"))
         .then(async () => {
-          for (let microtask = 0; microtask < 100; microtask++) await undefined
+          for (let microtask = 0; microtask < 100; microtask++) await Promise.resolve()
           return tx.query("insert c")
         })
     })
