@@ -12,7 +12,13 @@ import { cannotRun, type Failure } from "../Failure.ts"
 import type { Target } from "./Target.ts"
 
 /** Does this process take events of anybody? */
-export const receives = ({ config, development }: Target): boolean => config.notifications.endpoints.length > 0 || development !== undefined
+export const receives = ({
+  config,
+  development
+}: {
+  readonly config: Pick<Target["config"], "notifications">
+  readonly development: Target["development"]
+}): boolean => config.notifications.endpoints.length > 0 || development !== undefined
 
 /** The notifier of a configuration. Its HTTP client follows no redirects. */
 export const layer = ({ config, source }: Target): Layer.Layer<Notifier, Failure> => {
