@@ -30,7 +30,7 @@ const host = Command.make("host", {}, () =>
     const target = yield* Target.load
     const request = { amount: 4990, currency: "EUR", paymentMethod: { type: "card", token: "tok_success" } }
     const { amount, currency, paymentMethod, ...rest } = yield* Schema.decodeUnknownEffect(NewPayment)(request)
-    yield* Effect.gen(function* () {
+    return yield* Effect.gen(function* () {
       const payments = yield* Payments
       const sql = yield* SqlClient
       const identity = { tenant: TenantId.make("m1"), key: IdempotencyKey.make(String(at)) }

@@ -258,8 +258,11 @@ describe("a sandbox that misbehaves", () => {
 describe("what is declared", () => {
   live("times and capabilities follow the account's settings", () =>
     Effect.gen(function* () {
-      const plain = (yield* gatewayOf({ name: accountOf("", "a").name, baseUrl: "http://127.0.0.1:1/a", secretKey: Redacted.make("sk_sandbox_a") }))
-        .capabilities
+      const plain = (yield* gatewayOf({
+        name: accountOf("", "a").name,
+        baseUrl: "http://127.0.0.1:1/a",
+        secretKey: Redacted.make("sk_sandbox_a")
+      })).capabilities
       assert.deepStrictEqual(plain.operations.sale, {
         lookupByReference: { lagMillis: 0 },
         replay: "result",
