@@ -359,7 +359,8 @@ const isAtRest = ({ chronicle, setup }: Served, { open, undelivered, webhooks }:
 
 function* verify(world: Served, facts: Aftermath.Facts): Life<void> {
   const { chronicle, handler, plans, postman, psp, server, setup, storage } = world
-  const keys = [...chronicle.keys()]
+  // A claim whose writer crashed under way was never told of: what was planned is looked up as well.
+  const keys = [...new Set([...chronicle.keys(), ...plans.map(Host.keyOf)])]
   const contents = yield* ended(world, Storage.contents(storage.watched, { tenant: Host.tenant, keys }), server)
   const truth = yield* ended(world, Psp.truth(handler), psp)
   const { heard, received } = chronicle
