@@ -113,7 +113,7 @@ interface Said {
 
 const wordOf = (payment: Payment, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> =>
   Result.flatMap(named(payment, resolution), (operation) =>
-    resolution.as === "failed" ? deniedOf(payment, operation, resolution, saidAt) : assertedOf(payment, operation, resolution, saidAt)
+    resolution.as === "failed" ? deniedOf(payment, operation, resolution, saidAt) : toldOf(payment, operation, resolution, saidAt)
   )
 
 /** The operation that the word is about. */
@@ -152,7 +152,24 @@ const deniedOf = (payment: Payment, operation: Operation, resolution: Resolution
   return Result.map(assertedOf(payment, undoing, resolution, saidAt), ({ command }) => ({ command, about }))
 }
 
-/** "succeeded": a fact, once it has the gateway's id. */
+/** "succeeded": nothing new where it is known, and what is in review is that it could not be undone: the review would only be opened anew. */
+const toldOf = (payment: Payment, operation: Operation, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> => {
+  const { gatewayReference = referenceOf(operation) } = resolution
+  const isKnown = tookEffect(operation) && gatewayReference === referenceOf(operation)
+  const undoing = isKnown ? lastUndoing(payment, operation) : undefined
+  return undoing === undefined
+    ? assertedOf(payment, operation, resolution, saidAt)
+    : Result.fail(
+        refused(
+          payment,
+          "nothing_to_resolve",
+          `it is known to have succeeded, and gateway ${undoing.intent.gateway} refuses to undo it: undo it there by hand and say that it failed`,
+          operation.intent.number
+        )
+      )
+}
+
+/** A fact, once it has the gateway's id. */
 const assertedOf = (payment: Payment, operation: Operation, resolution: Resolution, saidAt: number): Result.Result<Said, NotResolvable> => {
   const { amount, details, number } = operation.intent
   const target = resolution.as === "failed" ? details.targetReference : undefined

@@ -174,6 +174,27 @@ describe("failed, without an answer of the gateway", () => {
   })
 })
 
+it.effect("that an authorization succeeded whose cancel is refused is nothing new: the word is refused, and no event is added", () => {
+  const a = testGateway("a", {
+    send: (intent) => Effect.succeed(intent.kind === "void" ? declined("hard") : unknown),
+    lookup: (intent) => Effect.succeed<LookupAnswer>(intent.kind === "void" ? absent : success(intent))
+  })
+  return Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k", { captureMethod: "manual" }))
+    yield* Effect.exit(payments.cancel({ tenant, id: payment.id, key: key("cancel") }))
+    yield* TestClock.adjust("3 minutes")
+    yield* payments.recover()
+    const before = yield* payments.get({ tenant, id: payment.id })
+    assert.strictEqual(before.status, "needs_review")
+    const refusal = yield* Effect.flip(Review.resolve({ id: payment.id, ...first, as: "succeeded", reason: "seen there" }))
+    assert.deepInclude<object>(refusal, { why: "nothing_to_resolve" })
+    assert.include(refusal.message, "undo it there by hand")
+    assert.strictEqual((yield* payments.get({ tenant, id: payment.id })).version, before.version)
+    assert.strictEqual((yield* failed(payment.id)).status, "cancelled")
+  }).pipe(Effect.provide(engine([a], retries)))
+})
+
 it.effect("a second success of another object is kept and looked at: the customer may have been charged twice", () =>
   Effect.gen(function* () {
     const id = yield* charge
