@@ -58,7 +58,12 @@ export const make = (options: { readonly kernel: Pick<Kernel, "now" | "steps">; 
   }
 
   const onWanted: Chronicle["onWanted"] = ({ events, lease }) => {
-    if (lease !== undefined) for (const { event, eventId } of events) if (isStart(event)) fences.set(eventId, lease)
+    for (const { event, eventId } of events) {
+      if (!isStart(event)) continue
+      // Whoever lost the lease hands its fact in without it, with the next step, which somebody else carries out (rule 10).
+      if (lease === undefined) fences.delete(eventId)
+      else fences.set(eventId, lease)
+    }
   }
 
   const onDurable: Chronicle["onDurable"] = ({ events, held, key, payment }) => {

@@ -432,7 +432,7 @@ describe("Route: every decision", () => {
     const { decision, input } = decided(values)
     const isFailing = (gateway: string) => {
       const known = input.signals[Number(gateway.slice(1))] ?? unknownSignals
-      return known.breaker === "open" || (known.breaker === "closed" && known.health < 0.5)
+      return known.breaker === "open" || (known.breaker === "closed" && known.health < (known.minHealth ?? 0.5))
     }
     const failing = namesOf(decision.ranked).filter(isFailing)
     assert.isTrue(failing.length === 0 || failing.length === decision.ranked.length)
