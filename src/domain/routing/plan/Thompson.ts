@@ -16,12 +16,16 @@ interface Arm {
 
 const armOf = (signals: GatewaySignals, parts: ScoreParts, weights: ScoreParts, settings: ScoringSettings): Arm => {
   const { alpha, beta } = Scoring.availability(signals, settings)
+  const scale = Math.min(1, mostCalls / (alpha + beta))
   return {
-    distribution: BetaDistribution.make(alpha, beta),
+    distribution: BetaDistribution.make(alpha * scale, beta * scale),
     factor: weights.success * Scoring.approvalFactor(signals, settings),
     rest: parts.latency * weights.latency + parts.cost * weights.cost
   }
 }
+
+/** More calls than a window has tell no more; beyond what a float can tell apart the density would be no number. */
+const mostCalls = 1e9
 
 /** The density of the first is looked at in so many places: with 48 the probability is known within a percent. */
 const places = 48

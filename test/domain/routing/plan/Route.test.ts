@@ -2,6 +2,7 @@
  * The routing decision: who is left out and why, what decides the order, and what holds for every decision.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { CurrencyCode } from "../../../../src/domain/Currency.ts"
@@ -407,6 +408,28 @@ describe("Route: every decision", () => {
     return { input, decision: Route.route(input) }
   }
   const given = { signals: Gateways, kind: Kind, rule: Rule, random: Random, minor: Amount }
+
+  it("of figures beyond all bounds Thompson sampling tells a probability all the same", () => {
+    const none = {
+      samples: 0,
+      successRate: 0,
+      approved: 0,
+      declined: 0,
+      p95Millis: 0,
+      breaker: "half_open",
+      health: 0,
+      failuresInRow: 0
+    } as const
+    const many = { ...none, samples: 4.825040184250853e232, successRate: 7.721729961566061e-158, approved: 2.4262287349201962e85 }
+    const { decision } = decided({
+      signals: [none, { ...many, declined: 9.029045210184926e-170, p95Millis: 2.99600326302693e-149, health: 1.9411596761263918e-137 }],
+      kind: "thompson",
+      rule: Option.none(),
+      random: 3.439574123388692e-112,
+      minor: 650
+    })
+    assert.isTrue(decision.propensity !== undefined && decision.propensity >= 0 && decision.propensity <= 1, String(decision.propensity))
+  })
 
   it.prop("every gateway is in exactly one of ranked and excluded", given, (values) => {
     const { decision, input } = decided(values)
