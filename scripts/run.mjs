@@ -38,6 +38,7 @@ const tasks = {
   bench: ["scripts/bench/main.ts"],
   "bench:compare": ["scripts/bench/compare.ts"],
   "bench:report": ["scripts/bench/report.ts"],
+  defaults: ["scripts/defaults.ts"],
   "demo:outage": ["scripts/demo/main.ts"]
 }
 
