@@ -1,9 +1,9 @@
 /**
  * The person of a simulation: looks into the PSP's records and says what became of what waits for a word.
  *
- * What is said is always what the PSP shows at that moment. A careful person speaks of what is in review, and says that nothing happened without the
- * PSP's answer only once nothing that was permitted can arrive any more. A hasty one speaks of what is in doubt as well and does not wait: the
- * engine has to refuse what is too early. What the customer may still pay is left alone.
+ * What is said is always what the PSP shows at that moment; of an account whose records cannot be seen nothing is said. A careful person speaks of
+ * what is in review, and says that nothing happened without the PSP's answer only once nothing that was permitted can arrive any more. A hasty one
+ * speaks of what is in doubt as well and does not wait: the engine has to refuse what is too early. What the customer may still pay is left alone.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -83,9 +83,9 @@ export const make = (options: PersonOptions) => {
     const waits = chronicle.payments().flatMap((payment) => waitingOf(payment, how).map((operation) => ({ payment, operation })))
     if (waits.length === 0) return
     const truth = yield* Psp.truth(handler)
-    const refunds = yield* Psp.refunds(handler)
     for (const { operation, payment } of waits) {
-      const shown = shownOf(payment, operation, { ...truth, refunds })
+      if (truth.unreadable.has(operation.intent.gateway)) continue
+      const shown = shownOf(payment, operation, truth)
       const resolution = shown === undefined ? undefined : resolutionOf(how, payment, operation, shown)
       if (resolution !== undefined) yield* say(resolution, process)
     }
@@ -113,10 +113,8 @@ const waitingOf = (payment: Payment, how: Manner): ReadonlyArray<Operation> => {
   )
 }
 
-type Records = Psp.Truth & { readonly refunds: ReadonlyArray<Psp.PspRefund> }
-
 /** `undefined`: it may still change, or somebody would have to act at the PSP. */
-const shownOf = (payment: Payment, operation: Operation, records: Records): Shown | undefined => {
+const shownOf = (payment: Payment, operation: Operation, records: Psp.Truth): Shown | undefined => {
   const { gateway, kind, requestKey } = operation.intent
   if (isChargeKind(kind)) return chargeShown(payment, operation, records)
   const succeeded = (id: string): Shown => ({ as: "succeeded", gatewayReference: GatewayReference.make(id) })
@@ -129,7 +127,7 @@ const shownOf = (payment: Payment, operation: Operation, records: Records): Show
   return line === undefined ? { as: "failed" } : succeeded(line.charge_id)
 }
 
-const chargeShown = (payment: Payment, operation: Operation, { charges }: Records): Shown | undefined => {
+const chargeShown = (payment: Payment, operation: Operation, { charges }: Psp.Truth): Shown | undefined => {
   const { requestKey } = objectOf(payment, operation).intent
   const charge = charges.find((one) => one.account === operation.intent.gateway && one.reference === requestKey)
   if (charge === undefined) return { as: "failed" }

@@ -363,6 +363,7 @@ function* verify(world: Served, facts: Aftermath.Facts): Life<void> {
   const keys = [...new Set([...chronicle.keys(), ...plans.map(Host.keyOf)])]
   const contents = yield* ended(world, Storage.contents(storage.watched, { tenant: Host.tenant, keys }), server)
   const truth = yield* ended(world, Psp.truth(handler), psp)
+  if (truth.unreadable.size > 0) throw new Error(`the PSP does not show ${[...truth.unreadable].join(", ")}`)
   const { heard, received } = chronicle
   const { told } = postman
   const wait = Upkeep.expiresAfter(setup.upkeep)

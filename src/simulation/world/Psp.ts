@@ -116,29 +116,6 @@ export interface PspCharge {
   readonly created: number
 }
 
-/** Everything that happened at the PSP. */
-export interface Truth {
-  readonly ledger: ReadonlyArray<LedgerLine>
-  readonly charges: ReadonlyArray<PspCharge>
-}
-
-/** Reads a list of every account. A simulation makes fewer lines than a page holds. */
-const list = <A>(handler: Sandbox.Handler, path: string): Effect.Effect<ReadonlyArray<A>> =>
-  Effect.map(
-    Effect.forEach(handler.accounts, (account) =>
-      Effect.map(handler.handle(request("GET", `/${account}/${path}`)), (reply) =>
-        (bodyOf(reply).data ?? []).map((line) => ({ account, ...line }) as A)
-      )
-    ),
-    (lines) => lines.flat()
-  )
-
-const bodyOf = (reply: Reply): { readonly data?: ReadonlyArray<object> } =>
-  reply._tag === "Response" && reply.status === 200 ? (JSON.parse(reply.body) as { readonly data?: ReadonlyArray<object> }) : {}
-
-/** Reads the charges of every account. */
-export const charges = (handler: Sandbox.Handler) => list<PspCharge>(handler, "v1/charges")
-
 /** A refund as the PSP has it now. `reference`: of the operation that made it. */
 export interface PspRefund {
   readonly account: string
@@ -147,9 +124,42 @@ export interface PspRefund {
   readonly reference: string
 }
 
-/** Reads the refunds of every account. */
-export const refunds = (handler: Sandbox.Handler) => list<PspRefund>(handler, "v1/refunds")
+/** Everything that happened at the PSP. `unreadable`: accounts that were in an outage and showed only a part, or nothing. */
+export interface Truth {
+  readonly ledger: ReadonlyArray<LedgerLine>
+  readonly charges: ReadonlyArray<PspCharge>
+  readonly refunds: ReadonlyArray<PspRefund>
+  readonly unreadable: ReadonlySet<string>
+}
 
-/** Reads ledger and charges of every account. */
+/** Reads a list of every account; tells which do not answer. A simulation makes fewer lines than a page holds. */
+const list = <A>(handler: Sandbox.Handler, path: string, onUnreadable: (account: string) => void): Effect.Effect<ReadonlyArray<A>> =>
+  Effect.map(
+    Effect.forEach(handler.accounts, (account) =>
+      Effect.map(handler.handle(request("GET", `/${account}/${path}`)), (reply) => {
+        const data = linesOf(reply)
+        if (data === undefined) onUnreadable(account)
+        return (data ?? []).map((line) => ({ account, ...line }) as A)
+      })
+    ),
+    (lines) => lines.flat()
+  )
+
+const linesOf = (reply: Reply): ReadonlyArray<object> | undefined =>
+  reply._tag === "Response" && reply.status === 200 ? (JSON.parse(reply.body) as { readonly data: ReadonlyArray<object> }).data : undefined
+
+/** Reads the charges of every account that answers. */
+export const charges = (handler: Sandbox.Handler) => list<PspCharge>(handler, "v1/charges", () => undefined)
+
+/** Reads ledger, charges and refunds of every account. */
 export const truth = (handler: Sandbox.Handler): Effect.Effect<Truth> =>
-  Effect.all({ ledger: list<LedgerLine>(handler, "ledger?limit=10000"), charges: charges(handler) })
+  Effect.suspend(() => {
+    const unreadable = new Set<string>()
+    const read = <A>(path: string) => list<A>(handler, path, (account) => unreadable.add(account))
+    return Effect.all({
+      ledger: read<LedgerLine>("ledger?limit=10000"),
+      charges: read<PspCharge>("v1/charges"),
+      refunds: read<PspRefund>("v1/refunds"),
+      unreadable: Effect.succeed(unreadable)
+    })
+  })

@@ -13,23 +13,25 @@ import { isAlive } from "../../../layers/postgres/embedded/Postmaster.ts"
 
 const host = "127.0.0.1"
 
-/** The preferred port, or one that is free now. Where no claim can be made, ports are only tried. */
+/** How many ports are looked at. */
+const candidates = 100
+
+/**
+ * The preferred port, or the next that is free now. Not one that the system chooses: those are given to others at any moment, this one
+ * has to be free still when the sandbox starts. Where no claim can be made, ports are only tried.
+ */
 export const freePort = async (preferred: number): Promise<number> => {
-  for (const wanted of [preferred, 0, 0, 0]) {
-    const port = await tryPort(wanted)
-    if (port !== undefined && (await claim(port))) return port
+  for (let port = preferred; port < preferred + candidates; port++) {
+    if ((await isFree(port)) && (await claim(port))) return port
   }
   return preferred
 }
 
-const tryPort = (port: number): Promise<number | undefined> =>
+const isFree = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const server = Net.createServer()
-    server.once("error", () => resolve(undefined))
-    server.listen(port, host, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : undefined))
-    })
+    server.once("error", () => resolve(false))
+    server.listen(port, host, () => server.close(() => resolve(true)))
   })
 
 /** False where another process that lives has claimed it. */
