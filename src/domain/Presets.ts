@@ -4,6 +4,8 @@
 import { preset } from "./presets/Preset.ts"
 
 export type { Preset } from "./presets/Preset.ts"
+export { chaos } from "./presets/Chaos.ts"
+export { experiment } from "./presets/Experiment.ts"
 export { routing } from "./presets/Routing.ts"
 
 /** Defaults of one call to a gateway, and of following it up. */
