@@ -150,7 +150,7 @@ export type InjectionBand = typeof InjectionBand.Type
 
 /** A part of the experiment. */
 export const Phase = Schema.Struct({
-  name: Schema.Literals(["steady_before", "faults", "steady_after", "settling"]),
+  name: Schema.Literals(["steady_before", "faults", "recovering", "steady_after", "settling"]),
   fromMillis: Millis,
   toMillis: Millis
 })
@@ -175,7 +175,7 @@ export const ExperimentResult = Schema.Struct({
   verdict: Verdict,
   criteria: Schema.Array(CriterionResult).check(Schema.isMaxLength(20)),
   invariants: Schema.Array(InvariantResult).check(Schema.isMaxLength(100)),
-  /** Of the whole experiment. */
+  /** Of the charges asked for while the faults were on: what the criteria are about. */
   figures: Figures,
   totals: Totals,
   /** Charges not answered with success or a decline by the bank, by kind. */
