@@ -61,7 +61,8 @@ export const CountryCode = Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/))
 export const MethodType = Schema.Literals(["card", "wallet", "bank_debit", "bank_transfer", "mobile_money", "crypto", "other"])
 export type MethodType = typeof MethodType.Type
 
-const attributes = {
+/** What routing and the retry caps know a method by. */
+export const methodAttributes = {
   type: MethodType,
   fingerprint: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,128}$/), withoutCardNumber)),
   brand: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z0-9_]{1,32}$/))),
@@ -85,7 +86,7 @@ const References = Schema.Record(Schema.String, Token).check(
 
 /** A payment method as the caller sends it and as events store it: `references` or `token`, one of them. */
 export const PaymentMethod = Schema.Struct({
-  ...attributes,
+  ...methodAttributes,
   references: Schema.optionalKey(References),
   token: Schema.optionalKey(Token)
 }).check(
