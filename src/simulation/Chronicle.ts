@@ -7,7 +7,7 @@ import type { EventId, IdempotencyKey, PaymentId } from "../domain/payment/Ids.t
 import { evolve, initial, type Payment, type PaymentState } from "../domain/payment/State.ts"
 import type { Commit, Fence } from "../services/EventStore.ts"
 import type { Violation } from "./checks/Invariants.ts"
-import type { Heard } from "./Host.ts"
+import type { Heard } from "./people/Host.ts"
 import type { Kernel } from "./world/Kernel.ts"
 import type { Received } from "./world/Receiver.ts"
 import type { Durable } from "./world/Storage.ts"

@@ -6,7 +6,7 @@ import { isCharge, isChargeKind, isOpen, type Operation } from "../../domain/ope
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import type { WireRequest } from "../../sandbox/http/Reply.ts"
-import type { Heard } from "../Host.ts"
+import type { Heard } from "../people/Host.ts"
 import type { PaymentPlan } from "../Plan.ts"
 import type { Facts } from "../world/Aftermath.ts"
 import type { Told } from "../world/Postman.ts"
