@@ -12,6 +12,7 @@ import * as MemoryOutbox from "../../../src/layers/memory/Outbox.ts"
 import * as MemoryPaymentRepository from "../../../src/layers/memory/PaymentRepository.ts"
 import * as EventStoreContract from "../../contracts/EventStore.ts"
 import * as OutboxContract from "../../contracts/Outbox.ts"
+import * as PaymentCountsContract from "../../contracts/PaymentCounts.ts"
 import * as PaymentRepositoryContract from "../../contracts/PaymentRepository.ts"
 
 const memory = Layer.mergeAll(MemoryEventStore.layer, MemoryPaymentRepository.layer, MemoryOutbox.layer, MemoryLock.layer).pipe(
@@ -27,4 +28,5 @@ const damage = (payment: PaymentId) =>
 EventStoreContract.suite("memory", memory, { damage })
 EventStoreContract.fenceSuite("memory", memory)
 PaymentRepositoryContract.suite("memory", memory)
+PaymentCountsContract.suite("memory", memory)
 OutboxContract.suite("memory", memory)

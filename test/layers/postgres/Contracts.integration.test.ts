@@ -10,6 +10,7 @@ import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
 import * as EventStoreContract from "../../contracts/EventStore.ts"
 import * as OutboxContract from "../../contracts/Outbox.ts"
+import * as PaymentCountsContract from "../../contracts/PaymentCounts.ts"
 import * as PaymentRepositoryContract from "../../contracts/PaymentRepository.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
@@ -26,5 +27,6 @@ EventStoreContract.suite<SqlClient>("Postgres", stores, {
     )
 })
 PaymentRepositoryContract.suite("Postgres", stores, { live: true })
+PaymentCountsContract.suite("Postgres", stores, { live: true })
 OutboxContract.suite("Postgres", stores, { live: true })
 EventStoreContract.fenceSuite("Postgres", Layer.merge(Postgres.layer, Lock.layer).pipe(Layer.provide(database)), { live: true })

@@ -46,8 +46,32 @@ const plansOf = Effect.fnUntraced(function* <A, E>(read: (repository: PaymentRep
   const plans = yield* Effect.forEach(statements.slice(-1), ([text, parameters]) =>
     Effect.map(sql.unsafe<Record<string, string>>(`explain ${text}`, parameters), (rows) => rows.map((row) => row["QUERY PLAN"]).join("\n"))
   )
-  return { value, plan: plans.join("\n") }
+  const kept = yield* Effect.forEach(statements.slice(-1), ([text, parameters]) => keptPlanOf(text, parameters.length))
+  return { value, plan: plans.join("\n"), kept: kept.join("\n") }
 })
+
+/** The plan that a connection keeps for any parameters. */
+const keptPlanOf = Effect.fnUntraced(function* (text: string, parameters: number) {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql.withTransaction(
+    Effect.gen(function* () {
+      yield* sql.unsafe("set local plan_cache_mode = force_generic_plan")
+      yield* sql.unsafe(`prepare kept as ${text}`)
+      const rows = yield* sql.unsafe<Record<string, string>>(
+        `explain execute kept(${Array.from({ length: parameters }, () => "null").join(", ")})`
+      )
+      yield* sql.unsafe("deallocate kept")
+      return rows.map((row) => row["QUERY PLAN"]).join("\n")
+    })
+  )
+})
+
+const assertCountedByIndex = (plan: string) => {
+  assert.notInclude(plan, "Seq Scan")
+  assert.notInclude(plan, "Sort")
+  assert.include(plan, "payments_newest")
+  assert.include(plan, "payments_of_customer")
+}
 
 layer(stores, { excludeTestServices: true })("Postgres plans", (it) => {
   it.effect("a page of a tenant is read from its index, the first as the later ones, with and without filters", () =>
@@ -64,6 +88,32 @@ layer(stores, { excludeTestServices: true })("Postgres plans", (it) => {
         assert.include(plan, "Index Scan Backward using payments_newest")
         assert.notInclude(plan, "Seq Scan")
         assert.notInclude(plan, "Sort")
+      }
+    })
+  )
+
+  it.effect("payments are counted in their indexes, no further than the limit", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const ofCustomer = Payments.firstCommit({ details: { customer: { id: "c-1" } } })
+      yield* mustCommit(ofCustomer)
+      // The customer of the one payment belongs to all that are copied from it, across the slots of the index.
+      yield* sql`insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at, customer)
+        select n % 65536, gen_random_uuid(), p.tenant, p.version, p.status, p.view, p.created_at - n * 10000, p.updated_at, p.customer
+        from aegispay.payments p, generate_series(1, 20000) n where p.customer is not null`
+      const tenant = ofCustomer.claim.tenant
+      const week = 7 * 24 * 3_600_000
+      const counted = yield* plansOf((repository) => repository.count({ tenant, customer: "c-1", withinMillis: week, limit: 10_000 }))
+      assert.strictEqual(counted.value, 10_000, "stops at the limit")
+      const hour = yield* plansOf((repository) => repository.count({ tenant, customer: "c-1", withinMillis: 3_600_000, limit: 10_000 }))
+      assert.approximately(hour.value, 360, 2, "one every 10 s, and the first")
+      const day = yield* plansOf((repository) => repository.count({ tenant, customer: "c-1", withinMillis: 86_400_000, limit: 10_000 }))
+      assert.approximately(day.value, 8_640, 4)
+      const merchant = yield* plansOf((repository) => repository.count({ tenant, withinMillis: week, limit: 1_000 }))
+      assert.strictEqual(merchant.value, 1_000)
+      for (const { kept, plan } of [counted, merchant]) {
+        assertCountedByIndex(plan)
+        assertCountedByIndex(kept)
       }
     })
   )
@@ -104,3 +154,16 @@ layer(stores, { excludeTestServices: true })("Postgres plans", (it) => {
     })
   )
 })
+
+layer(Postgres.layer.pipe(Layer.provideMerge(Migrations.layer), Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })(
+  "Postgres plans of an empty database",
+  (it) => {
+    it.effect("a plan that is kept from the first day counts by index", () =>
+      Effect.gen(function* () {
+        const { kept, plan } = yield* plansOf((repository) => repository.count({ tenant: Payments.merchant, withinMillis: 1, limit: 1 }))
+        assertCountedByIndex(plan)
+        assertCountedByIndex(kept)
+      })
+    )
+  }
+)
