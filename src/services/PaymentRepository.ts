@@ -35,6 +35,10 @@ export interface Page<A> {
 /** The most rows of one page. */
 export const maxPageSize = 200
 
+/** The most payments that `count` counts, and the longest time that it looks back, in milliseconds (7 days). */
+export const maxCount = 10_000
+export const maxCountMillis = 7 * 24 * 3_600_000
+
 /**
  * Reads of payments.
  *
@@ -48,6 +52,9 @@ export const maxPageSize = 200
  * - `noteAsked`: remembers when an open operation was asked about, for all instances. No event: what is lost is asked once more. Nothing
  *   happens where it is open no more.
  * - `openSummary`: how many are open, and since when the oldest is; per gateway account.
+ * - `count`: how many payments a merchant, or one of its customers, created within the last `withinMillis` (at most 7 days) of the store's
+ *   own time; counted no further than `limit` (1 to 10,000), so that a question costs no more than that. A payment counts whatever became of
+ *   it: also one that failed, that was cancelled or that a check blocked. What is being created at the same moment is not seen.
  */
 export class PaymentRepository extends Context.Service<
   PaymentRepository,
@@ -92,5 +99,12 @@ export class PaymentRepository extends Context.Service<
       }>,
       EventStoreError
     >
+    readonly count: (options: {
+      readonly tenant: TenantId
+      /** The id that the host gives its customer. Absent: all payments of the merchant. */
+      readonly customer?: string
+      readonly withinMillis: number
+      readonly limit: number
+    }) => Effect.Effect<number, EventStoreError>
   }
 >()("aegispay/services/PaymentRepository") {}

@@ -18,7 +18,7 @@ import * as View from "../../domain/payment/View.ts"
 import { EventStore, type Commit, type CommitResult } from "../../services/EventStore.ts"
 import type { OpenOperation } from "../../services/PaymentRepository.ts"
 import { Leases } from "./Leases.ts"
-import { claimId, decodeRows, encodeRow, MemoryStore, type EventRow, type PaymentRow } from "./MemoryStore.ts"
+import { claimId, customerId, decodeRows, encodeRow, MemoryStore, type EventRow, type PaymentRow } from "./MemoryStore.ts"
 
 /** The most events of one `readAll`. */
 const maxEventsOfAll = 10_000
@@ -101,6 +101,7 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
     tables.payments.set(payment.id, { version: payment.version, events: [...rows], view, ordinal: siblings.length })
     siblings.push(payment.id)
     tables.tenants.set(payment.details.tenant, siblings)
+    noteCustomer(tables, payment)
   } else {
     known.version = payment.version
     known.events.push(...rows)
@@ -116,6 +117,15 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
   const undelivered = tables.outbox.get(payment.id)
   if (undelivered === undefined) tables.outbox.set(payment.id, { rows: waiting, lease: undefined, attempts: 0, retryAt: 0 })
   else undelivered.rows = [...undelivered.rows, ...waiting]
+}
+
+const noteCustomer = (tables: (typeof MemoryStore)["Service"], { details, id }: Payment): void => {
+  const customer = details.customer?.id
+  if (customer === undefined) return
+  const key = customerId({ tenant: details.tenant, customer })
+  const siblings = tables.customers.get(key)
+  if (siblings === undefined) tables.customers.set(key, [id])
+  else siblings.push(id)
 }
 
 /** Keeps the payments in review in step with what is shown. */

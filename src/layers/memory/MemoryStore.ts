@@ -61,6 +61,8 @@ export class MemoryStore extends Context.Service<
     readonly payments: Map<PaymentId, PaymentRow>
     /** Payments of each tenant in the order of creation. */
     readonly tenants: Map<TenantId, Array<PaymentId>>
+    /** Payments of each customer that has an id, by `customerId`, in the order of creation. */
+    readonly customers: Map<string, Array<PaymentId>>
     /** By `claimId`. */
     readonly claims: Map<string, StoredClaim>
     /** Open operations of the payments that have any. */
@@ -81,6 +83,7 @@ export const layer: Layer.Layer<MemoryStore> = Layer.effect(
     MemoryStore.of({
       payments: new Map(),
       tenants: new Map(),
+      customers: new Map(),
       claims: new Map(),
       open: new Map(),
       reviews: new Set(),
@@ -92,6 +95,10 @@ export const layer: Layer.Layer<MemoryStore> = Layer.effect(
 
 /** The key of a claim; a tenant's name has no blank. */
 export const claimId = (options: { readonly tenant: TenantId; readonly key: IdempotencyKey }): string => `${options.tenant} ${options.key}`
+
+/** The key of a merchant's customer; a tenant's name has no blank. */
+export const customerId = (options: { readonly tenant: TenantId; readonly customer: string }): string =>
+  `${options.tenant} ${options.customer}`
 
 /** Writes an event down. Throws where it is none: a defect of whoever made it. */
 export const encodeRow = (stored: Event.StoredEvent): EventRow => ({

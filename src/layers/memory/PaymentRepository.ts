@@ -4,6 +4,7 @@
  * Cursors are base64url: of the last payment's id in a listing of payments, of `openedAt:payment:operation` in one of open
  * operations. Both name a place in an order that later commits do not change, so pages neither repeat nor skip.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Layer from "effect/Layer"
@@ -11,14 +12,21 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { type PaymentId, uuidOfPayment } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
-import { maxPageSize, type OpenOperation, type Page, PaymentRepository } from "../../services/PaymentRepository.ts"
-import { claimId, MemoryStore } from "./MemoryStore.ts"
+import {
+  maxCount,
+  maxCountMillis,
+  maxPageSize,
+  type OpenOperation,
+  type Page,
+  PaymentRepository
+} from "../../services/PaymentRepository.ts"
+import { claimId, customerId, MemoryStore } from "./MemoryStore.ts"
 
 /** The most rows of one page of open operations. */
 const maxOpenOperations = 1_000
 
 type Service = (typeof PaymentRepository)["Service"]
-type Options<Member extends "list" | "openOperations"> = Parameters<Service[Member]>[0]
+type Options<Member extends "list" | "openOperations" | "count"> = Parameters<Service[Member]>[0]
 type Tables = (typeof MemoryStore)["Service"]
 
 /** The reads over the process' tables. */
@@ -42,7 +50,8 @@ export const layer: Layer.Layer<PaymentRepository, never, MemoryStore> = Layer.e
           const noted = open?.map((row) => (row.operation === operation ? { ...row, askedAt } : row))
           if (noted !== undefined) tables.open.set(payment, noted)
         }),
-      openSummary: Effect.sync(() => openSummary(tables))
+      openSummary: Effect.sync(() => openSummary(tables)),
+      count: (options) => Effect.map(Clock.currentTimeMillis, (now) => count(tables, options, now))
     })
   )
 )
@@ -74,6 +83,18 @@ const list = (tables: Tables, options: Options<"list">): Page<PaymentView> => {
     if (options.from === undefined || view.createdAt >= options.from) rows.push(view)
   }
   return pageOf(rows, limit, (view) => view.id)
+}
+
+const count = (tables: Tables, { customer, limit, tenant, withinMillis }: Options<"count">, now: number): number => {
+  const ids = (customer === undefined ? tables.tenants.get(tenant) : tables.customers.get(customerId({ tenant, customer }))) ?? []
+  const since = now - Math.min(withinMillis, maxCountMillis)
+  const most = Math.min(Math.max(1, limit), maxCount)
+  let counted = 0
+  for (let next = ids.length - 1; next >= 0 && counted < most; next--) {
+    if ((tables.payments.get(ids[next] as PaymentId)?.view.createdAt ?? 0) <= since) break
+    counted += 1
+  }
+  return counted
 }
 
 const needingReview = (tables: Tables, { cursor, limit }: Parameters<Service["needingReview"]>[0]): Page<PaymentView> => {

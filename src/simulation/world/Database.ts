@@ -288,7 +288,8 @@ const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => 
         reviewCount: ask(options, "PaymentRepository.reviewCount")(repository.reviewCount),
         openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
         noteAsked: (question) => change(options, "PaymentRepository.noteAsked")(repository.noteAsked(question)),
-        openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary)
+        openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary),
+        count: (query) => ask(options, "PaymentRepository.count")(repository.count(query))
       })
     ),
     Context.add(

@@ -31,7 +31,7 @@ import { openOperations } from "../../../domain/payment/Status.ts"
 import { ofPayment, statusOfOperation } from "../../../domain/payment/View.ts"
 import type { Commit } from "../../../services/EventStore.ts"
 import { arrays, type columns, type Form, scalarCount, type Table, texts } from "./CommitText.ts"
-import { storedViewOf } from "./Rows.ts"
+import { customerKeyOf, storedViewOf } from "./Rows.ts"
 
 /** A statement and its parameters. */
 export interface Statement {
@@ -82,7 +82,7 @@ export const commitStatement = (commits: ReadonlyArray<Commit>, options: { reado
     // Nothing of the view but its times, which have columns, depends on the time of recording.
     const next = fold(commit, commit.payment._tag === "New" ? 0 : commit.payment.updatedAt)
     rows.items.push(itemOf(commit, next))
-    rows.claims.push(claimOf(commit))
+    rows.claims.push(claimOf(commit, next))
     rows.leases.push({ lease_key: commit.lease?.key ?? null, lease_token: commit.lease?.token ?? null })
     for (const event of commit.events) rows.events.push(eventOf(event, index + 1))
     addOperations(rows, commit, { next, item: index + 1 })
@@ -127,12 +127,13 @@ const itemOf = ({ payment }: Commit, next: Payment): RowOf<"items"> => {
   }
 }
 
-const claimOf = ({ claim }: Commit): RowOf<"claims"> => ({
+const claimOf = ({ claim, payment }: Commit, next: Payment): RowOf<"claims"> => ({
   claim_bucket: claim === undefined ? null : bucketOf(claim),
   key: claim?.key ?? null,
   command: claim?.command ?? null,
   operation: claim?.operation ?? null,
-  fingerprint: claim?.fingerprint ?? null
+  fingerprint: claim?.fingerprint ?? null,
+  customer: payment._tag === "New" ? customerKeyOf(next.details) : null
 })
 
 const eventOf = ({ event, eventId, occurredAt, version }: Commit["events"][number], item: number): RowOf<"events"> => {

@@ -18,8 +18,8 @@ export const columns = {
   /** A commit. */
   items: { bucket: "int", id: "uuid", tenant: "text", expected: "int", version: "int", status: "text", view: "text" },
   events: { item: "int", version: "int", event_id: "uuid", type: "text", occurred_at: "bigint", data: "text" },
-  /** The claim of a commit, in its place: null where it has none. */
-  claims: { claim_bucket: "int", key: "text", command: "text", operation: "int", fingerprint: "text" },
+  /** The claim of a commit, in its place: null where it has none; with whom the payment is counted by where it begins. */
+  claims: { claim_bucket: "int", key: "text", command: "text", operation: "int", fingerprint: "text", customer: "bigint" },
   /** What became open. `opened_at` is null where its intent is in this commit. */
   opened: { item: "int", operation: "int", gateway: "text", account: "text", kind: "text", status: "text", opened_at: "bigint" },
   closed: { item: "int", operation: "int" },
@@ -128,8 +128,8 @@ const through = (form: Form): ReadonlyArray<string> => {
       : []),
     ...(begins
       ? [
-          `begun as (insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at)
-  select i.bucket, i.id, i.tenant, i.version, i.status, i.view, s.at, s.at from ${passed} i, settings s where i.fresh
+          `begun as (insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at, customer)
+  select i.bucket, i.id, i.tenant, i.version, i.status, i.view, s.at, s.at, i.customer from ${passed} i, settings s where i.fresh
   returning id, updated_at as at)`
         ]
       : []),

@@ -16,6 +16,7 @@ import { bucketOfPayment, type GatewayName, type OperationNumber, uuidOfPayment 
 import type { OperationStatus } from "../../../domain/payment/View.ts"
 import { maxPageSize, PaymentRepository, type OpenOperation, type Page } from "../../../services/PaymentRepository.ts"
 import * as ClaimLookup from "./ClaimLookup.ts"
+import * as PaymentCount from "./PaymentCount.ts"
 import { paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
@@ -67,7 +68,9 @@ const openOperationOf = (row: OpenRow): OpenOperation => ({
   ...(row.asked_at === null ? {} : { askedAt: Number(row.asked_at) })
 })
 
-const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim"]): PaymentRepository["Service"] =>
+type Grouped = Pick<PaymentRepository["Service"], "findClaim" | "count">
+
+const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository["Service"] =>
   PaymentRepository.of({
     get: Effect.fn("PaymentRepository.get")(function* ({ id, tenant }) {
       const name = "PaymentRepository.get"
@@ -85,6 +88,7 @@ const make = (sql: SqlClient, findClaim: PaymentRepository["Service"]["findClaim
     }),
 
     findClaim,
+    count,
 
     list: Effect.fn("PaymentRepository.list")(function* (options) {
       const name = "PaymentRepository.list"
@@ -179,6 +183,6 @@ export const layer: Layer.Layer<PaymentRepository, never, SqlClient> = Layer.eff
   PaymentRepository,
   Effect.gen(function* () {
     const sql = (yield* SqlClient).withoutTransforms()
-    return make(sql, yield* ClaimLookup.make(sql))
+    return make(sql, { findClaim: yield* ClaimLookup.make(sql), count: yield* PaymentCount.make(sql) })
   })
 )

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { hash } from "node:crypto"
 import * as Event from "../../../domain/payment/Event.ts"
 import {
   EventId,
@@ -100,6 +101,13 @@ export const viewOf = (operation: string, row: PaymentRow): Result.Result<Paymen
     )
   )
 }
+
+/**
+ * What the payments of a merchant's customer are counted by: the first eight bytes of the SHA-256 of merchant and customer, so that an index
+ * shows no customer. Null where the host named none.
+ */
+export const customerKeyOf = ({ customer, tenant }: Pick<Event.PaymentDetails, "customer" | "tenant">): bigint | null =>
+  customer?.id === undefined ? null : hash("sha256", `${tenant} ${customer.id}`, "buffer").readBigInt64BE(0)
 
 /** The view as it is stored: without what has a column of its own. Nothing in it depends on the time of recording. */
 export const storedViewOf = (view: PaymentView): string => {

@@ -23,7 +23,7 @@ import { EventStoreError } from "../../../services/EventStore.ts"
 import { maxProjectionPage, Projection, type ProjectionPart } from "../../../services/Projection.ts"
 import { looked } from "../payment/CommitText.ts"
 import * as GroupedStatement from "../payment/GroupedStatement.ts"
-import { eventColumns, type EventRow, paymentIdOf, readAll, storedEventOf, storedViewOf } from "../payment/Rows.ts"
+import { customerKeyOf, eventColumns, type EventRow, paymentIdOf, readAll, storedEventOf, storedViewOf } from "../payment/Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
 /** How often a payment that is committed to meanwhile is folded again. */
@@ -186,7 +186,8 @@ const rewrite = ({ hasHead, payment }: Folded) => {
     status: bind(view.status, "text"),
     view: bind(storedViewOf(view), "text"),
     created_at: bind(BigInt(view.createdAt), "bigint"),
-    updated_at: bind(BigInt(view.updatedAt), "bigint")
+    updated_at: bind(BigInt(view.updatedAt), "bigint"),
+    customer: bind(customerKeyOf(payment.details), "bigint")
   }
   const gate = hasHead
     ? `update aegispay.payments p set ${Object.entries(values)
