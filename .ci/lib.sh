@@ -24,25 +24,54 @@ require() {
   fi
 }
 
-# The tests of the layers on Redis want a redis-server. Where it is missing and that takes no question it is installed, within three
-# minutes; where that fails they are skipped, and nothing else is.
+# Some tests want a program of the machine. Where it is missing and that takes no question it is installed, all of them together within three
+# minutes; where that fails those tests are skipped, and nothing else is.
 provide_redis() {
   if [ -n "${AEGISPAY_TEST_REDIS_URL:-}" ] || command -v redis-server >/dev/null; then return; fi
-  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then install_redis >/dev/null 2>&1 || true; fi
+  install_packages redis-server
   command -v redis-server >/dev/null || echo "No redis-server, and it could not be installed: the tests of the layers on Redis are skipped."
 }
 
-install_redis() {
+# fonts-dejavu-core: without any font a browser draws no text.
+provide_chromium() {
+  if [ -n "${AEGISPAY_TEST_CHROMIUM:-}" ] || has_chromium; then return; fi
+  install_packages chromium fonts-dejavu-core
+  has_chromium || echo "No chromium, and it could not be installed: the tests in a browser are skipped."
+}
+
+# The names that test/support/TestBrowser.ts looks for.
+has_chromium() {
+  command -v chromium || command -v chromium-browser || command -v google-chrome
+} >/dev/null
+
+install_packages() {
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then apt_install "$@" >/dev/null 2>&1 || true; fi
+}
+
+install_until=
+package_lists=
+apt_install() {
   local policy=/usr/sbin/policy-rc.d guarded=
-  # The package would start a server of its own.
+  [ -n "$install_until" ] || install_until=$((SECONDS + 165))
+  # A server's package would start a server of its own.
   if [ ! -e "$policy" ]; then
     guarded=yes
     printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
   fi
-  timeout -k 5 50 apt-get -qq update
-  DEBIAN_FRONTEND=noninteractive timeout -k 5 110 \
-    apt-get -qq -o DPkg::Lock::Timeout=10 install -y --no-install-recommends redis-server
+  if [ -z "$package_lists" ]; then
+    package_lists=tried
+    within 50 apt-get -qq update
+  fi
+  DEBIAN_FRONTEND=noninteractive within 110 apt-get -qq -o DPkg::Lock::Timeout=10 install -y --no-install-recommends "$@"
   if [ -n "$guarded" ]; then rm -f "$policy"; fi
+}
+
+# within SECONDS COMMAND...: runs it for at most so long, and not beyond the time that all installing may take.
+within() {
+  local most=$1 left=$((install_until - SECONDS))
+  shift
+  if [ "$left" -le 0 ]; then return 1; fi
+  timeout -k 5 $((left < most ? left : most)) "$@"
 }
 
 # step NAME COMMAND...: runs it and remembers whether it failed; later steps run all the same.
