@@ -6,6 +6,7 @@ import { preset } from "./presets/Preset.ts"
 export type { Preset } from "./presets/Preset.ts"
 export { chaos } from "./presets/Chaos.ts"
 export { experiment } from "./presets/Experiment.ts"
+export { hooks } from "./presets/Hooks.ts"
 export { routing } from "./presets/Routing.ts"
 
 /** Defaults of one call to a gateway, and of following it up. */
@@ -122,6 +123,11 @@ export const recovery = {
   pollFirstMillis: preset(30_000, "ms", "first question about what waits for the customer or the gateway, and the shortest wait"),
   pollShare: preset(0.1, "share of the age", "a question a tenth of the age later tells of a change at most a tenth too late"),
   pollCapMillis: preset(3_600_000, "ms", "bank debits take days: a question an hour is enough"),
+  holdPollMillis: preset(
+    21_600_000,
+    "ms",
+    "how often a hold that is past its gateway's validity is asked about: networks let some last up to 31 days, and nothing is charged meanwhile"
+  ),
   maxResends: preset(5, "permissions to send again per operation", "a stored error is answered for ever: more repetitions tell nothing new")
 } as const
 
@@ -249,6 +255,27 @@ export const breakerExchangeRate = {
   windowMillis: preset(30_000, "ms", "requirement C1"),
   minimumCalls: preset(5, "calls in the window", "requirement C1"),
   openTimeoutMillis: preset(60_000, "ms", "requirement C1")
+} as const
+
+/** Defaults of exchange rates. */
+export const rates = {
+  idleMillis: preset(300_000, "ms", "requirement C2: kept for 5 min, sliding: each use keeps it for another 5 min"),
+  primaryMillis: preset(900_000, "ms", "three idle times: a pair that is asked for all the time is still fetched again"),
+  emergencyMillis: preset(7_200_000, "ms", "requirement C2: up to 2 h old where no source answers"),
+  retries: preset(3, "retries after the first attempt", "requirement C1"),
+  retryBaseMillis: preset(200, "ms, doubled each time", "a customer waits: 200, 400, 800 ms"),
+  retryCapMillis: preset(1_000, "ms", "cap of the backoff"),
+  attemptTimeoutMillis: preset(2_000, "ms", "a source answers within some 100 ms; whoever has not by then is asked again"),
+  sourceMillis: preset(4_000, "ms", "an attempt at one source starts no later: two that time out, then the next source is asked"),
+  waitMillis: preset(10_000, "ms", "two sources that do not answer; then what is kept or configured is given"),
+  sourceAgeMillis: preset(
+    5 * 86_400_000,
+    "ms",
+    "how old a source may say that its rates are: central banks publish on working days, and Easter is four days without"
+  ),
+  cacheTimeoutMillis: preset(250, "ms", "a local Redis answers in one; without it an instance uses what it fetched itself"),
+  maxAnswers: preset(1_000, "answers kept in memory", "one holds some 170 rates, 40 kB; a few sources with one answer per base currency"),
+  cleanUpIntervalMillis: preset(300_000, "ms", "how often what is too old for an emergency is removed from memory")
 } as const
 
 /** Defaults of the registry of breakers, and of instances telling each other. */

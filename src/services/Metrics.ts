@@ -12,6 +12,7 @@ import type { PaymentEvent } from "../domain/payment/Event.ts"
 import type { GatewayName } from "../domain/payment/Ids.ts"
 import { lastCharge, operationOf, type Payment } from "../domain/payment/State.ts"
 import { type PaymentStatus, status } from "../domain/payment/Status.ts"
+import type { Quote } from "../domain/rates/Quote.ts"
 import type { BreakerName } from "../domain/resilience/BreakerName.ts"
 import { type BreakerState, type BreakerTotals, durationBounds } from "../domain/resilience/breaker/BreakerTotals.ts"
 import type { CheckResult, Level, Tier } from "../domain/resilience/dependency/Degradation.ts"
@@ -54,6 +55,10 @@ const dependencyLevels = Family.of("aegispay_dependency_level")
 const dependencyChecks = Family.of("aegispay_dependency_checks_total")
 const dependencyRecoveries = Family.of("aegispay_dependency_recoveries_total")
 const tierAnswers = Family.of("aegispay_degradation_answers_total")
+const rateQuotes = Family.of("aegispay_rate_quotes_total")
+const rateQuoteAges = Family.of("aegispay_rate_quote_age_milliseconds")
+const rateFetches = Family.of("aegispay_rate_fetches_total")
+const rateCacheFailures = Family.of("aegispay_rate_cache_failures_total")
 const requests = Family.of("aegispay_http_requests_total")
 const requestDurations = Family.of("aegispay_http_request_duration_milliseconds")
 
@@ -212,6 +217,21 @@ export const recoveryTried = (change: { readonly dependency: string; readonly re
 /** A chain of ways led to an answer, or to none. */
 export const tierAnswered = (change: { readonly dependency: string; readonly tier: Tier | "none" }): Effect.Effect<void> =>
   Metric.update(tierAnswers(change), 1)
+
+/** An exchange rate was quoted, or there was none. */
+export const rateQuoted = (quote: Pick<Quote, "tier" | "ageMillis"> | undefined): Effect.Effect<void> =>
+  atOnce((context) => {
+    rateQuotes({ tier: quote?.tier ?? "none" }).updateUnsafe(1, context)
+    const tier = quote?.tier
+    if (tier === "primary" || tier === "emergency") rateQuoteAges({ tier }).updateUnsafe(quote?.ageMillis ?? 0, context)
+  })
+
+/** A source of exchange rates was asked, with its retries. */
+export const rateFetched = (change: LabelsOf<"aegispay_rate_fetches_total">): Effect.Effect<void> => Metric.update(rateFetches(change), 1)
+
+/** The cache of exchange rates did not answer. */
+export const rateCacheFailed = (change: LabelsOf<"aegispay_rate_cache_failures_total">): Effect.Effect<void> =>
+  Metric.update(rateCacheFailures(change), 1)
 
 /** How many outcomes are in hand and not stored (rule 16). */
 export const unstoredOutcomes = (count: number): Effect.Effect<void> => Metric.update(unstored({}), count)

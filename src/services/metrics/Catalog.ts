@@ -261,6 +261,22 @@ const dependencies = {
   aegispay_database_connection_wait_milliseconds: gauge("milliseconds", "how long the last sample waited for a connection of the pool")
 }
 
+const rates = {
+  aegispay_rate_quotes_total: counter("quotes", "exchange rates that were asked for, by how good the quote was; none: there was none", {
+    tier: ["same_currency", "primary", "emergency", "conservative", "none"]
+  }),
+  aegispay_rate_quote_age_milliseconds: of("histogram", doubling(1_000, 14))("milliseconds", "age of fetched rates when they were quoted", {
+    tier: ["primary", "emergency"]
+  }),
+  aegispay_rate_fetches_total: counter("fetches", "sources of exchange rates asked, retries included in one, by what came of it", {
+    source: { configured: "sources of exchange rates" },
+    result: ["succeeded", "failed", "breaker_open"]
+  }),
+  aegispay_rate_cache_failures_total: counter("operations", "operations of the cache of exchange rates that failed", {
+    operation: ["read", "write"]
+  })
+}
+
 const http = {
   aegispay_http_requests_total: counter("requests", "HTTP requests", {
     route: { configured: "templates of the routes, and unmatched" },
@@ -300,6 +316,7 @@ export const subjects = {
   "Rate limits": rateLimits,
   Concurrency: concurrency,
   "Dependencies and database": dependencies,
+  "Exchange rates": rates,
   HTTP: http,
   Process: ofProcess
 }
@@ -314,6 +331,7 @@ export const catalog = {
   ...rateLimits,
   ...concurrency,
   ...dependencies,
+  ...rates,
   ...http,
   ...ofProcess
 }
