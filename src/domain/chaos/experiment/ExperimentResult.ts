@@ -132,7 +132,7 @@ export type GatewayFigures = typeof GatewayFigures.Type
 export const BreakerBand = Schema.Struct({
   gateway: Gateway,
   breaker: BreakerName,
-  state: Schema.Literals(["closed", "open", "half_open"]),
+  state: Schema.Literals(["closed", "open", "half-open"]),
   fromMillis: Millis,
   toMillis: Millis
 })
