@@ -16,7 +16,7 @@ import * as Journal from "./Journal.ts"
 import { problem, resolve, type ResolvedAccount, type ResolvedOptions, type SandboxOptions } from "./Options.ts"
 import * as Ledger from "./psp/Ledger.ts"
 import * as PspState from "./psp/PspState.ts"
-import { decide } from "./psp/Transitions.ts"
+import { type Command, decide } from "./psp/Transitions.ts"
 import * as Webhooks from "./Webhooks.ts"
 
 /** The settings of the sandbox cannot be used; `detail` names the setting. */
@@ -78,6 +78,7 @@ const rulesOf = (account: ResolvedAccount, options: ResolvedOptions): PspState.R
   account: account.name,
   leavesOpenAfterDecline: account.leavesOpenAfterDecline,
   captures: account.captures,
+  authorizationValidityMillis: account.authorizationValidityMillis,
   currencies: account.currencies,
   price: account.price,
   settleDelayMillis: options.settleDelayMillis,
@@ -108,9 +109,16 @@ export const emptyChange = (state: PspState.AccountState, now: number): PspState
 
 type Timer = ReturnType<typeof PspState.waiting>[number]
 
-const settlement = (state: PspState.AccountState, timer: Timer, now: number): PspState.Change | undefined =>
-  decide(state, timer.kind === "charge" ? { _tag: "SettleCharge", chargeId: timer.id } : { _tag: "SettleRefund", refundId: timer.id }, now)
-    .change
+const commandOf = ({ id, kind }: Timer): Command => {
+  switch (kind) {
+    case "charge":
+      return { _tag: "SettleCharge", chargeId: id }
+    case "refund":
+      return { _tag: "SettleRefund", refundId: id }
+    case "hold":
+      return { _tag: "LapseHold", chargeId: id }
+  }
+}
 
 const openJournal = Effect.fnUntraced(function* (options: ResolvedOptions, accounts: ReadonlyMap<string, Account>, instance: string) {
   if (options.directory === undefined) return undefined
@@ -203,7 +211,7 @@ export const make = Effect.fnUntraced(function* (
     )
 
   const settleNow = (account: Account, timer: Timer) =>
-    perform(account, (now) => ({ change: settlement(account.state, timer, now), value: undefined }))
+    perform(account, (now) => ({ change: decide(account.state, commandOf(timer), now).change, value: undefined }))
 
   for (const account of accounts.values()) yield* settleAll(account, account.state)
   return {

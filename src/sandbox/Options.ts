@@ -31,6 +31,11 @@ export interface AccountOptions {
   readonly cachesFailures?: boolean
   /** How often an authorization can be captured. Default: single. */
   readonly captures?: "single" | "multiple"
+  /**
+   * After how long an authorization that was neither captured nor voided is released by the PSP itself. Range 1 to 2,000,000,000 (23 days).
+   * Default: never.
+   */
+  readonly authorizationValidityMillis?: number
   /** Currencies with their exponents at this PSP. Default: `defaultCurrencies`. */
   readonly currencies?: Readonly<Record<string, number>>
   /** How long after its execution an operation becomes visible to the look-up by reference. Default: 0. */
@@ -132,8 +137,9 @@ export const quietAccounts: ReadonlyArray<AccountOptions> = defaultAccounts.map(
   errorRate: 0
 }))
 
-export interface ResolvedAccount extends Required<Omit<AccountOptions, "webhookUrl">> {
+export interface ResolvedAccount extends Required<Omit<AccountOptions, "webhookUrl" | "authorizationValidityMillis">> {
   readonly webhookUrl: AccountOptions["webhookUrl"] | undefined
+  readonly authorizationValidityMillis: number | undefined
 }
 
 export interface ResolvedOptions extends Required<Omit<SandboxOptions, "accounts" | "directory" | "seed" | "webhooks">> {
@@ -154,6 +160,7 @@ const resolveAccount = (account: AccountOptions): ResolvedAccount => ({
   leavesOpenAfterDecline: account.leavesOpenAfterDecline ?? false,
   cachesFailures: account.cachesFailures ?? true,
   captures: account.captures ?? "single",
+  authorizationValidityMillis: account.authorizationValidityMillis,
   currencies: account.currencies ?? defaultCurrencies,
   lookupLagMillis: account.lookupLagMillis ?? 0
 })
@@ -212,6 +219,9 @@ export const problem = (options: ResolvedOptions): string | undefined => {
     names.add(account.name)
     if (!(account.latencyMillis >= 0 && account.latencyMillis <= 60_000)) return `${account.name}: latencyMillis is out of range`
     if (!(account.errorRate >= 0 && account.errorRate <= 1)) return `${account.name}: errorRate is out of range`
+    const validity = account.authorizationValidityMillis
+    if (validity !== undefined && !(validity >= 1 && validity <= 2_000_000_000))
+      return `${account.name}: authorizationValidityMillis is out of range`
     if (!(account.lookupLagMillis >= 0)) return `${account.name}: lookupLagMillis is out of range`
     if (typeof account.webhookUrl === "string" && !/^https?:\/\//.test(account.webhookUrl)) {
       return `${account.name}: webhookUrl is not an http(s) URL`

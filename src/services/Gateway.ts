@@ -40,6 +40,12 @@ export interface LookupRequest extends GatewayRequest {
 /** What a look-up found. `Unknown`: the question could not be answered. */
 export type LookupAnswer = Exclude<Outcome, NotSent> | Absent
 
+/**
+ * What is left of an authorization that took effect. `Held`: it can be captured still, or all of it was. `Released`: the gateway ended it, and
+ * what was not captured of it never will be. `Unknown`: the question could not be answered.
+ */
+export type HoldAnswer = { readonly _tag: "Held" } | { readonly _tag: "Released" } | Unknown
+
 /** A webhook as it arrived. Names of headers are in lower case; the body is what was received, byte for byte. */
 export interface WebhookRequest {
   readonly body: Uint8Array
@@ -142,6 +148,8 @@ export class GatewayListFailed extends Schema.TaggedError<GatewayListFailed>()("
  * - `lookup`: asks what became of the intent's operation: by the PSP's id where `gatewayReference` is given, otherwise by our
  *   reference. Has no side effect. `Absent` means that the PSP knows nothing of it now; whether that is certain is for `settle`.
  *   `Unknown` with the failure's reason when the PSP could not be asked.
+ * - `hold`: whether an authorization still holds; by the PSP's id, otherwise by our reference. Has no side effect. A look-up cannot tell: it
+ *   answers what became of the request, and that it succeeded is true for ever. `undefined` where the gateway cannot be asked that.
  * - `webhooks`: how its webhooks are verified and read; `undefined` where it sends none, or no secret is configured.
  * - `list`: charges and refunds that the gateway made in [from, to) of its own clock (epoch milliseconds), page by page, each with its
  *   state at the time of its page. `undefined` where the gateway cannot list.
@@ -162,6 +170,7 @@ export interface Gateway {
   readonly connectLimitMillis?: number | undefined
   readonly send: (request: GatewayRequest) => Effect.Effect<Outcome>
   readonly lookup: (request: LookupRequest) => Effect.Effect<LookupAnswer>
+  readonly hold?: ((request: LookupRequest) => Effect.Effect<HoldAnswer>) | undefined
   readonly webhooks?: GatewayWebhooks | undefined
   readonly list?: ((range: { readonly from: number; readonly to: number }) => Stream.Stream<GatewayRecord, GatewayListFailed>) | undefined
 }

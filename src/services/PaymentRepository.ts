@@ -26,6 +26,16 @@ export interface OpenOperation {
   readonly askedAt?: number
 }
 
+/** A payment of which the gateway holds something that is not captured. Times: database time, epoch milliseconds. */
+export interface Hold {
+  readonly payment: PaymentId
+  readonly gateway: GatewayName
+  /** When the payment began: the hold is no older. */
+  readonly createdAt: number
+  /** When the gateway last said that it still holds; `undefined`: it was not asked yet. */
+  readonly askedAt?: number
+}
+
 /** A page of a listing; `nextCursor` asks for the next one. */
 export interface Page<A> {
   readonly data: ReadonlyArray<A>
@@ -49,6 +59,9 @@ export const maxCountMillis = 7 * 24 * 3_600_000
  * - `openOperations`: open operations opened before a time, oldest first, after a cursor, at most `limit` (1 to 1,000).
  * - `needingReview`: payments of all merchants that a person has to look at, oldest first, after a cursor; `limit` 1 to 200. Their number in
  *   `reviewCount`.
+ * - `holds`: payments of all merchants with a hold at a gateway, that began before a time and were not asked about since another, oldest
+ *   first, after a cursor, at most `limit` (1 to 1,000). What is in review or in progress may be left out until that is over.
+ * - `noteHold`: remembers when it was asked about, for all instances. Nothing happens where nothing is held any more.
  * - `noteAsked`: remembers when an open operation was asked about, for all instances. No event: what is lost is asked once more. Nothing
  *   happens where it is open no more.
  * - `openSummary`: how many are open, and since when the oldest is; per gateway account.
@@ -85,6 +98,14 @@ export class PaymentRepository extends Context.Service<
       readonly cursor?: string
       readonly limit: number
     }) => Effect.Effect<Page<OpenOperation>, EventStoreError>
+    readonly holds: (options: {
+      readonly gateway: GatewayName
+      readonly createdBefore: number
+      readonly askedBefore: number
+      readonly cursor?: string
+      readonly limit: number
+    }) => Effect.Effect<Page<Hold>, EventStoreError>
+    readonly noteHold: (options: { readonly payment: PaymentId; readonly askedAt: number }) => Effect.Effect<void, EventStoreError>
     readonly noteAsked: (options: {
       readonly payment: PaymentId
       readonly operation: OperationNumber

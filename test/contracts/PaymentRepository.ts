@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
+import type { Money } from "../../src/domain/Money.ts"
+import type { PaymentEvent } from "../../src/domain/payment/Event.ts"
 import { AccountFingerprint, type GatewayName, type TenantId } from "../../src/domain/payment/Ids.ts"
 import type { Payment } from "../../src/domain/payment/State.ts"
 import type { PaymentStatus } from "../../src/domain/payment/Status.ts"
@@ -322,6 +324,70 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
         yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
         yield* mustCommit(Payments.commitOf(third, [Payments.declined(), Payments.failed]))
         assert.deepStrictEqual(yield* summary, [{ gateway, account: Payments.account, count: 1, oldestOpenedAt: second.createdAt }])
+      })
+    )
+
+    it.effect("lists what is held and not captured, oldest first, until it is captured, cancelled or asked about", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const gateway = Payments.newGateway()
+        const begin = Effect.gen(function* () {
+          const first = yield* mustCommit(Payments.firstCommit({ gateway, kind: "authorize", details: { captureMethod: "manual" } }))
+          yield* elapse(2)
+          return yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
+        })
+        const held = [yield* begin, yield* begin, yield* begin, yield* begin]
+        const sale = yield* mustCommit(Payments.firstCommit({ gateway }))
+        yield* mustCommit(Payments.commitOf(sale, [Payments.succeeded()]))
+        const waiting = yield* mustCommit(Payments.firstCommit({ gateway, kind: "authorize", details: { captureMethod: "manual" } }))
+        assert.strictEqual(View.ofPayment(waiting).status, "processing")
+        const later = Number.MAX_SAFE_INTEGER
+        const listed = (more: { readonly createdBefore?: number; readonly askedBefore?: number; readonly gateway?: GatewayName } = {}) =>
+          allPages((cursor) =>
+            repository.holds({ gateway, createdBefore: later, askedBefore: later, limit: 2, ...more, ...withCursor(cursor) })
+          )
+        const idsOf = (payments: ReadonlyArray<Payment>) => payments.map(({ createdAt, id: payment }) => ({ payment, gateway, createdAt }))
+        const all = yield* listed()
+        assert.deepStrictEqual(all, { rows: idsOf(held), sizes: [2, 2] })
+        assert.deepStrictEqual((yield* listed({ gateway: Payments.newGateway() })).rows, [])
+        const [first, second, third, fourth] = held as [Payment, Payment, Payment, Payment]
+        assert.deepStrictEqual((yield* listed({ createdBefore: third.createdAt })).rows, idsOf([first, second]))
+
+        // One is captured in part, which leaves the rest; one is captured, one is cancelled.
+        const begun = (payment: Payment, kind: "capture" | "void", amount: Money) =>
+          mustCommit(
+            Payments.commitOf(payment, [
+              Payments.intended({
+                payment: payment.id,
+                gateway,
+                number: 2,
+                kind,
+                purpose: kind === "void" ? "cancel" : kind,
+                target: 1,
+                amount
+              })
+            ])
+          )
+        const done = (payment: Payment, amount: Money, endsTarget = false) =>
+          mustCommit(Payments.commitOf(payment, [{ ...Payments.succeeded(2, amount), endsTarget } as PaymentEvent]))
+        const { amount } = first.details
+        const less = Payments.eur(amount.minor - 1n)
+        assert.strictEqual(View.ofPayment(yield* done(yield* begun(first, "capture", less), less)).status, "partially_captured")
+        assert.strictEqual(View.ofPayment(yield* done(yield* begun(second, "capture", amount), amount)).status, "succeeded")
+        const ending = yield* begun(third, "void", amount)
+        assert.deepStrictEqual((yield* listed()).rows, idsOf([first, fourth]), "none while the void is open")
+        assert.strictEqual(View.ofPayment(yield* done(ending, amount, true)).status, "cancelled")
+        assert.deepStrictEqual((yield* listed()).rows, idsOf([first, fourth]))
+
+        yield* repository.noteHold({ payment: first.id, askedAt: 5_000 })
+        yield* repository.noteHold({ payment: second.id, askedAt: 5_000 })
+        const asked = [{ ...idsOf([first])[0], askedAt: 5_000 }, ...idsOf([fourth])]
+        assert.deepStrictEqual((yield* listed({ askedBefore: 5_001 })).rows, asked)
+        assert.deepStrictEqual((yield* listed({ askedBefore: 5_000 })).rows, idsOf([fourth]), "asked already")
+        assert.deepStrictEqual(
+          (yield* repository.holds({ gateway, createdBefore: later, askedBefore: later, limit: 2, cursor: "nonsense" })).data,
+          []
+        )
       })
     )
 

@@ -24,7 +24,7 @@ import * as MemoryPaymentRepository from "../../src/layers/memory/PaymentReposit
 import * as MemoryCardAttempts from "../../src/layers/memory/routing/CardAttempts.ts"
 import type { ChargeRequest } from "../../src/orchestration/payment/Charge.ts"
 import * as Payments from "../../src/orchestration/payment/Payments.ts"
-import type { Gateway, Gateways, LookupAnswer } from "../../src/services/Gateway.ts"
+import type { Gateway, Gateways, HoldAnswer, LookupAnswer } from "../../src/services/Gateway.ts"
 import { RequestFingerprint } from "../../src/services/RequestFingerprint.ts"
 import { defaults, type EngineSettings, Settings } from "../../src/services/Settings.ts"
 
@@ -50,6 +50,7 @@ export const testGateway = (
   options: {
     readonly send?: (intent: Intent, nth: number) => Effect.Effect<Outcome>
     readonly lookup?: (intent: Intent) => Effect.Effect<LookupAnswer>
+    readonly hold?: (intent: Intent) => Effect.Effect<HoldAnswer>
     readonly charges?: Partial<OperationCapabilities>
     /** Of captures, voids and refunds. */
     readonly others?: Partial<OperationCapabilities>
@@ -85,7 +86,8 @@ export const testGateway = (
       Effect.suspend(() => {
         asked.push(intent)
         return options.lookup?.(intent) ?? Effect.succeed<LookupAnswer>({ _tag: "Absent" })
-      })
+      }),
+    ...(options.hold === undefined ? {} : { hold: ({ intent }) => options.hold?.(intent) ?? Effect.die("no hold") })
   }
 }
 

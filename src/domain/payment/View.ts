@@ -106,6 +106,19 @@ export const ofPayment = (payment: Payment): PaymentView => {
   }
 }
 
+/** Where something may be held at the gateway, and nothing is in progress or for a person to look at. */
+const holding: ReadonlySet<PaymentStatus> = new Set<PaymentStatus>([
+  "authorized",
+  "partially_captured",
+  "partially_refunded",
+  "refunded",
+  "disputed"
+])
+
+/** Does a gateway hold something of it that is not captured? */
+export const isHeld = ({ amountAuthorized, amountCaptured, status }: PaymentView): boolean =>
+  holding.has(status) && amountAuthorized > amountCaptured
+
 const doubleChargeOf = (total: Amounts) => ({
   amountAuthorized: Number(total.authorized),
   amountCaptured: Number(total.captured),

@@ -16,9 +16,9 @@ import type { GatewayCapabilities, OperationCapabilities } from "../../domain/op
 import { boundedMessage, type Outcome } from "../../domain/operation/Outcome.ts"
 import { createHash } from "node:crypto"
 import { AccountFingerprint, type GatewayName } from "../../domain/payment/Ids.ts"
-import type { Gateway, LookupAnswer } from "../../services/Gateway.ts"
+import type { Gateway, HoldAnswer, LookupAnswer } from "../../services/Gateway.ts"
 import * as Credentials from "../Credentials.ts"
-import { exchange, withoutSecret } from "../HttpGateway.ts"
+import { exchange, unknown, withoutSecret } from "../HttpGateway.ts"
 import * as SandboxList from "./SandboxList.ts"
 import * as SandboxWebhook from "./SandboxWebhook.ts"
 import * as Wire from "./SandboxWire.ts"
@@ -46,6 +46,8 @@ export interface SandboxAccount {
   readonly settleTimeMillis?: number
   /** How long the account honours a request key, in milliseconds. Default 86,400,000 (24 h). */
   readonly replayWindowMillis?: number
+  /** How long an authorization can be captured, in milliseconds; the account's option of that name. Default 604,800,000 (7 days). */
+  readonly authorizationValidityMillis?: number
   /** How long the HTTP client connects at most, in milliseconds. Default: the preset `gatewayCall.connectLimitMillis`. */
   readonly connectLimitMillis?: number
 }
@@ -74,7 +76,7 @@ const capabilitiesOf = (account: SandboxAccount): GatewayCapabilities => {
   return {
     operations: { sale: charge, authorize: charge, confirm: charge, capture: operation, void: operation, refund: operation },
     captures: account.captures ?? "single",
-    authorizationValidityMillis: 7 * 86_400_000,
+    authorizationValidityMillis: account.authorizationValidityMillis ?? 7 * 86_400_000,
     currencies
   }
 }
@@ -123,6 +125,15 @@ export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
     )
   }
 
+  const hold: Gateway["hold"] = ({ gatewayReference, intent }) => {
+    if (gatewayReference === undefined) return Effect.succeed(unknown("inconclusive", "the id of the charge is not known"))
+    const path = Wire.lookupPath({ ...intent, kind: "authorize" }, gatewayReference)
+    return ask(HttpClientRequest.get(`${baseUrl}${path}`)).pipe(
+      Effect.map((answer) => Wire.toHoldAnswer(intent, path, answer)),
+      Effect.catch(({ message }) => Effect.succeed<HoldAnswer>(unknown("connection_lost", message)))
+    )
+  }
+
   return {
     name: account.name,
     account: AccountFingerprint.make(`sandbox:${createHash("sha256").update(baseUrl).digest("hex").slice(0, 32)}`),
@@ -132,6 +143,7 @@ export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
     capabilities: capabilitiesOf(account),
     send,
     lookup,
+    hold,
     list: SandboxList.make({
       gateway: account.name,
       exponents: currencies,

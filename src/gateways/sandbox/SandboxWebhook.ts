@@ -72,6 +72,7 @@ export const parse = (body: Uint8Array, exponents: Wire.Exponents): WebhookEvent
   }
   const { created: occurredAt, data, id: eventId, type } = decoded.success
   const { reference } = data.operation
+  if (type === "charge.expired") return { eventId, occurredAt, news: { _tag: "Released", reference } }
   if (!types.has(type))
     return { eventId, occurredAt, news: { _tag: "Ignored", reason: `events of type ${type.slice(0, 64)} are not used` } }
   if (type === "refund.failed") {

@@ -9,7 +9,7 @@ import type { DeclineCategory } from "../../domain/operation/Decline.ts"
 import type { Intent } from "../../domain/operation/Operation.ts"
 import { boundedCode, boundedMessage, type Declined, type Outcome, type Succeeded, type Unknown } from "../../domain/operation/Outcome.ts"
 import { GatewayReference, type PaymentId } from "../../domain/payment/Ids.ts"
-import type { LookupAnswer } from "../../services/Gateway.ts"
+import type { HoldAnswer, LookupAnswer } from "../../services/Gateway.ts"
 import { type Answer, askedRetryAfterMillis, retryAfterMillis, unknown } from "../HttpGateway.ts"
 
 /** A POST: the path below the account, and the body. */
@@ -90,6 +90,8 @@ export const ChargeBody = Schema.Struct({
   amount: Schema.Int,
   currency: Text,
   amount_authorized: Schema.Int,
+  /** What was not captured is released. */
+  released: Schema.optionalKey(Schema.Boolean),
   created: Schema.Int,
   next_action: Schema.optionalKey(Schema.Struct({ type: Schema.Literal("redirect"), url: WebAddress })),
   failure: Schema.optionalKey(Failure)
@@ -371,6 +373,20 @@ export const answerOfCharge = (charge: typeof ChargeBody.Type, exponents: Expone
     default:
       return unknown("unreadable", `unknown status of a charge: ${charge.status.slice(0, 64)}`)
   }
+}
+
+/** What is left of an authorization: the answer to a look-up of its charge by id. */
+export const toHoldAnswer = (intent: Intent, path: string, answer: Answer): HoldAnswer => {
+  const decoded = answer.status === 200 ? decodeCharge(answer.text) : undefined
+  if (decoded === undefined || Result.isFailure(decoded)) {
+    const missing = answer.status === 404 ? outcomeOfNotFound(path, answer) : undefined
+    return missing?._tag === "Unknown" ? missing : unreadable(answer)
+  }
+  const { reference, released, status } = decoded.success
+  if (reference !== intent.requestKey) return contradicting
+  if (status === "voided" || released === true) return { _tag: "Released" }
+  const isStanding = status === "authorized" || status === "partially_captured" || status === "succeeded"
+  return isStanding ? { _tag: "Held" } : unknown("unreadable", `a hold is in status ${status.slice(0, 64)}`)
 }
 
 const outcomeOfRefund = (intent: Intent, refund: typeof RefundBody.Type, exponents: Exponents): LookupAnswer =>

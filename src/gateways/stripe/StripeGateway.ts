@@ -183,6 +183,7 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
     capabilities: capabilitiesOf(account),
     send,
     lookup: lookup.answer,
+    hold: lookup.hold,
     list: StripeList.make({ gateway: account.name, get }),
     ...(account.webhookSecrets === undefined || account.webhookSecrets.length === 0
       ? {}

@@ -13,12 +13,12 @@ import * as Effect from "effect/Effect"
 import type { Intent } from "../../domain/operation/Operation.ts"
 import type { NotSent, Unknown } from "../../domain/operation/Outcome.ts"
 import { type PaymentId, uuidOfPayment } from "../../domain/payment/Ids.ts"
-import type { LookupAnswer, LookupRequest, MadeBetween } from "../../services/Gateway.ts"
+import type { HoldAnswer, LookupAnswer, LookupRequest, MadeBetween } from "../../services/Gateway.ts"
 import { type Answer, askedRetryAfterMillis, unknown } from "../HttpGateway.ts"
 import { serverError, unreadable } from "./StripeAnswer.ts"
 import * as Bodies from "./StripeBodies.ts"
 import { metadata } from "./StripeRequest.ts"
-import { answerOf, answerOfOurRefund, referenceOf } from "./StripeWire.ts"
+import { answerOf, answerOfOurRefund, holdOf, referenceOf } from "./StripeWire.ts"
 
 /** How a PaymentIntent is found without its id. */
 export type Strategy = "list" | "search"
@@ -175,9 +175,17 @@ export const make = (options: { readonly get: Get; readonly strategy: Strategy; 
     return object === undefined ? ({ _tag: "Absent" } as const) : answerOf(intent, object)
   })
 
+  const ofHold = Effect.fnUntraced(function* ({ gatewayReference, intent, made, payment }: LookupRequest) {
+    const object = gatewayReference === undefined ? yield* find(payment, intent.requestKey, made) : yield* byId(gatewayReference)
+    return object === undefined ? unknown("inconclusive", "the authorization is not found") : holdOf(intent, object)
+  })
+
   return {
     byId,
     find,
+    /** What is left of an authorization. Never fails. */
+    hold: (request: LookupRequest): Effect.Effect<HoldAnswer> =>
+      Effect.catch(ofHold(request), (failure) => Effect.succeed<HoldAnswer>(failure)),
     /** What became of an operation. Never fails. */
     answer: (request: LookupRequest): Effect.Effect<LookupAnswer> => {
       const asked: Effect.Effect<LookupAnswer, Unknown> = request.intent.kind === "refund" ? ofRefund(request) : ofPaymentIntent(request)

@@ -14,7 +14,7 @@ import {
   type Unknown
 } from "../../domain/operation/Outcome.ts"
 import { type GatewayReference, operationOfRequestKey } from "../../domain/payment/Ids.ts"
-import type { LookupAnswer } from "../../services/Gateway.ts"
+import type { HoldAnswer, LookupAnswer } from "../../services/Gateway.ts"
 import { unknown } from "../HttpGateway.ts"
 import type { PaymentIntent, Refund } from "./StripeBodies.ts"
 import { fromStripe } from "./StripeCurrencies.ts"
@@ -137,6 +137,15 @@ export const answerOfCharge = (object: PaymentIntent): LookupAnswer => {
       return failure === null || failure === undefined ? { _tag: "Absent" } : declinedBy(failure, id)
     }
   }
+}
+
+/** What is left of the authorization that a PaymentIntent is. What Stripe expires is cancelled by it, so it answers as if we had. */
+export const holdOf = (intent: Intent, object: PaymentIntent): HoldAnswer => {
+  if (!isOurs(intent, referenceOf(object))) return contradicting
+  if (object.capture_method !== "manual") return doubtAbout(object.id, "the PaymentIntent is no authorization")
+  if (object.status === "canceled") return { _tag: "Released" }
+  const isStanding = object.status === "requires_capture" || object.status === "processing" || object.status === "succeeded"
+  return isStanding ? { _tag: "Held" } : doubtAbout(object.id, `a hold is in status ${object.status.slice(0, 64)}`)
 }
 
 const answerOfCapture = (intent: Intent, object: PaymentIntent): LookupAnswer => {

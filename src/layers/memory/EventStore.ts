@@ -111,7 +111,7 @@ const write = (tables: (typeof MemoryStore)["Service"], { claim, now, payment, r
   const open = openOperationsOf(payment, tables.open.get(payment.id))
   if (open.length === 0) tables.open.delete(payment.id)
   else tables.open.set(payment.id, open)
-  noteReview(tables, payment.id, view)
+  noteListed(tables, view)
   const waiting = rows.map((event, index) => ({ position: tables.log.length + index + 1, event }))
   tables.log.push(...rows)
   const undelivered = tables.outbox.get(payment.id)
@@ -128,10 +128,13 @@ const noteCustomer = (tables: (typeof MemoryStore)["Service"], { details, id }: 
   else siblings.push(id)
 }
 
-/** Keeps the payments in review in step with what is shown. */
-export const noteReview = (tables: (typeof MemoryStore)["Service"], id: PaymentId, { status }: View.PaymentView): void => {
+/** Keeps the payments in review, and those with a hold, in step with what is shown. */
+export const noteListed = (tables: (typeof MemoryStore)["Service"], view: View.PaymentView): void => {
+  const { createdAt, gateway, id, status } = view
   if (status === "needs_review") tables.reviews.add(id)
   else tables.reviews.delete(id)
+  if (gateway === undefined || !View.isHeld(view)) tables.holds.delete(id)
+  else if (!tables.holds.has(id)) tables.holds.set(id, { payment: id, gateway, createdAt })
 }
 
 /** The open operations of a payment, as they are listed; each was asked about when it was before. */

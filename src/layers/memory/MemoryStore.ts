@@ -15,7 +15,7 @@ import * as Event from "../../domain/payment/Event.ts"
 import type { EventId, IdempotencyKey, PaymentId, TenantId } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { EventStoreError, type StoredClaim } from "../../services/EventStore.ts"
-import type { OpenOperation } from "../../services/PaymentRepository.ts"
+import type { Hold, OpenOperation } from "../../services/PaymentRepository.ts"
 
 /** One stored event. `data`: JSON text. Times in epoch milliseconds. */
 export interface EventRow {
@@ -69,6 +69,8 @@ export class MemoryStore extends Context.Service<
     readonly open: Map<PaymentId, ReadonlyArray<OpenOperation>>
     /** Payments that a person has to look at. */
     readonly reviews: Set<PaymentId>
+    /** Payments of which a gateway holds something that is not captured. */
+    readonly holds: Map<PaymentId, Hold>
     /** Payments with undelivered events. */
     readonly outbox: Map<PaymentId, OutboxRow>
     /** All events; the position of one is its index plus one. */
@@ -87,6 +89,7 @@ export const layer: Layer.Layer<MemoryStore> = Layer.effect(
       claims: new Map(),
       open: new Map(),
       reviews: new Set(),
+      holds: new Map(),
       outbox: new Map(),
       log: []
     })

@@ -16,6 +16,7 @@ import {
   maxCount,
   maxCountMillis,
   maxPageSize,
+  type Hold,
   type OpenOperation,
   type Page,
   PaymentRepository
@@ -44,6 +45,12 @@ export const layer: Layer.Layer<PaymentRepository, never, MemoryStore> = Layer.e
       needingReview: (options) => Effect.sync(() => needingReview(tables, options)),
       reviewCount: Effect.sync(() => tables.reviews.size),
       openOperations: (options) => Effect.sync(() => openOperations(tables, options)),
+      holds: (options) => Effect.sync(() => holds(tables, options)),
+      noteHold: ({ askedAt, payment }) =>
+        Effect.sync(() => {
+          const hold = tables.holds.get(payment)
+          if (hold !== undefined) tables.holds.set(payment, { ...hold, askedAt })
+        }),
       noteAsked: ({ askedAt, operation, payment }) =>
         Effect.sync(() => {
           const open = tables.open.get(payment)
@@ -133,6 +140,22 @@ const openOperations = (tables: Tables, options: Options<"openOperations">): Pag
     )
     .sort(oldestFirst)
   return pageOf(rows, Math.min(options.limit, maxOpenOperations), (row) => `${row.openedAt}:${row.payment}:${row.operation}`)
+}
+
+const holds = (tables: Tables, options: Parameters<Service["holds"]>[0]): Page<Hold> => {
+  const [, time = "", id = ""] =
+    options.cursor === undefined ? [] : (/^(\d{1,16}):(pay_[0-9a-f]{36})$/.exec(decodeCursor(options.cursor)) ?? [])
+  if (options.cursor !== undefined && id === "") return emptyPage
+  const rows = [...tables.holds.values()]
+    .filter(
+      ({ askedAt = -Infinity, createdAt, gateway, payment }) =>
+        gateway === options.gateway &&
+        createdAt < options.createdBefore &&
+        askedAt < options.askedBefore &&
+        (id === "" || createdAt > Number(time) || (createdAt === Number(time) && payment > id))
+    )
+    .sort((left, right) => left.createdAt - right.createdAt || (left.payment < right.payment ? -1 : 1))
+  return pageOf(rows, Math.min(options.limit, maxOpenOperations), (row) => `${row.createdAt}:${row.payment}`)
 }
 
 const openSummary = (tables: Tables): Effect.Success<Service["openSummary"]> => {

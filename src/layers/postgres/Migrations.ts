@@ -28,6 +28,7 @@ import { leanCommits } from "./migrations/0010_lean_commits.ts"
 import { reviews } from "./migrations/0011_reviews.ts"
 import { networkForbids } from "./migrations/0012_network_forbids.ts"
 import { customerCounts } from "./migrations/payment/0013_customer_counts.ts"
+import { holds } from "./migrations/payment/0014_holds.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -44,7 +45,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0010_lean_commits": leanCommits,
   "0011_reviews": reviews,
   "0012_network_forbids": networkForbids,
-  "0013_customer_counts": customerCounts
+  "0013_customer_counts": customerCounts,
+  "0014_holds": holds
 }
 
 /** The schema version this code expects: the number of its last migration. */

@@ -1,5 +1,6 @@
 /**
- * Expiry: a payment that has waited for its customer too long is cancelled at the gateway, and expires once that is certain.
+ * Expiry: a payment that has waited for its customer too long is cancelled at the gateway, and expires once that is certain. And an
+ * authorization that is older than the gateway lets one be is asked about: where the gateway has ended it, it ends here (`Release.ts`).
  *
  * The gateway is asked to cancel first, as an operation with its own intent and key; its "already succeeded" wins. A charge that
  * succeeds after the payment expired is a late success: it is found by webhook, recovery or reconciliation, and reversed or kept by policy
@@ -26,6 +27,7 @@ import { drive } from "../operation/Drive.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
 import { termsOf } from "../routing/RouteSelection.ts"
+import * as Release from "./Release.ts"
 import { once } from "./Truths.ts"
 
 /** What a run looks at. */
@@ -35,17 +37,21 @@ export interface ExpiryOptions {
   readonly concurrency?: number
 }
 
-/** A run's report: how many payments were due, and what became of them. `skipped`: somebody else was quicker, or it cannot be cancelled now. */
+/**
+ * A run's report: how many payments were due, and what became of them. `skipped`: somebody else was quicker, or it cannot be cancelled now.
+ * `holds`: authorizations past their gateway's validity that it was asked about, by what it said; `unknown`: it did not answer.
+ */
 export interface ExpiryReport {
   readonly due: number
   readonly results: { readonly [Status in PaymentStatus | "skipped" | "error"]?: number }
+  readonly holds: { readonly [Result in Release.Released | "error"]?: number }
   readonly errors: ReadonlyArray<{ readonly payment: PaymentId; readonly message: string }>
 }
 
 /** The most errors a report keeps. */
 const maxErrors = 100
 
-/** Looks at everything that waits for a customer once, in pages. Dies with `CallInsideTransaction` inside a host's transaction. */
+/** Looks at everything that waits for a customer, and at every hold past its validity, once, in pages. Dies with `CallInsideTransaction` inside a host's transaction. */
 export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptions = {}) {
   yield* outsideTransaction("Expiry.expire")
   const store = yield* EventStore
@@ -56,16 +62,17 @@ export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptio
   const results: { [Status in PaymentStatus | "skipped" | "error"]?: number } = {}
   const errors: Array<ExpiryReport["errors"][number]> = []
   let due = 0
-  const one = Effect.fnUntraced(function* (open: OpenOperation) {
-    const result = yield* expireOne(open, now).pipe(
+  const concurrency = options.concurrency ?? Presets.recovery.concurrency.value
+  const guarded = <A, E, R>(payment: PaymentId, effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
       Effect.catchDefect((defect) => Effect.fail(defect)),
       Effect.catch((error) => {
-        if (errors.length < maxErrors) {
-          errors.push({ payment: open.payment, message: error instanceof Error ? error.message : String(error) })
-        }
+        if (errors.length < maxErrors) errors.push({ payment, message: error instanceof Error ? error.message : String(error) })
         return Effect.succeed("error" as const)
       })
     )
+  const one = Effect.fnUntraced(function* (open: OpenOperation) {
+    const result = yield* guarded(open.payment, expireOne(open, now))
     if (result === undefined) return
     due++
     results[result] = (results[result] ?? 0) + 1
@@ -81,11 +88,23 @@ export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptio
     yield* Effect.forEach(
       page.data.filter((open) => open.status === "requires_action"),
       one,
-      { concurrency: options.concurrency ?? Presets.recovery.concurrency.value, discard: true }
+      { concurrency, discard: true }
     )
     cursor = page.nextCursor
   } while (cursor !== undefined)
-  return { due, results, errors } satisfies ExpiryReport
+  const holds: { [Result in Release.Released | "error"]?: number } = {}
+  for (const gateway of (yield* Gateways).all) {
+    if (options.gateway !== undefined && options.gateway !== gateway.name) continue
+    yield* Release.overdue(
+      gateway,
+      ({ payment }, program) =>
+        Effect.map(guarded(payment, program), (result) => {
+          holds[result] = (holds[result] ?? 0) + 1
+        }),
+      concurrency
+    )
+  }
+  return { due, results, holds, errors } satisfies ExpiryReport
 })
 
 /** Has it waited for its customer as long as its kind of method may? */

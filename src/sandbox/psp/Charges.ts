@@ -60,6 +60,7 @@ const settled = ({ failure: _failure, settlesAt: _settlesAt, ...charge }: Charge
 /** The money is reserved (manual) or taken (automatic): one ledger entry under the reference that caused it. */
 const succeed = (draft: Draft.Draft, charge: Charge, reference: string): Charge => {
   const automatic = charge.capture === "automatic"
+  const validity = draft.state.rules.authorizationValidityMillis
   const done: Charge = {
     ...settled(charge),
     status: automatic ? "succeeded" : "authorized",
@@ -67,7 +68,8 @@ const succeed = (draft: Draft.Draft, charge: Charge, reference: string): Charge 
     captured: automatic ? charge.amount : 0,
     closed: automatic,
     fee: fee(draft.state.rules, automatic ? charge.amount : 0),
-    updated: draft.at
+    updated: draft.at,
+    ...(automatic || validity === undefined ? {} : { lapsesAt: draft.at + validity })
   }
   Draft.addEntry(draft, { kind: automatic ? "charge" : "authorize", charge: done, reference, amount: done.amount })
   Draft.addEvent(draft, automatic ? "charge.succeeded" : "charge.authorized", charge.operationId)

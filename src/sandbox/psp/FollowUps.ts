@@ -42,6 +42,13 @@ export interface SettleRefund {
   readonly refundId: string
 }
 
+export interface LapseHold {
+  readonly _tag: "LapseHold"
+  readonly chargeId: string
+}
+
+const withoutTimers = ({ lapsesAt: _lapsesAt, settlesAt: _settlesAt, ...charge }: Charge): Charge => charge
+
 const troubleOf = (charge: Charge): LaterTrouble | undefined => find(charge.token)?.later
 
 /** Follow-ups go on when new charges are refused, up to twice that bound. */
@@ -78,7 +85,7 @@ export const capture = (state: AccountState, command: CaptureCharge, now: number
   const captured = charge.captured + amount
   const closed = command.final || state.rules.captures === "single" || captured === charge.authorized
   const done: Charge = {
-    ...charge,
+    ...(closed ? withoutTimers(charge) : charge),
     status: closed ? "succeeded" : "partially_captured",
     captured,
     closed,
@@ -111,6 +118,7 @@ const voidability = (charge: Charge): Voidability => {
     case "voided":
       return "already"
     case "succeeded":
+      return charge.released === true ? "already" : "impossible"
     case "failed":
       return "impossible"
   }
@@ -118,11 +126,11 @@ const voidability = (charge: Charge): Voidability => {
 
 /** Voids the charge in the draft. What was captured stays captured; the rest of the authorization is released. */
 const release = (draft: Draft.Draft, charge: Charge, reference: string): Charge => {
-  const { settlesAt: _, ...rest } = charge
   const done: Charge = {
-    ...rest,
+    ...withoutTimers(charge),
     status: charge.captured > 0 ? "succeeded" : "voided",
     closed: true,
+    ...(charge.authorized > 0 ? { released: true as const } : {}),
     updated: draft.at
   }
   const released = charge.authorized - charge.captured
@@ -132,6 +140,16 @@ const release = (draft: Draft.Draft, charge: Charge, reference: string): Charge 
   }
   draft.charges.push(done)
   return done
+}
+
+/** The validity of an authorization is over: what is not captured is released, and a webhook says so. */
+export const lapse = (state: AccountState, command: LapseHold, now: number): Decision => {
+  const charge = state.charges.get(command.chargeId)
+  if (charge?.lapsesAt === undefined || charge.lapsesAt > now) return notFound("authorization that lapses")
+  const draft = Draft.make(state, now)
+  release(draft, charge, charge.reference)
+  Draft.addEvent(draft, "charge.expired", charge.operationId)
+  return { answer: { status: 200, body: {} }, change: Draft.toChange(draft) }
 }
 
 const recordVoid = (draft: Draft.Draft, charge: Charge, reference: string): Operation => {

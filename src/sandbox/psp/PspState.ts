@@ -45,6 +45,10 @@ export interface Charge {
   readonly metadata: Readonly<Record<string, string>>
   readonly failure?: Failure
   readonly settlesAt?: number
+  /** When what is not captured by then is released. */
+  readonly lapsesAt?: number
+  /** What was not captured was released. */
+  readonly released?: true
 }
 
 export interface Refund {
@@ -125,6 +129,8 @@ export interface Rules {
   readonly account: string
   readonly leavesOpenAfterDecline: boolean
   readonly captures: "single" | "multiple"
+  /** How long an authorization stands; `undefined`: for ever. */
+  readonly authorizationValidityMillis?: number | undefined
   readonly currencies: Readonly<Record<string, number>>
   readonly price: { readonly fixedMinor: number; readonly basisPoints: number }
   readonly settleDelayMillis: number
@@ -213,14 +219,17 @@ export const apply = (state: AccountState, change: Change): void => {
   if (change.result !== undefined) applyResult(state, change.result)
 }
 
-/** Charges and refunds that settle by themselves, with their times: the timers that a start has to set. */
+/** Charges and refunds that settle by themselves, and authorizations that lapse, with their times: the timers that a start has to set. */
 export const waiting = (
   source: Pick<Change, "charges" | "refunds"> | AccountState
-): ReadonlyArray<{ readonly kind: "charge" | "refund"; readonly id: string; readonly at: number }> => {
+): ReadonlyArray<{ readonly kind: "charge" | "refund" | "hold"; readonly id: string; readonly at: number }> => {
   const charges = "rules" in source ? source.charges.values() : source.charges
   const refunds = "rules" in source ? source.refunds.values() : source.refunds
-  const timers: Array<{ kind: "charge" | "refund"; id: string; at: number }> = []
-  for (const { id, settlesAt } of charges) if (settlesAt !== undefined) timers.push({ kind: "charge", id, at: settlesAt })
+  const timers: Array<{ kind: "charge" | "refund" | "hold"; id: string; at: number }> = []
+  for (const { id, lapsesAt, settlesAt } of charges) {
+    if (settlesAt !== undefined) timers.push({ kind: "charge", id, at: settlesAt })
+    if (lapsesAt !== undefined) timers.push({ kind: "hold", id, at: lapsesAt })
+  }
   for (const { id, settlesAt } of refunds) if (settlesAt !== undefined) timers.push({ kind: "refund", id, at: settlesAt })
   return timers
 }

@@ -26,6 +26,7 @@ export const chargeJson = (charge: Charge): Json => ({
   amount_captured: charge.captured,
   amount_capturable: charge.closed ? 0 : charge.authorized - charge.captured,
   amount_refunded: charge.refunded,
+  ...(charge.released === true ? { released: true } : {}),
   fee: charge.fee,
   created: charge.created,
   updated: charge.updated,

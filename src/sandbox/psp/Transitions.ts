@@ -16,7 +16,7 @@ export type CallerCommand =
   | FollowUps.RefundCharge
 
 /** Commands of the customer's page and of the sandbox's own timers. */
-export type OwnCommand = Charges.CustomerAction | Charges.SettleCharge | FollowUps.SettleRefund
+export type OwnCommand = Charges.CustomerAction | Charges.SettleCharge | FollowUps.SettleRefund | FollowUps.LapseHold
 
 export type Command = CallerCommand | OwnCommand
 
@@ -41,6 +41,8 @@ export const decide = (state: AccountState, command: Command, now: number): Deci
       return Charges.settle(state, command, now)
     case "SettleRefund":
       return FollowUps.settleRefund(state, command, now)
+    case "LapseHold":
+      return FollowUps.lapse(state, command, now)
   }
 }
 

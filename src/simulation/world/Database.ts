@@ -287,6 +287,8 @@ const stores = (options: Opened, group: Grouped.Grouped | undefined): Stores => 
         needingReview: (query) => ask(options, "PaymentRepository.needingReview")(repository.needingReview(query)),
         reviewCount: ask(options, "PaymentRepository.reviewCount")(repository.reviewCount),
         openOperations: (query) => ask(options, "PaymentRepository.openOperations")(repository.openOperations(query)),
+        holds: (query) => ask(options, "PaymentRepository.holds")(repository.holds(query)),
+        noteHold: (question) => change(options, "PaymentRepository.noteHold")(repository.noteHold(question)),
         noteAsked: (question) => change(options, "PaymentRepository.noteAsked")(repository.noteAsked(question)),
         openSummary: ask(options, "PaymentRepository.openSummary")(repository.openSummary),
         count: (query) => ask(options, "PaymentRepository.count")(repository.count(query))

@@ -47,10 +47,10 @@ describe("a payment that waits for its customer", () => {
     return Effect.gen(function* () {
       const id = yield* charge("k")
       yield* TestClock.adjust("24 hours")
-      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, errors: [] })
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, holds: {}, errors: [] })
       assert.strictEqual(yield* statusOf(id), "requires_action")
       yield* TestClock.adjust(1)
-      assert.deepStrictEqual(yield* Expiry.expire(), { due: 1, results: { expired: 1 }, errors: [] })
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 1, results: { expired: 1 }, holds: {}, errors: [] })
       assert.strictEqual(yield* statusOf(id), "expired")
       assert.deepStrictEqual(
         a.sent.map(({ kind, purpose }) => [kind, purpose]),
@@ -59,7 +59,7 @@ describe("a payment that waits for its customer", () => {
           ["void", "expire"]
         ]
       )
-      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, errors: [] })
+      assert.deepStrictEqual(yield* Expiry.expire(), { due: 0, results: {}, holds: {}, errors: [] })
     }).pipe(withSettings, Effect.provide(engine([a], settings)))
   })
 

@@ -52,13 +52,17 @@ const expire = (concurrency: number) =>
     "expiry",
     Effect.gen(function* () {
       const report = yield* Payments.Payments.use((payments) => payments.expire({ concurrency }))
-      if (report.due === 0) return
-      const results = Object.entries(report.results).map(([result, count]) => `${count} ${result}`)
-      yield* Effect.logInfo(`${report.due} payments waited for their customer too long: ${results.join(", ")}`)
+      if (report.due > 0) yield* Effect.logInfo(`${report.due} payments waited for their customer too long: ${countsOf(report.results)}`)
+      const { released = 0 } = report.holds
+      if (released > 0) yield* Effect.logInfo(`authorizations that their gateway had ended: ${countsOf(report.holds)}`)
     })
   )
 
 const summary = (report: RecoveryReport): string => {
-  const results = Object.entries(report.results).map(([result, count]) => `${count} ${result}`)
-  return `recovery looked at ${report.scanned} open operations in ${report.durationMillis} ms: ${results.join(", ")}`
+  return `recovery looked at ${report.scanned} open operations in ${report.durationMillis} ms: ${countsOf(report.results)}`
 }
+
+const countsOf = (results: { readonly [result: string]: number }): string =>
+  Object.entries(results)
+    .map(([result, count]) => `${count} ${result}`)
+    .join(", ")

@@ -13,7 +13,7 @@ import type { Payment } from "../../../domain/payment/State.ts"
 import * as View from "../../../domain/payment/View.ts"
 import type { EventStoreError } from "../../../services/EventStore.ts"
 import { maxProjectionPage, Projection, type ProjectionPart } from "../../../services/Projection.ts"
-import { noteReview, openOperationsOf } from "../EventStore.ts"
+import { noteListed, openOperationsOf } from "../EventStore.ts"
 import { decodeRows, MemoryStore } from "../MemoryStore.ts"
 
 type Tables = (typeof MemoryStore)["Service"]
@@ -79,7 +79,7 @@ const differences = (tables: Tables, payment: Payment): ReadonlyArray<Projection
 const write = (tables: Tables, payment: Payment): void => {
   const row = tables.payments.get(payment.id)
   if (row !== undefined) row.view = View.ofPayment(payment)
-  noteReview(tables, payment.id, View.ofPayment(payment))
+  noteListed(tables, View.ofPayment(payment))
   const open = openOperationsOf(payment, tables.open.get(payment.id))
   if (open.length === 0) tables.open.delete(payment.id)
   else tables.open.set(payment.id, open)

@@ -14,7 +14,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { OperationKind } from "../../../domain/operation/Operation.ts"
 import { bucketOfPayment, type GatewayName, type OperationNumber, uuidOfPayment } from "../../../domain/payment/Ids.ts"
 import type { OperationStatus } from "../../../domain/payment/View.ts"
-import { maxPageSize, PaymentRepository, type OpenOperation, type Page } from "../../../services/PaymentRepository.ts"
+import { maxPageSize, PaymentRepository, type Hold, type OpenOperation, type Page } from "../../../services/PaymentRepository.ts"
 import * as ClaimLookup from "./ClaimLookup.ts"
 import * as PaymentCount from "./PaymentCount.ts"
 import { paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
@@ -55,6 +55,21 @@ interface OpenRow {
   readonly opened_at: bigint
   readonly asked_at: bigint | null
 }
+
+interface HoldRow {
+  readonly bucket: number
+  readonly payment: string
+  readonly gateway: string
+  readonly created_at: bigint
+  readonly asked_at: bigint | null
+}
+
+const holdOf = (row: HoldRow): Hold => ({
+  payment: paymentIdOf(row),
+  gateway: row.gateway as GatewayName,
+  createdAt: Number(row.created_at),
+  ...(row.asked_at === null ? {} : { askedAt: Number(row.asked_at) })
+})
 
 /** The values were checked when they were written. */
 const openOperationOf = (row: OpenRow): OpenOperation => ({
@@ -146,6 +161,36 @@ const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository[
       const rows = yield* repeatable(sql, "PaymentRepository.openOperations", sql.unsafe<OpenRow>(text, parameters))
       return pageOf(rows, limit, rows.map(openOperationOf), (row) => `${row.opened_at}_${row.payment}_${row.operation}`)
     }),
+
+    holds: Effect.fn("PaymentRepository.holds")(function* (options) {
+      const limit = bounded(options.limit, maxOpenPageSize)
+      const { add, bind, parameters, where } = conditions()
+      add(`h.gateway = ${bind(options.gateway, "text")}`)
+      add(`h.created_at < ${bind(String(Math.ceil(options.createdBefore)), "bigint")}`)
+      add(`(h.asked_at is null or h.asked_at < ${bind(String(Math.ceil(options.askedBefore)), "bigint")})`)
+      if (options.cursor !== undefined) {
+        const [, time, payment] = paymentCursor.exec(options.cursor) ?? []
+        if (time === undefined || payment === undefined) return { data: [], nextCursor: undefined }
+        add(`(h.created_at, h.payment) > (${bind(time, "bigint")}, ${bind(payment, "uuid")})`)
+      }
+      const text = `select h.bucket, h.payment, h.gateway, h.created_at, h.asked_at from aegispay.holds h where ${where()}
+        order by h.created_at, h.payment limit ${bind(limit + 1, "int")}`
+      const rows = yield* repeatable(sql, "PaymentRepository.holds", sql.unsafe<HoldRow>(text, parameters))
+      return pageOf(rows, limit, rows.map(holdOf), (row) => `${row.created_at}_${row.payment}`)
+    }),
+
+    noteHold: ({ askedAt, payment }) =>
+      Effect.asVoid(
+        repeatable(
+          sql,
+          "PaymentRepository.noteHold",
+          sql.unsafe(`update aegispay.holds set asked_at = $3::bigint where payment = $1::uuid and bucket = $2::int`, [
+            uuidOfPayment(payment),
+            bucketOfPayment(payment),
+            String(askedAt)
+          ])
+        )
+      ),
 
     noteAsked: ({ askedAt, operation, payment }) =>
       Effect.asVoid(
