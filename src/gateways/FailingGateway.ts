@@ -1,7 +1,8 @@
 /**
  * What goes wrong with a gateway, as one configuration for tests: any gateway, with a share of its calls failing the way calls do.
  *
- * Draws come from the `Random` service, so a seeded one gives the same failures every time.
+ * Draws come from the `Random` service, so a seeded one gives the same failures every time. What each fault means is in chaos/Faults.ts; a
+ * plan with times, bursts and cascades is for `ChaosGateway`.
  *
  * ```ts
  * const gateway = FailingGateway.make(ScriptedGateway.make("psp"))
@@ -11,8 +12,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Outcome } from "../domain/operation/Outcome.ts"
-import { type Gateway, gaveUp } from "../services/Gateway.ts"
+import type { Injection } from "../domain/chaos/Injection.ts"
+import type { Gateway } from "../services/Gateway.ts"
+import * as Faults from "./chaos/Faults.ts"
 
 /** Which share of the calls fails in which way, 0 to 1 each and together. */
 export interface Failures {
@@ -37,16 +39,19 @@ export class Crashed extends Error {
 /** The same gateway with failures. Look-ups are left as they are. */
 export const make = <G extends Gateway>(gateway: G, failures: Partial<Failures> = {}): G => {
   const { crash, network, partial, timeout } = { ...defaults, ...failures }
-  const lost = (reason: "timeout" | "connection_lost"): Outcome => gaveUp(reason, "simulated: the answer was lost")
   const send: Gateway["send"] = (request) =>
     Effect.flatMap(Random.next, (drawn) => {
+      const carryOut = gateway.send(request)
+      const meets = (injection: Injection) => Faults.send(injection, { carryOut, crash: dies })
       let below = network
-      if (drawn < below) return Effect.succeed<Outcome>({ _tag: "NotSent", reason: "connection_refused", message: "simulated: refused" })
-      if (drawn < (below += timeout / 2)) return Effect.succeed(lost("timeout"))
-      if (drawn < (below += timeout / 2)) return Effect.as(gateway.send(request), lost("timeout"))
-      if (drawn < (below += partial)) return Effect.as(gateway.send(request), lost("connection_lost"))
-      if (drawn < below + crash) return Effect.andThen(gateway.send(request), Effect.die(new Crashed("simulated: the caller died")))
-      return gateway.send(request)
+      if (drawn < below) return meets({ type: "network" })
+      if (drawn < (below += timeout / 2)) return meets({ type: "timeout", executed: false, hangMillis: 0 })
+      if (drawn < (below += timeout / 2)) return meets({ type: "timeout", executed: true, hangMillis: 0 })
+      if (drawn < (below += partial)) return meets({ type: "response_lost" })
+      if (drawn < below + crash) return meets({ type: "crash", executed: true })
+      return carryOut
     })
   return { ...gateway, send }
 }
+
+const dies = Effect.suspend(() => Effect.die(new Crashed("injected: the caller died")))

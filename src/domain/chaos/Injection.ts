@@ -87,6 +87,7 @@ export const Injection = Schema.Union([
 ])
 export type Injection = typeof Injection.Type
 export type InjectionType = Injection["type"]
+export const injectionTypes = Injection.members.map(({ fields }) => fields.type.literal)
 
 /** What a target is asked to do: the words that a rule may name. A clock is only read. */
 export const operationsOf = {
