@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import type { InjectionType, Target } from "../domain/chaos/Injection.ts"
 import type { Operation, OperationKind } from "../domain/operation/Operation.ts"
 import type { Outcome } from "../domain/operation/Outcome.ts"
 import type { PaymentEvent } from "../domain/payment/Event.ts"
@@ -59,7 +60,9 @@ const rateQuotes = Family.of("aegispay_rate_quotes_total")
 const rateQuoteAges = Family.of("aegispay_rate_quote_age_milliseconds")
 const rateFetches = Family.of("aegispay_rate_fetches_total")
 const rateCacheFailures = Family.of("aegispay_rate_cache_failures_total")
+const fraudDisputes = Family.of("aegispay_fraud_disputes_total")
 const requests = Family.of("aegispay_http_requests_total")
+const chaosInjections = Family.of("aegispay_chaos_injections_total")
 const requestDurations = Family.of("aegispay_http_request_duration_milliseconds")
 
 /** What is counted with every payment is counted in one step of its fiber. */
@@ -133,6 +136,7 @@ export const recorded = (change: {
       if (ended !== undefined) operations(ended).updateUnsafe(1, context)
       const failover = failoverOf(change.before, event)
       if (failover !== undefined) failovers(failover).updateUnsafe(1, context)
+      if (event._tag === "DisputeOpened") fraudDisputes({ action: change.after.fraud?.action ?? "none" }).updateUnsafe(1, context)
     }
     const now = status(change.after)
     if (isResting(now) && now !== status(change.before)) payments({ status: now }).updateUnsafe(1, context)
@@ -246,6 +250,12 @@ export const httpRequest = (request: {
     Metric.update(requests({ route: request.route, status: String(request.status) }), 1),
     Metric.update(requestDurations(request), request.durationMillis)
   )
+
+/** A fault was injected on purpose. Counted at once, since a clock is read without an effect. */
+export const chaosInjected = (
+  fault: { readonly type: InjectionType; readonly target: Target; readonly gateway: GatewayName | undefined },
+  context: Context.Context<never>
+): void => chaosInjections({ type: fault.type, target: fault.target, gateway: fault.gateway ?? "" }).updateUnsafe(1, context)
 
 const breakerStates: Record<BreakerState, number> = { closed: 0, "half-open": 1, open: 2, "forced-closed": 3, "forced-open": 4 }
 

@@ -8,6 +8,9 @@
  * metrics of the process have the names and units that the Prometheus client libraries agreed on
  * (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics, and `nodejs_` as in prom-client), so that dashboards fit.
  */
+import { HookFailure, HookKind } from "../../domain/hooks/HookKind.ts"
+import { FraudAction } from "../../domain/hooks/Verdict.ts"
+import { injectionTypes, targets } from "../../domain/chaos/Injection.ts"
 import { DeclineCategory } from "../../domain/operation/Decline.ts"
 import { OperationKind } from "../../domain/operation/Operation.ts"
 import { NotSentReason, UnknownReason } from "../../domain/operation/Outcome.ts"
@@ -261,6 +264,38 @@ const dependencies = {
   aegispay_database_connection_wait_milliseconds: gauge("milliseconds", "how long the last sample waited for a connection of the pool")
 }
 
+const hook: Configured = { configured: "names of hooks" }
+const hookKind = HookKind.literals
+
+const hooks = {
+  aegispay_hook_runs_total: counter("runs", "runs of hooks, by what came of them", {
+    kind: hookKind,
+    hook,
+    result: ["done", ...HookFailure.literals]
+  }),
+  aegispay_hook_duration_milliseconds: requestDuration("milliseconds", "duration of runs of hooks", { kind: hookKind, hook }),
+  aegispay_hook_rejections_total: counter("payments", "payments that a validation refused or a fraud check blocked, by hook", {
+    kind: ["pre_validation", "fraud_check", "post_validation"],
+    hook
+  }),
+  aegispay_hook_answers_refused_total: counter("answers", "routing answers and advice that were not followed because nothing allows them", {
+    kind: ["routing_strategy", "error_handler"],
+    hook
+  }),
+  aegispay_hook_dropped_total: counter("events", "events and observations that a hook was not told of because it did not keep up", {
+    kind: ["event_listener", "post_validation", "metrics_collector"],
+    hook
+  }),
+  aegispay_fraud_verdicts_total: counter("verdicts", "verdicts of fraud checks, by hook", { hook, action: FraudAction.literals }),
+  aegispay_fraud_disputes_total: counter(
+    "disputes",
+    "disputes opened, by what the fraud checks had said of the payment; none: there were none",
+    {
+      action: ["allow", "flag", "block", "none"]
+    }
+  )
+}
+
 const rates = {
   aegispay_rate_quotes_total: counter("quotes", "exchange rates that were asked for, by how good the quote was; none: there was none", {
     tier: ["same_currency", "primary", "emergency", "conservative", "none"]
@@ -284,6 +319,14 @@ const http = {
   }),
   aegispay_http_request_duration_milliseconds: requestDuration("milliseconds", "duration of HTTP requests", {
     route: { configured: "templates of the routes, and unmatched" }
+  })
+}
+
+const chaos = {
+  aegispay_chaos_injections_total: counter("faults", "faults that were injected on purpose, by where; the gateway is empty elsewhere", {
+    type: injectionTypes,
+    target: targets,
+    gateway
   })
 }
 
@@ -316,8 +359,10 @@ export const subjects = {
   "Rate limits": rateLimits,
   Concurrency: concurrency,
   "Dependencies and database": dependencies,
+  Hooks: hooks,
   "Exchange rates": rates,
   HTTP: http,
+  "Injected faults": chaos,
   Process: ofProcess
 }
 
@@ -331,8 +376,10 @@ export const catalog = {
   ...rateLimits,
   ...concurrency,
   ...dependencies,
+  ...hooks,
   ...rates,
   ...http,
+  ...chaos,
   ...ofProcess
 }
 
