@@ -4,6 +4,7 @@
 import { preset } from "./presets/Preset.ts"
 
 export type { Preset } from "./presets/Preset.ts"
+export { builtinHooks } from "./presets/BuiltinHooks.ts"
 export { chaos } from "./presets/Chaos.ts"
 export { experiment } from "./presets/Experiment.ts"
 export { hooks } from "./presets/Hooks.ts"

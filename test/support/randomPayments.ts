@@ -7,6 +7,8 @@
  * `lies`, a charge may also show up that was certain not to exist.
  */
 import * as Result from "effect/Result"
+import { HookName } from "../../src/domain/hooks/HookKind.ts"
+import type { RecordedVerdict } from "../../src/domain/hooks/Verdict.ts"
 import { isOpen, type Operation, type OperationKind, settledAfter } from "../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
 import { type Evidence, type NotCharged, recorded, settle } from "../../src/domain/operation/Settle.ts"
@@ -84,6 +86,7 @@ const isCharging = (kind: OperationKind) => kind === "authorize" || kind === "sa
 /** Lives one payment. */
 export const randomPayment = (options: RandomPaymentOptions): RandomPayment => {
   const random = randomOf(options.seed)
+  const ofHooks = randomOf(options.seed * 31 + 7)
   const truths = new Map<number, Truth>()
   const steps: Array<RandomStep> = []
   const history: Array<Recorded> = []
@@ -91,7 +94,9 @@ export const randomPayment = (options: RandomPaymentOptions): RandomPayment => {
   let now = t0
   for (let count = 0; count < options.commands; count++) {
     now += random.pick([0, 1, 500, 1000, 5000, 31_000, 95_000, ...(random.chance(10) ? [1_000_000] : [])])
-    const command = state._tag === "New" ? begin(random) : nextCommand(random, state, now, truths, options.lies)
+    const command = commandOfHooks(ofHooks, state, () =>
+      state._tag === "New" ? begin(random) : nextCommand(random, state, now, truths, options.lies)
+    )
     const result = decide(command, state)
     const before = state
     const events = Result.getOrElse(result, () => [])
@@ -116,6 +121,30 @@ const begin = (random: Random): Command => ({
   terms: random.pick(gateways),
   decision: { policy: "random", reason: "test", ranked: [], excluded: [] }
 })
+
+const hook = (name: string) => HookName.make(name)
+
+const verdictOf = (random: Random): RecordedVerdict => ({
+  hook: hook(random.pick(["velocity", "blocked-list"])),
+  action: random.pick(["allow", "flag", "block"]),
+  ...(random.chance(50) ? { score: random.below(101) } : {})
+})
+
+/** Hooks may screen or block a payment at its beginning, and find something wrong with it at any time. */
+const commandOfHooks = (random: Random, state: PaymentState, otherwise: () => Command): Command => {
+  const message = "found by a hook"
+  if (state._tag === "Payment" && random.chance(3))
+    return { _tag: "RecordFinding", by: hook(random.pick(["ledger", "stock"])), code: random.pick(["unpaid", "sold_out"]), message }
+  const command = otherwise()
+  if (command._tag !== "InitiatePayment" || !random.chance(30)) return command
+  const verdicts = Array.from({ length: random.below(3) }, () => verdictOf(random))
+  if (random.chance(20)) {
+    const check = random.pick(["pre_validation", "fraud_check"])
+    return { _tag: "BlockPayment", details: command.details, block: { check, by: hook("blocked-list"), code: "listed", message, verdicts } }
+  }
+  const enriched = random.chance(50) ? [{ hook: hook("bin-table"), field: "method.country", to: random.pick(["DE", "FR"]) }] : []
+  return { ...command, screening: { validations: [hook("basket")], verdicts, enriched } }
+}
 
 const truthOf = (random: Random, kind: OperationKind, intent: Operation["intent"], now: number): Truth => {
   const minor = random.chance(3) ? intent.amount.minor + 1n : intent.amount.minor

@@ -18,5 +18,8 @@ export const EnrichedField = Schema.Struct({
 })
 export type EnrichedField = typeof EnrichedField.Type
 
-/** The most hooks of one kind, and so the most verdicts and findings of one payment. */
+/** As many as there are: the most keys of metadata before and after, the customer's country and the descriptors of the method. */
+export const maxEnrichedFields = 100
+
+/** The most hooks of one kind, and so the most verdicts of one payment. */
 export const maxHooksPerKind = 32

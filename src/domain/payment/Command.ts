@@ -5,6 +5,9 @@
  * `NotCharged`, which only `settle` makes: failing over after an unknown outcome does not compile.
  */
 import * as Schema from "effect/Schema"
+import type { HookName } from "../hooks/HookKind.ts"
+import type { EnrichedField } from "../hooks/Records.ts"
+import type { RecordedVerdict } from "../hooks/Verdict.ts"
 import type { Money } from "../Money.ts"
 import type { OperationCapabilities } from "../operation/Capabilities.ts"
 import type { OperationKind } from "../operation/Operation.ts"
@@ -28,8 +31,35 @@ export interface GatewayTerms {
   readonly sendWindowMillis: number
 }
 
+/** What hooks said of a payment that may go on, and what they added to it. */
+export interface Screening {
+  /** The names of the validations it passed. */
+  readonly validations: ReadonlyArray<HookName>
+  readonly verdicts: ReadonlyArray<RecordedVerdict>
+  readonly enriched: ReadonlyArray<EnrichedField>
+}
+
+/** Why a payment may not go on. `verdicts`: of the fraud checks, if it came to them. */
+export interface Block {
+  readonly check: "pre_validation" | "fraud_check"
+  readonly by: HookName
+  readonly code: string
+  readonly message: string
+  readonly verdicts: ReadonlyArray<RecordedVerdict>
+}
+
 export type Command =
-  | { readonly _tag: "InitiatePayment"; readonly details: PaymentDetails; readonly terms: GatewayTerms; readonly decision: RoutingDecision }
+  | {
+      readonly _tag: "InitiatePayment"
+      /** As it was asked for. */
+      readonly details: PaymentDetails
+      /** What hooks said and added; absent where none had a part in it. */
+      readonly screening?: Screening | undefined
+      readonly terms: GatewayTerms
+      readonly decision: RoutingDecision
+    }
+  /** A hook ends the payment before anything is sent. */
+  | { readonly _tag: "BlockPayment"; readonly details: PaymentDetails; readonly block: Block }
   | {
       readonly _tag: "FailOver"
       readonly after: NotCharged
@@ -81,6 +111,8 @@ export type Command =
       /** Database time when the person said so. */
       readonly saidAt: number
     }
+  /** What a hook found wrong with a payment that came to rest. Nothing follows from it. */
+  | { readonly _tag: "RecordFinding"; readonly by: HookName; readonly code: string; readonly message: string }
   | {
       readonly _tag: "ReportDispute"
       readonly disputeId: string

@@ -7,9 +7,9 @@ import * as Result from "effect/Result"
 import type { Command } from "./Command.ts"
 import { capture, refund } from "./decisions/Amounts.ts"
 import { cancel, cancelUncertain, closeDeclined, reverseLate } from "./decisions/Cancelling.ts"
-import { confirm, end, failOver, initiate, permitResend } from "./decisions/Charging.ts"
+import { block, confirm, end, failOver, initiate, permitResend } from "./decisions/Charging.ts"
 import { type Decision, illegal, refuse } from "./decisions/Intent.ts"
-import { recordDispute, recordFailure, recordSettlement, recordWord } from "./Record.ts"
+import { recordDispute, recordFailure, recordFinding, recordSettlement, recordWord } from "./Record.ts"
 import type { PaymentState } from "./State.ts"
 
 /** The most operations of one payment. */
@@ -18,6 +18,7 @@ export const maxOperations = 1000
 /** The events a command causes in a state, or why it is refused. */
 export const decide = (command: Command, state: PaymentState): Decision => {
   if (command._tag === "InitiatePayment") return initiate(command, state)
+  if (command._tag === "BlockPayment") return block(command, state)
   if (state._tag === "New") return refuse(state, command._tag, illegal)
   if (state.operations.length >= maxOperations && startsOperation(command)) {
     return refuse(state, command._tag, { _tag: "TooManyOperations" })
@@ -51,6 +52,8 @@ export const decide = (command: Command, state: PaymentState): Decision => {
       return Result.succeed(recordDispute(command, state))
     case "ResolveByPerson":
       return Result.succeed(recordWord(command, state))
+    case "RecordFinding":
+      return Result.succeed(recordFinding(command, state))
     case "OpenReview":
       return state.reviews.some((review) => review.operation === command.operation && review.reason === command.reason)
         ? Result.succeed([])

@@ -5,6 +5,9 @@
  * stays readable; nothing recorded is rewritten.
  */
 import * as Schema from "effect/Schema"
+import { HookName } from "../hooks/HookKind.ts"
+import { EnrichedField, maxEnrichedFields, maxHooksPerKind } from "../hooks/Records.ts"
+import { ReasonCode, RecordedVerdict } from "../hooks/Verdict.ts"
 import { Money } from "../Money.ts"
 import { DeclineCategory } from "../operation/Decline.ts"
 import { Intent } from "../operation/Operation.ts"
@@ -67,12 +70,26 @@ export const ReviewReason = Schema.Literals(["amount_mismatch", "contradiction",
 export type ReviewReason = typeof ReviewReason.Type
 
 const operation = OperationNumber
+const verdicts = Schema.Array(RecordedVerdict).check(Schema.isMaxLength(maxHooksPerKind))
 /** `at`: the gateway's time of it. */
 const dispute = { disputeId: ShortText(255), amount: Money, at: Schema.optionalKey(EpochMillis) }
 
 export const PaymentEvent = Schema.Union([
   Schema.TaggedStruct("PaymentInitiated", { details: PaymentDetails }),
-  Schema.TaggedStruct("PaymentScreened", { checks: Schema.Array(ShortText(100)) }),
+  /** `checks`: what it passed, validations by name included. `verdicts`: of the fraud checks, where there are any. */
+  Schema.TaggedStruct("PaymentScreened", { checks: Schema.Array(ShortText(100)), verdicts: Schema.optionalKey(verdicts) }),
+  /** A hook ended the payment before any gateway heard of it. `by`: which; `verdicts`: of the fraud checks, if it came to them. */
+  Schema.TaggedStruct("PaymentBlocked", {
+    check: Schema.Literals(["pre_validation", "fraud_check"]),
+    by: HookName,
+    code: ReasonCode,
+    message: ShortText(500),
+    verdicts: Schema.optionalKey(verdicts)
+  }),
+  /** Hooks added what they know: from here on the payment's details are these. */
+  Schema.TaggedStruct("PaymentEnriched", { fields: Schema.Array(EnrichedField).check(Schema.isMaxLength(maxEnrichedFields)) }),
+  /** A hook that looked at the payment after it came to rest found something wrong. It changes nothing; a person may have to. */
+  Schema.TaggedStruct("PostValidationFailed", { by: HookName, code: ReasonCode, message: ShortText(500) }),
   Schema.TaggedStruct("OperationIntended", { intent: Intent }),
   Schema.TaggedStruct("ResendPermitted", { operation, sendWindowMillis: Millis, reason: ShortText(200) }),
   Schema.TaggedStruct("OperationSucceeded", {

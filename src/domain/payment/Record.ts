@@ -6,6 +6,7 @@
  * sent) end an open operation and are overruled by facts. What is in doubt only moves forward. A proof that nothing was charged
  * holds for the operation it was made for, never for a `confirm` that continues it.
  */
+import { maxHooksPerKind } from "../hooks/Records.ts"
 import { matches } from "../operation/Advance.ts"
 import { format } from "../Money.ts"
 import { factKey, isCharge, isOpen, type Fact, type Operation } from "../operation/Operation.ts"
@@ -125,6 +126,13 @@ export const recordDispute = (command: Case<"ReportDispute">, payment: Payment):
   if (dispute.amount.currency === currency || operation === undefined || isKnown) return [told]
   const evidence = `dispute ${dispute.disputeId} is over ${format(dispute.amount)}, the payment in ${currency}`
   return [told, { _tag: "ReviewOpened", operation, reason: "amount_mismatch", evidence }]
+}
+
+/** What a hook found, each thing once, and of one payment at most as much as there may be hooks. */
+export const recordFinding = ({ by, code, message }: Case<"RecordFinding">, payment: Payment): ReadonlyArray<PaymentEvent> => {
+  const known = payment.findings ?? []
+  const isKnown = known.some((finding) => finding.by === by && finding.code === code)
+  return isKnown || known.length >= maxHooksPerKind ? [] : [{ _tag: "PostValidationFailed", by, code, message }]
 }
 
 /**

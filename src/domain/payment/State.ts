@@ -5,6 +5,9 @@
  * number of times end in the same operations (rule 17): facts of an operation are a sorted set, and what is in progress only
  * moves forward.
  */
+import * as Enrichment from "../hooks/Enrichment.ts"
+import type { HookName } from "../hooks/HookKind.ts"
+import { combine, type FraudAction, type RecordedVerdict } from "../hooks/Verdict.ts"
 import { advance, counted, decided, failed, intended, learn, withFact } from "../operation/Advance.ts"
 import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber, PaymentId } from "./Ids.ts"
@@ -51,6 +54,8 @@ export interface Payment {
   /** After it no failover and no first send of the charge (rule 12). */
   readonly completeBefore: number
   readonly screened: boolean
+  /** What the fraud checks said together; absent where there were none. */
+  readonly fraud?: { readonly action: FraudAction; readonly score?: number }
   readonly operations: ReadonlyArray<Operation>
   readonly cancelRequested: boolean
   /** How often a cancel was recorded. */
@@ -59,6 +64,8 @@ export interface Payment {
   readonly late: ReadonlyArray<OperationNumber>
   readonly reviews: ReadonlyArray<Review>
   readonly disputes: ReadonlyArray<Dispute>
+  /** What hooks found wrong after it came to rest; absent where they found nothing. */
+  readonly findings?: ReadonlyArray<{ readonly by: HookName; readonly code: string }>
 }
 
 export type PaymentState = NewPayment | Payment
@@ -191,7 +198,13 @@ type OfOperation =
 const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperation }>): Payment => {
   switch (event._tag) {
     case "PaymentScreened":
-      return { ...payment, screened: true }
+      return { ...payment, screened: true, ...fraudOf(event.verdicts) }
+    case "PaymentBlocked":
+      return { ...payment, ...fraudOf(event.verdicts, event.check === "fraud_check") }
+    case "PaymentEnriched":
+      return { ...payment, details: Enrichment.apply(payment.details, event.fields) }
+    case "PostValidationFailed":
+      return { ...payment, findings: [...(payment.findings ?? []), { by: event.by, code: event.code }] }
     case "CancelRequested":
       return { ...payment, cancelRequested: true, cancelRequests: payment.cancelRequests + 1 }
     case "PaymentFailed":
@@ -219,6 +232,13 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
         reviews: payment.reviews.filter((review) => review.operation !== event.operation || review.reason !== event.reason)
       }
   }
+}
+
+/** `blocked`: they did, by their scores too. */
+const fraudOf = (verdicts: ReadonlyArray<RecordedVerdict> | undefined, blocked = false): Pick<Payment, "fraud"> => {
+  if (verdicts === undefined || verdicts.length === 0) return {}
+  const { action, score } = combine(verdicts)
+  return { fraud: { action: blocked ? "block" : action, ...(score === undefined ? {} : { score }) } }
 }
 
 const change = (payment: Payment, number: OperationNumber, f: (operation: Operation) => Operation): Payment => ({

@@ -1,6 +1,7 @@
 /**
  * Payments and their events as text.
  */
+import type { RecordedVerdict } from "../../domain/hooks/Verdict.ts"
 import type * as Event from "../../domain/payment/Event.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { amount, table, time } from "./Output.ts"
@@ -99,13 +100,22 @@ const eventText = (event: Event.PaymentEvent): string => {
     case "DisputeLost":
       return `${event._tag} ${event.disputeId}: ${event.amount.minor} ${event.amount.currency}`
     case "PaymentScreened":
-      return `PaymentScreened ${event.checks.join(", ")}`
+      return `PaymentScreened ${[...event.checks, ...(event.verdicts ?? []).map(verdictText)].join(", ")}`
+    case "PaymentBlocked":
+      return `PaymentBlocked by ${event.by} (${event.check}): ${event.code}: ${event.message}${(event.verdicts ?? []).map((verdict) => `, ${verdictText(verdict)}`).join("")}`
+    case "PaymentEnriched":
+      return `PaymentEnriched ${event.fields.map(({ field, hook, to }) => `${field} = ${to} (${hook})`).join(", ")}`
+    case "PostValidationFailed":
+      return `PostValidationFailed by ${event.by}: ${event.code}: ${event.message}`
     case "CancelRequested":
     case "PaymentCancelled":
     case "PaymentExpired":
       return event._tag
   }
 }
+
+const verdictText = ({ action, failure, hook, score }: RecordedVerdict): string =>
+  `${hook}: ${action}${score === undefined ? "" : ` ${score}`}${failure === undefined ? "" : ` (${failure})`}`
 
 const decisionText = (event: Event.PaymentEvent): ReadonlyArray<string> => {
   if (event._tag !== "OperationIntended" || event.intent.decision === undefined) return []

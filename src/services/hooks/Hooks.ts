@@ -29,6 +29,7 @@ import type { PaymentEvent, PaymentEventType } from "../../domain/payment/Event.
 import type { EventId, GatewayName, PaymentId, TenantId } from "../../domain/payment/Ids.ts"
 import type { PaymentStatus } from "../../domain/payment/Status.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
+import type { RankedGateway } from "../../domain/routing/Decision.ts"
 
 /** What every hook has. */
 export interface HookOptions {
@@ -38,7 +39,7 @@ export interface HookOptions {
   readonly priority?: number
   /** Default true. */
   readonly enabled?: boolean
-  /** How long one run may take, in milliseconds; default and upper bound by kind (presets `hooks`). */
+  /** How long one run may take, in milliseconds: at most what its kind has in all. Default by kind (presets `hooks`). */
   readonly timeoutMillis?: number
 }
 
@@ -79,9 +80,12 @@ export interface EnrichmentHook extends HookOptions {
   readonly run: (input: ScreeningInput) => Effect.Effect<Enrichment, unknown>
 }
 
-/** A payment that is being routed, and the gateways that can take it, in the order of the policy. */
+/** A gateway that can take a payment, with what is known of it. `signals`: absent where there were no calls. */
+export type AvailableGateway = Pick<RankedGateway, "gateway" | "feeMinor" | "signals">
+
+/** A payment that is being routed, and the gateways that can take it, by name: what was drawn by chance is no part of it. */
 export interface RoutingInput extends ScreeningInput {
-  readonly available: ReadonlyArray<{ readonly gateway: GatewayName; readonly score: number; readonly reason: string }>
+  readonly available: ReadonlyArray<AvailableGateway>
 }
 
 /**

@@ -89,7 +89,7 @@ describe("random lives", () => {
       const ends = step.events.some(
         (event) => event._tag === "PaymentFailed" || event._tag === "PaymentCancelled" || event._tag === "PaymentExpired"
       )
-      if (!starts && !ends) return true
+      if ((!starts && !ends) || step.before._tag === "New") return true
       return begun(step.before).operations.every(
         (operation) =>
           operation.progress._tag !== "Declined" ||
@@ -107,8 +107,15 @@ describe("random lives", () => {
       const ends = step.events.some(
         (event) => event._tag === "PaymentFailed" || event._tag === "PaymentCancelled" || event._tag === "PaymentExpired"
       )
-      return !ends || (begun(step.before).ended === undefined && !begun(step.before).operations.some(isOpen))
+      if (!ends || step.before._tag === "New") return true
+      return step.before.ended === undefined && !step.before.operations.some(isOpen)
     })
+  })
+  it("a payment that a hook blocked is failed, and nothing is ever started for it", () => {
+    const blocked = all.filter((life) => life.history.some(({ event }) => event._tag === "PaymentBlocked"))
+    assert.isAbove(blocked.length, 50)
+    holds(blocked, (step) => intents(step).length === 0 && begun(step.after).operations.length === 0)
+    for (const life of blocked) assert.strictEqual(status(life.state), "failed", story(life))
   })
   it("after the end nothing starts but closing, and what a late charge needs: reversing, refunding, capturing, cancelling it", () => {
     holds(all, (step) => {

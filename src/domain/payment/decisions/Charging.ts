@@ -2,6 +2,7 @@
  * Decisions about the charge itself: beginning it, the next gateway, the customer's return, sending it again, and ending without money.
  */
 import * as Result from "effect/Result"
+import * as Enrichment from "../../hooks/Enrichment.ts"
 import { safetyOf } from "../../operation/Decline.ts"
 import { isCharge, isChargeKind, isOpen } from "../../operation/Operation.ts"
 import { recorded } from "../../operation/Settle.ts"
@@ -12,8 +13,9 @@ import { type Case, type Decision, excluding, illegal, intend, refuse, sameAccou
 
 export const initiate = (command: Case<"InitiatePayment">, state: PaymentState): Decision => {
   if (state._tag !== "New") return refuse(state, command._tag, illegal)
-  const { details } = command
-  if (details.amount.minor <= 0n) return refuse(state, command._tag, { _tag: "AmountNotPositive" })
+  const { screening } = command
+  if (command.details.amount.minor <= 0n) return refuse(state, command._tag, { _tag: "AmountNotPositive" })
+  const details = screening === undefined ? command.details : Enrichment.apply(command.details, screening.enriched)
   const intended = intend(
     { id: state.id, details, operations: 0 },
     {
@@ -24,7 +26,32 @@ export const initiate = (command: Case<"InitiatePayment">, state: PaymentState):
       decision: command.decision
     }
   )
-  return Result.succeed([{ _tag: "PaymentInitiated", details }, { _tag: "PaymentScreened", checks: ["request_valid"] }, intended])
+  if (screening === undefined)
+    return Result.succeed([{ _tag: "PaymentInitiated", details }, { _tag: "PaymentScreened", checks: ["request_valid"] }, intended])
+  const { enriched, validations, verdicts } = screening
+  return Result.succeed([
+    { _tag: "PaymentInitiated", details: command.details },
+    { _tag: "PaymentScreened", checks: ["request_valid", ...validations], ...(verdicts.length === 0 ? {} : { verdicts }) },
+    ...(enriched.length === 0 ? [] : [{ _tag: "PaymentEnriched", fields: enriched } as const]),
+    intended
+  ])
+}
+
+/**
+ * A payment that a hook does not let go on: recorded with why, and failed. The customer is told the code and message of a validation, and
+ * of a fraud check only that there was one.
+ */
+export const block = ({ _tag, block, details }: Case<"BlockPayment">, state: PaymentState): Decision => {
+  if (state._tag !== "New") return refuse(state, _tag, illegal)
+  if (details.amount.minor <= 0n) return refuse(state, _tag, { _tag: "AmountNotPositive" })
+  const { by, check, code, message, verdicts } = block
+  return Result.succeed([
+    { _tag: "PaymentInitiated", details },
+    { _tag: "PaymentBlocked", check, by, code, message, ...(verdicts.length === 0 ? {} : { verdicts }) },
+    check === "fraud_check"
+      ? { _tag: "PaymentFailed", category: "fraud", code: "blocked_by_fraud_check", message: "a fraud check blocked the payment" }
+      : { _tag: "PaymentFailed", category: "invalid_data", code, message }
+  ])
 }
 
 /** A new charge operation after one that certainly did not take effect: elsewhere, or here after a step-up. */
