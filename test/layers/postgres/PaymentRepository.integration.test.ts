@@ -47,7 +47,7 @@ const plansOf = Effect.fnUntraced(function* <A, E>(read: (repository: PaymentRep
     Effect.map(sql.unsafe<Record<string, string>>(`explain ${text}`, parameters), (rows) => rows.map((row) => row["QUERY PLAN"]).join("\n"))
   )
   const kept = yield* Effect.forEach(statements.slice(-1), ([text, parameters]) => keptPlanOf(text, parameters.length))
-  return { value, plan: plans.join("\n"), kept: kept.join("\n") }
+  return { value, plan: plans.join("\n"), kept: kept.join("\n"), sent: statements.length }
 })
 
 /** The plan that a connection keeps for any parameters. */
@@ -115,6 +115,20 @@ layer(stores, { excludeTestServices: true })("Postgres plans", (it) => {
         assertCountedByIndex(plan)
         assertCountedByIndex(kept)
       }
+    })
+  )
+
+  it.effect("payments of one merchant at once ask together", () =>
+    Effect.gen(function* () {
+      const { sent, value } = yield* plansOf((repository) =>
+        Effect.forEach(
+          Array.from({ length: 100 }),
+          () => repository.count({ tenant: Payments.merchant, withinMillis: 3_600_000, limit: 1_000 }),
+          { concurrency: "unbounded" }
+        )
+      )
+      assert.isAtMost(sent, 10, "of a hundred callers")
+      assert.deepStrictEqual(new Set(value), new Set([1_000]))
     })
   )
 

@@ -15,8 +15,8 @@ import * as Grouping from "./Grouping.ts"
 interface Options<Asked, Found> {
   /** What a failure is named after. */
   readonly operation: string
-  /** A statement answers at most one caller per key. */
-  readonly keyOf: (asked: Asked) => string
+  /** A statement answers at most one caller per key; absent: any number. */
+  readonly keyOf?: (asked: Asked) => string
   readonly maxGroup: number
   /** Answers every caller of a group, in the order given. */
   readonly run: (group: ReadonlyArray<Asked>) => Effect.Effect<ReadonlyArray<Found>, EventStoreError>
@@ -36,7 +36,7 @@ export const make = <Asked, Found>(
   return Effect.map(
     Grouping.make<Asked, Answer>({
       run: runAll,
-      keysOf: (asked) => [keyOf(asked)],
+      keysOf: keyOf === undefined ? () => [] : (asked) => [keyOf(asked)],
       maxGroup,
       closed: () => unanswered("the store was closed")
     }),

@@ -26,7 +26,8 @@ const name = "PaymentRepository.count"
 /** As many as a group of commits. */
 const maxGroup = 100
 
-const nameOf = ({ customer, limit, tenant, withinMillis }: Asked): string => `${tenant} ${withinMillis} ${limit} ${customer ?? ""}`
+const nameOf = ({ customer, limit, tenant, withinMillis }: Asked): string =>
+  `${tenant} ${withinMillis} ${limit}${customer === undefined ? "" : ` ${customer}`}`
 
 /** The width of a slot of the index is 2^22 ms. */
 const slotOf = (time: string): string => `(${time} >> 22)`
@@ -53,8 +54,11 @@ export const make = (sql: SqlClient): Effect.Effect<PaymentRepository["Service"]
       int8
     )
 
-  const run = (group: ReadonlyArray<Asked>): Effect.Effect<ReadonlyArray<number>, EventStoreError> =>
-    Effect.map(
+  /** Payments of one merchant ask the same: it is counted once for all of them. */
+  const run = (callers: ReadonlyArray<Asked>): Effect.Effect<ReadonlyArray<number>, EventStoreError> => {
+    const questions = new Map(callers.map((asked) => [nameOf(asked), asked]))
+    const group = [...questions.values()]
+    return Effect.map(
       repeatable(
         sql,
         name,
@@ -73,9 +77,11 @@ export const make = (sql: SqlClient): Effect.Effect<PaymentRepository["Service"]
       ),
       (rows) => {
         const counted = new Map(rows.map((row) => [row.n, row.counted]))
-        return group.map((_, index) => counted.get(index + 1) ?? 0)
+        const byName = new Map([...questions.keys()].map((question, index) => [question, counted.get(index + 1) ?? 0]))
+        return callers.map((asked) => byName.get(nameOf(asked)) ?? 0)
       }
     )
+  }
 
-  return GroupedStatement.make(sql, { operation: name, keyOf: nameOf, maxGroup, run })
+  return GroupedStatement.make(sql, { operation: name, maxGroup, run })
 }
