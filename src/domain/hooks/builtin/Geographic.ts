@@ -16,12 +16,16 @@ import type { PaymentFacts } from "../PaymentFacts.ts"
 import type { FraudVerdict } from "../Verdict.ts"
 import { allowed, registered, scored, Unjudged, verdict } from "./Bounds.ts"
 
+const isCode = Schema.is(CountryCode)
+
 /**
- * A code that no country has, or had once, would block nobody without a word: `UK` is written `GB`. Checked by the regions of the Unicode
+ * A code that no country has, or that one had once, would block nobody without a word: `UK` is written `GB`. Checked by the regions of the Unicode
  * locale data, which hold what ISO 3166-1 has assigned.
  */
 const regions = new Intl.DisplayNames(["en"], { type: "region", fallback: "none" })
 const problemOf = (code: string): string | undefined => {
+  // What is not even shaped like a code is told of once.
+  if (!isCode(code)) return undefined
   if (regions.of(code) === undefined) return "is not the ISO 3166-1 alpha-2 code of a country"
   const written = new Intl.Locale(`und-${code}`).region
   return written === code ? undefined : `is written ${written}`
