@@ -22,7 +22,8 @@ const stores = [
   "VersionedStores",
   "CardAttempts",
   "BreakerStore",
-  "RateLimitStore"
+  "RateLimitStore",
+  "RateCache"
 ]
 
 const maxLines = 400

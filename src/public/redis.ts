@@ -1,5 +1,6 @@
 /**
- * The package `aegispay/redis`: what instances may share on a Redis server: locks, rate limits, and which circuit breakers are open.
+ * The package `aegispay/redis`: what instances may share on a Redis server: locks, rate limits, exchange rates, and which
+ * circuit breakers are open.
  *
  * All of it saves work; payments are safe without. The layers take `Commands`: those of `Commands.layerConnected`, with a connection of their
  * own, which needs the optional peer `redis`; or those of `Commands.layer` over the host's own effect `Redis`.
@@ -14,4 +15,5 @@ export * as Commands from "../layers/redis/Commands.ts"
 export * as Connection from "../layers/redis/Connection.ts"
 export * as HealthProbe from "../layers/redis/HealthProbe.ts"
 export * as Lock from "../layers/redis/Lock.ts"
+export * as RateCache from "../layers/redis/RateCache.ts"
 export * as RateLimitStore from "../layers/redis/RateLimitStore.ts"

@@ -308,7 +308,7 @@ const rates = {
     result: ["succeeded", "failed", "breaker_open"]
   }),
   aegispay_rate_cache_failures_total: counter("operations", "operations of the cache of exchange rates that failed", {
-    operation: ["read", "write"]
+    action: ["read", "write"]
   })
 }
 
