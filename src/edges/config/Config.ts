@@ -22,6 +22,7 @@ import type { Routing as RoutingInForce } from "../../services/routing/RoutingPo
 import { defaults, type EngineSettings } from "../../services/Settings.ts"
 import { ConfigFile, defaultScopes, type Environment, type Scope } from "./ConfigSchema.ts"
 import * as Gateways from "./Gateways.ts"
+import * as Hooks from "./Hooks.ts"
 import { describe, type Problem, problemsOf } from "./Issues.ts"
 import * as Overrides from "./Overrides.ts"
 import * as RateLimits from "./RateLimits.ts"
@@ -93,6 +94,7 @@ export interface Config {
   readonly sandbox: SandboxConfig | undefined
   readonly engine: EngineSettings
   readonly routing: RoutingInForce
+  readonly hooks: Hooks.HooksInForce
   /** How long the connection to a gateway may take, in milliseconds. */
   readonly connectLimitMillis: number
   readonly recovery: {
@@ -279,6 +281,7 @@ const withDefaults = (file: ConfigFile, hostGateways: ReadonlyArray<HostGateway>
   sandbox: file.sandbox === undefined ? undefined : { ...sandboxDefaults, ...file.sandbox },
   engine: engineOf(file),
   routing: Routing.settingsOf({ ...file, gateways: namedBy(file, hostGateways) }),
+  hooks: Hooks.settingsOf(file.hooks),
   connectLimitMillis: file.retries?.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value,
   recovery: recoveryOf(file),
   http: httpOf(file),

@@ -17,6 +17,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { GatewayName, TenantId } from "../../domain/payment/Ids.ts"
 import { between, boolean, integer, network } from "./Fields.ts"
 import * as Gateways from "./Gateways.ts"
+import * as Hooks from "./Hooks.ts"
 import { RateLimits } from "./RateLimits.ts"
 import * as Resilience from "./Resilience.ts"
 import * as Routing from "./Routing.ts"
@@ -263,6 +264,7 @@ export const ConfigFile = (environment: Environment) =>
         apiKeys: Schema.optionalKey(listOf(apiKey(environment), 1_000))
       })
     ),
+    hooks: Schema.optionalKey(Hooks.Section),
     rateLimits: Schema.optionalKey(RateLimits),
     notifications: Schema.optionalKey(
       Schema.Struct({

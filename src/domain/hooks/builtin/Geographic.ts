@@ -3,7 +3,8 @@
  *
  * One country that is blocked is enough. A payment that names neither country cannot be judged; what happens then is a setting.
  *
- * **Gotchas**: both countries are what the host or an enrichment says. An address on the network or of delivery is not looked at.
+ * **Gotchas**: both countries are what the request says: enrichments come after fraud checks. An address on the network or of delivery is not
+ * looked at.
  *
  * ```json
  * { "blockedCountries": ["KP"], "flaggedCountries": ["XK"], "unknownCountry": "flag" }
