@@ -15,10 +15,16 @@ import type { NotSent, Outcome, Unknown } from "../domain/operation/Outcome.ts"
 import type { Absent } from "../domain/operation/Settle.ts"
 import { type AccountFingerprint, GatewayName, type GatewayReference, type PaymentId } from "../domain/payment/Ids.ts"
 
-/** A request: the intent and whose it is. */
+/**
+ * A request: the intent and whose it is.
+ *
+ * `leftMillis`: for how long from now something may be written that changes anything, by all clocks of the process (rule 12). For adapters that
+ * have to find something out before they send; absent where nobody counts.
+ */
 export interface GatewayRequest {
   readonly payment: PaymentId
   readonly intent: Intent
+  readonly leftMillis?: (() => number) | undefined
 }
 
 /**
@@ -163,8 +169,8 @@ export interface Gateway {
   readonly apiVersion: string
   readonly capabilities: GatewayCapabilities
   /**
-   * The first byte of a request is written at most this many milliseconds after `send` begins, or never: then the outcome is `NotSent`. No
-   * send begins later than this before its permission ends (rule 12). Default: the preset `gatewayCall.connectLimitMillis`, which the
+   * The first byte of a request is written at most this many milliseconds after `send` begins, or before `leftMillis` of the request has come
+   * to nothing, or never: then the outcome is `NotSent`. No send begins later than this before its permission ends (rule 12). Default: the preset `gatewayCall.connectLimitMillis`, which the
    * HTTP client for gateways keeps; 0 where nothing has to be connected.
    */
   readonly connectLimitMillis?: number | undefined

@@ -7,6 +7,7 @@ import type { Intent, OperationKind } from "../../src/domain/operation/Operation
 import { Intent as IntentSchema } from "../../src/domain/operation/Operation.ts"
 import { Outcome } from "../../src/domain/operation/Outcome.ts"
 import { GatewayReference } from "../../src/domain/payment/Ids.ts"
+import * as Lookup from "../../src/gateways/sandbox/SandboxLookup.ts"
 import * as Wire from "../../src/gateways/sandbox/SandboxWire.ts"
 import { eur, intent, newPaymentId } from "../support/payments.ts"
 
@@ -251,9 +252,9 @@ describe("answers to requests", () => {
 
 describe("answers to look-ups", () => {
   const byReference = (one: Intent, status: number, body: unknown) =>
-    Wire.toLookupAnswer(one, Wire.lookupPath(one, undefined), answer(status, body), exponents)
+    Lookup.toLookupAnswer(one, Lookup.lookupPath(one, undefined), answer(status, body), exponents)
   const byId = (one: Intent, status: number, body: unknown) =>
-    Wire.toLookupAnswer(one, Wire.lookupPath(one, charge), answer(status, body), exponents)
+    Lookup.toLookupAnswer(one, Lookup.lookupPath(one, charge), answer(status, body), exponents)
   const notFound = { error: { type: "invalid_request_error", code: "not_found" } }
 
   it("absent is only what the gateway does not find under our reference", () => {

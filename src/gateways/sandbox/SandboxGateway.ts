@@ -20,6 +20,7 @@ import type { Gateway, HoldAnswer, LookupAnswer } from "../../services/Gateway.t
 import * as Credentials from "../Credentials.ts"
 import { exchange, unknown, withoutSecret } from "../HttpGateway.ts"
 import * as SandboxList from "./SandboxList.ts"
+import * as SandboxLookup from "./SandboxLookup.ts"
 import * as SandboxWebhook from "./SandboxWebhook.ts"
 import * as Wire from "./SandboxWire.ts"
 
@@ -114,9 +115,9 @@ export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
   }
 
   const lookup: Gateway["lookup"] = ({ gatewayReference, intent }) => {
-    const path = Wire.lookupPath(intent, gatewayReference)
+    const path = SandboxLookup.lookupPath(intent, gatewayReference)
     return ask(HttpClientRequest.get(`${baseUrl}${path}`)).pipe(
-      Effect.map((answer) => Wire.toLookupAnswer(intent, path, answer, currencies)),
+      Effect.map((answer) => SandboxLookup.toLookupAnswer(intent, path, answer, currencies)),
       Effect.catch((failure) =>
         Effect.succeed<LookupAnswer>(
           failure._tag === "NotSent" ? { _tag: "Unknown", reason: "connection_lost", message: failure.message } : failure
@@ -127,9 +128,9 @@ export const make = Effect.fnUntraced(function* (account: SandboxAccount) {
 
   const hold: Gateway["hold"] = ({ gatewayReference, intent }) => {
     if (gatewayReference === undefined) return Effect.succeed(unknown("inconclusive", "the id of the charge is not known"))
-    const path = Wire.lookupPath({ ...intent, kind: "authorize" }, gatewayReference)
+    const path = SandboxLookup.lookupPath({ ...intent, kind: "authorize" }, gatewayReference)
     return ask(HttpClientRequest.get(`${baseUrl}${path}`)).pipe(
-      Effect.map((answer) => Wire.toHoldAnswer(intent, path, answer)),
+      Effect.map((answer) => SandboxLookup.toHoldAnswer(intent, path, answer)),
       Effect.catch(({ message }) => Effect.succeed<HoldAnswer>(unknown("connection_lost", message)))
     )
   }

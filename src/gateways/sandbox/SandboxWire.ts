@@ -9,7 +9,7 @@ import type { DeclineCategory } from "../../domain/operation/Decline.ts"
 import type { Intent } from "../../domain/operation/Operation.ts"
 import { boundedCode, boundedMessage, type Declined, type Outcome, type Succeeded, type Unknown } from "../../domain/operation/Outcome.ts"
 import { GatewayReference, type PaymentId } from "../../domain/payment/Ids.ts"
-import type { HoldAnswer, LookupAnswer } from "../../services/Gateway.ts"
+import type { LookupAnswer } from "../../services/Gateway.ts"
 import { type Answer, askedRetryAfterMillis, retryAfterMillis, unknown } from "../HttpGateway.ts"
 
 /** A POST: the path below the account, and the body. */
@@ -29,7 +29,7 @@ const amountOf = (amount: Money.Money, exponents: Exponents): number | undefined
 }
 
 /** A text as one part of a path or query. Total: `encodeURIComponent` throws on a surrogate that stands alone. */
-const segment = (text: string): string => encodeURIComponent(text.toWellFormed())
+export const segment = (text: string): string => encodeURIComponent(text.toWellFormed())
 
 /** The request of an intent, or why it cannot be made: then no byte is sent. */
 export const toRequest = (payment: PaymentId, intent: Intent, exponents: Exponents): Result.Result<WireRequest, string> => {
@@ -131,12 +131,12 @@ const ErrorBody = Schema.Struct({
 })
 
 const decodeJson = <S extends Schema.ConstraintDecoder<unknown>>(schema: S) => Schema.decodeUnknownResult(Schema.fromJsonString(schema))
-const decodeResult = decodeJson(ResultBody)
-const decodeCharge = decodeJson(ChargeBody)
-const decodeRefund = decodeJson(RefundBody)
-const decodeError = decodeJson(ErrorBody)
+export const decodeResult = decodeJson(ResultBody)
+export const decodeCharge = decodeJson(ChargeBody)
+export const decodeRefund = decodeJson(RefundBody)
+export const decodeError = decodeJson(ErrorBody)
 
-const unreadable = (answer: Answer): Unknown =>
+export const unreadable = (answer: Answer): Unknown =>
   unknown("unreadable", `the gateway answered ${answer.status} with a body that cannot be read`)
 
 /** What an answer to a request means for its operation. */
@@ -193,7 +193,7 @@ const ourFault: ReadonlySet<string> = new Set([
 const categoryOfRefusal = (status: number, error: typeof Failure.Type): DeclineCategory =>
   status === 400 && error.type === "invalid_request_error" && !ourFault.has(error.code) ? "invalid_data" : "configuration"
 
-const contradicting = unknown("unreadable", "the gateway answered about another operation")
+export const contradicting = unknown("unreadable", "the gateway answered about another operation")
 
 /**
  * A void whose target is over without money did what it was sent for. Named where the gateway shows the failed charge; unnamed
@@ -307,51 +307,6 @@ const succeeded = (
   return { _tag: "Succeeded", gatewayReference: body.id, amount, chargedAt: body.created, named: true }
 }
 
-/** Where a look-up asks: by the PSP's id where it names a charge or a refund, by our reference otherwise. */
-export const lookupPath = (intent: Intent, reference: GatewayReference | undefined): string => {
-  if (reference !== undefined && intent.kind === "refund") return `/v1/refunds/${segment(reference)}`
-  if (reference !== undefined && (intent.kind === "sale" || intent.kind === "authorize")) {
-    return `/v1/charges/${segment(reference)}`
-  }
-  return `/v1/operations?reference=${segment(intent.requestKey)}`
-}
-
-/**
- * What the answer to a look-up means. Absent is only what the gateway itself does not find under our reference: a 404 of anything
- * else (a wrong address, a proxy) says nothing, and neither does one for an id that the gateway gave.
- */
-export const toLookupAnswer = (intent: Intent, path: string, answer: Answer, exponents: Exponents): LookupAnswer => {
-  if (answer.status === 404) return outcomeOfNotFound(path, answer)
-  if (answer.status !== 200)
-    return unknown(answer.status >= 500 ? "server_error" : "unreadable", `the look-up was answered ${answer.status}`)
-  if (path.startsWith("/v1/charges/")) {
-    const decoded = decodeCharge(answer.text)
-    return Result.isSuccess(decoded) ? outcomeOfCharge(intent, decoded.success, exponents) : unreadable(answer)
-  }
-  if (path.startsWith("/v1/refunds/")) {
-    const decoded = decodeRefund(answer.text)
-    return Result.isSuccess(decoded) ? outcomeOfRefund(intent, decoded.success, exponents) : unreadable(answer)
-  }
-  const decoded = decodeResult(answer.text)
-  if (Result.isFailure(decoded)) return unreadable(answer)
-  if ((decoded.success.matches ?? 1) > 1) {
-    return unknown("conflict", `${decoded.success.matches} operations at the gateway carry this reference; a person has to look`)
-  }
-  // The object was cancelled before anything was charged.
-  return decoded.success.operation.status === "cancelled" ? { _tag: "Absent" } : outcomeOfResult(intent, decoded.success, exponents)
-}
-
-const outcomeOfNotFound = (path: string, answer: Answer): LookupAnswer => {
-  const decoded = decodeError(answer.text)
-  if (Result.isFailure(decoded) || decoded.success.error.code !== "not_found") return unreadable(answer)
-  return path.startsWith("/v1/operations?")
-    ? { _tag: "Absent" }
-    : unknown("conflict", "the gateway does not find the object whose id it gave")
-}
-
-const outcomeOfCharge = (intent: Intent, charge: typeof ChargeBody.Type, exponents: Exponents): LookupAnswer =>
-  charge.reference === intent.requestKey ? answerOfCharge(charge, exponents) : contradicting
-
 /** What a charge, as it is now, says of the operation that made it. */
 export const answerOfCharge = (charge: typeof ChargeBody.Type, exponents: Exponents): LookupAnswer => {
   switch (charge.status) {
@@ -374,23 +329,6 @@ export const answerOfCharge = (charge: typeof ChargeBody.Type, exponents: Expone
       return unknown("unreadable", `unknown status of a charge: ${charge.status.slice(0, 64)}`)
   }
 }
-
-/** What is left of an authorization: the answer to a look-up of its charge by id. */
-export const toHoldAnswer = (intent: Intent, path: string, answer: Answer): HoldAnswer => {
-  const decoded = answer.status === 200 ? decodeCharge(answer.text) : undefined
-  if (decoded === undefined || Result.isFailure(decoded)) {
-    const missing = answer.status === 404 ? outcomeOfNotFound(path, answer) : undefined
-    return missing?._tag === "Unknown" ? missing : unreadable(answer)
-  }
-  const { reference, released, status } = decoded.success
-  if (reference !== intent.requestKey) return contradicting
-  if (status === "voided" || released === true) return { _tag: "Released" }
-  const isStanding = status === "authorized" || status === "partially_captured" || status === "succeeded"
-  return isStanding ? { _tag: "Held" } : unknown("unreadable", `a hold is in status ${status.slice(0, 64)}`)
-}
-
-const outcomeOfRefund = (intent: Intent, refund: typeof RefundBody.Type, exponents: Exponents): LookupAnswer =>
-  refund.reference === intent.requestKey ? answerOfRefund(refund, exponents) : contradicting
 
 /** What a refund, as it is now, says of the operation that made it. */
 export const answerOfRefund = (refund: typeof RefundBody.Type, exponents: Exponents): LookupAnswer => {

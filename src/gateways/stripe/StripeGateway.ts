@@ -104,6 +104,12 @@ const webhookShape: Credentials.Shape = {
   expected: "the signing secret of an endpoint: whsec_ and at least 16 characters"
 }
 
+const lapsed: NotSent = {
+  _tag: "NotSent",
+  reason: "permission_lapsed",
+  message: "the permission to send was over before it was known what may be sent"
+}
+
 const notSent = (message: string): NotSent => ({ _tag: "NotSent", reason: "local_limit", message: boundedMessage(message) })
 
 /**
@@ -123,10 +129,10 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
     return Effect.map(exchange(client, signed, maxBytes), (answer) => withoutSecret(answer, account.secretKey))
   }
   const get: StripeLookup.Get = (path) => ask(HttpClientRequest.get(`${baseUrl}${path}`), maxListBytes)
-  const identity = StripeIdentity.make({ gateway: account.name, accountId: account.accountId, get })
+  const identity = StripeIdentity.make({ gateway: account.name, accountId: account.accountId, get, limitMillis: connectLimitMillis })
   const lookup = StripeLookup.make({ get, strategy: account.lookup ?? "list", isTheAccount: identity.isTheAccount })
-  // Nothing waits for it: a Stripe that is away keeps no process from starting.
-  yield* Effect.forkDetach(identity.atStart)
+  // Nothing here waits for it: a Stripe that is away keeps no process from starting. The first request does.
+  yield* Effect.forkDetach(identity.atStart, { startImmediately: true })
 
   const post = ({ intent }: GatewayRequest, { form, path }: StripeRequest): Effect.Effect<Outcome> =>
     ask(
@@ -141,25 +147,32 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
 
   const send: Gateway["send"] = (request) => {
     const { intent, payment } = request
-    const wrong = identity.wrong()
-    if (wrong !== undefined) return Effect.succeed<Outcome>(notSent(wrong))
     const { targetReference, targetRequestKey } = intent.details
-    if (intent.kind === "void" && targetReference === undefined && targetRequestKey !== undefined) {
-      return voidByReference(request, targetRequestKey)
-    }
-    const wire = toRequest(payment, intent)
-    return Result.isFailure(wire) ? Effect.succeed<Outcome>(notSent(wire.failure)) : post(request, wire.success)
+    const isByReference = intent.kind === "void" && targetReference === undefined && targetRequestKey !== undefined
+    const wire = isByReference ? undefined : toRequest(payment, intent)
+    if (wire !== undefined && Result.isFailure(wire)) return Effect.succeed<Outcome>(notSent(wire.failure))
+    const sent = Effect.suspend(() => (wire === undefined ? voidByReference(request, targetRequestKey ?? "") : post(request, wire.success)))
+    if (identity.isBelieved()) return sent
+    return Effect.flatMap(identity.hindrance, (hindrance) => {
+      if (hindrance === undefined) return inTime(request, sent)
+      return Effect.succeed<Outcome>(hindrance._tag === "Refused" ? toOutcome(intent, hindrance.answer) : hindrance)
+    })
   }
 
+  /** What had to be found out first may have taken longer than its timer: a process may have been suspended meanwhile. */
+  const inTime = ({ leftMillis }: GatewayRequest, sent: Effect.Effect<Outcome>): Effect.Effect<Outcome> =>
+    Effect.suspend(() => (leftMillis === undefined || leftMillis() >= connectLimitMillis ? sent : Effect.succeed<Outcome>(lapsed)))
+
   /**
-   * Stripe cancels by its own id only: it is looked for first, for as long as connecting may take, since no byte that changes anything is
-   * written later than `connectLimitMillis` after a send begins. What is not found proves nothing here: the look-up tells, which knows when.
+   * Stripe cancels by its own id only: it is looked for first, as a look-up would, for as long as the permission leaves time to connect again
+   * afterwards. What is not found proves nothing here: the look-up tells, which knows when.
    */
-  const voidByReference = (request: GatewayRequest, reference: string): Effect.Effect<Outcome> =>
-    lookup.find(request.payment, reference, undefined).pipe(
+  const voidByReference = (request: GatewayRequest, reference: string): Effect.Effect<Outcome> => {
+    const leftMillis = (request.leftMillis?.() ?? 2 * connectLimitMillis) - connectLimitMillis
+    return lookup.find(request.payment, reference, undefined).pipe(
       Effect.map((object) => (object === undefined ? unknown("inconclusive", "nothing carries the reference now") : object)),
       Effect.timeoutOrElse({
-        duration: Duration.millis(connectLimitMillis),
+        duration: Duration.millis(Math.min(Math.max(0, leftMillis), Presets.recovery.lookupTimeoutMillis.value)),
         orElse: () => Effect.fail(unknown("timeout", "the PaymentIntent was not found in time"))
       }),
       Effect.matchEffect({
@@ -167,10 +180,11 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
         onSuccess: (object) => {
           if ("_tag" in object) return Effect.succeed<Outcome>(object)
           const wire = toRequest(request.payment, request.intent, object.id)
-          return Result.isFailure(wire) ? Effect.succeed<Outcome>(notSent(wire.failure)) : post(request, wire.success)
+          return Result.isFailure(wire) ? Effect.succeed<Outcome>(notSent(wire.failure)) : inTime(request, post(request, wire.success))
         }
       })
     )
+  }
 
   const digest = createHash("sha256").update(`${baseUrl} ${account.accountId}`).digest("hex").slice(0, 32)
   return {
@@ -178,7 +192,7 @@ export const make = Effect.fnUntraced(function* (account: StripeAccount) {
     account: AccountFingerprint.make(`stripe:${modeOf(account.secretKey)}:${digest}`),
     adapterVersion,
     apiVersion,
-    // Finding the object of a void, and connecting again to cancel it.
+    // Learning whose key it is, or finding the object of a void, and connecting again.
     connectLimitMillis: 2 * connectLimitMillis,
     capabilities: capabilitiesOf(account),
     send,

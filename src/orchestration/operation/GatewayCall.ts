@@ -151,12 +151,15 @@ const timeLeft = (options: CallOptions, attempts: ReadonlyArray<Attempt>): Effec
   Clock.clockWith((clock) => Effect.succeed(startsWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis))
 
 /** How long after the permission was granted an attempt may start. */
-const startsWithin = (options: CallOptions, attempts: ReadonlyArray<Attempt>): number => {
-  const { gateway, notAfter, permission } = options
+const startsWithin = (options: CallOptions, attempts: ReadonlyArray<Attempt>): number =>
+  writesWithin(options, attempts) - (options.gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value)
+
+/** How long after the permission was granted an attempt may write its first byte. */
+const writesWithin = ({ notAfter, permission }: CallOptions, attempts: ReadonlyArray<Attempt>): number => {
   const first = attempts.every(({ outcome }) => outcome._tag === "NotSent")
-  const window =
-    first && notAfter !== undefined ? Math.min(permission.sendWindowMillis, notAfter - permission.recordedAt) : permission.sendWindowMillis
-  return window - (gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value)
+  return first && notAfter !== undefined
+    ? Math.min(permission.sendWindowMillis, notAfter - permission.recordedAt)
+    : permission.sendWindowMillis
 }
 
 const strategyOf = (settings: EngineSettings): RetryStrategy => ({
@@ -194,7 +197,8 @@ const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) =
     let sentAt: bigint | undefined
     const sent = Effect.suspend(() => {
       sentAt = clock.monotonicTimeNanosUnsafe()
-      return sendOnce(options, way.settings.attemptTimeoutMillis)
+      const leftMillis = () => writesWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis
+      return sendOnce(options, way.settings.attemptTimeoutMillis, leftMillis)
     })
     const held = lapsed ? permissionLapsed : pauseOf(options, attempts, { now: monotonicMillis(clock), pauses: way.pauses })
     return Effect.flatMap(held === undefined ? send(options, way, sent) : Effect.succeed(held), (outcome) => {
@@ -266,8 +270,12 @@ const measured = (
 }
 
 /** One request, and its answer or what its absence means. Never fails. */
-const sendOnce = ({ gateway, operation, payment }: CallOptions, attemptTimeoutMillis: number): Effect.Effect<Outcome> => {
-  const answered = Effect.suspend(() => gateway.send({ payment, intent: operation.intent })).pipe(
+const sendOnce = (
+  { gateway, operation, payment }: CallOptions,
+  attemptTimeoutMillis: number,
+  leftMillis: () => number
+): Effect.Effect<Outcome> => {
+  const answered = Effect.suspend(() => gateway.send({ payment, intent: operation.intent, leftMillis })).pipe(
     Effect.map((answer) =>
       isOutcome(answer) ? answer : gaveUp("unreadable", `the adapter of ${gateway.name} gave an answer that is none`)
     ),

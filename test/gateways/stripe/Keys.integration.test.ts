@@ -1,6 +1,7 @@
 /** Keys and secrets: another account's key never makes an absence, and what is no key or secret is refused before anything is sent. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
@@ -9,7 +10,8 @@ import * as StripeGateway from "../../../src/gateways/stripe/StripeGateway.ts"
 import * as SandboxGateway from "../../../src/gateways/sandbox/SandboxGateway.ts"
 import * as GatewayHttpClient from "../../../src/layers/node/GatewayHttpClient.ts"
 import type { Gateway } from "../../../src/services/Gateway.ts"
-import { intent, newPaymentId } from "../../support/payments.ts"
+import { intent, newPaymentId, operationNumber } from "../../support/payments.ts"
+import type { Reply } from "../../support/stripe/Account.ts"
 import * as FakeStripe from "../../support/stripe/FakeStripe.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import { accountOf as sandboxOf } from "../sandboxGateways.ts"
@@ -20,6 +22,7 @@ const sale = {
   ...intent({ payment }),
   details: { customerPresent: true, token: Token.make("pm_card_visa"), methodType: "card", returnUrl: "https://shop.example/return" }
 }
+const saleNumber = (number: number) => ({ ...intent({ payment, number }), details: sale.details })
 const lookup = (gateway: Gateway) => {
   const now = Date.now()
   return gateway.lookup({ payment, intent: sale, gatewayReference: undefined, made: { since: now, until: now + 30_000, now } })
@@ -85,6 +88,153 @@ describe("the account of a key", () => {
         for (let waited = 0; waited < 2_000 && lines.length === 0; waited += 20) yield* Effect.sleep("20 millis")
         assert.lengthOf(lines, 1)
         assert.match(lines[0] ?? "", /^Warn .*may not read its account/)
+      })
+    )
+  )
+})
+
+describe("nothing is sent before it is known whose key it is", () => {
+  const posts = ({ recorded }: FakeStripe.FakeStripe) => recorded.filter(({ method }) => method === "POST").length
+  const questions = ({ recorded }: FakeStripe.FakeStripe) => recorded.filter(({ path }) => path === "/v1/account").length
+  const other = { status: 200, body: { object: "account", id: "acct_of_somebody_else" } }
+  const slowly = (delayMillis: number, reply?: Reply): FakeStripe.Options => ({
+    delays: ({ path }) => (path === "/v1/account" ? delayMillis : 0),
+    ...(reply === undefined ? {} : answeringAccount(reply))
+  })
+
+  it.live("the first requests wait for a slow answer, all for one, and later ones for nothing", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway } = yield* logging(slowly(300))
+        const first = yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3], (nth) => gateway.send({ payment, intent: saleNumber(nth) }), { concurrency: "unbounded" })
+        )
+        yield* Effect.sleep("150 millis")
+        assert.strictEqual(posts(fake), 0)
+        assert.deepStrictEqual(
+          (yield* Fiber.join(first)).map(({ _tag }) => _tag),
+          ["Succeeded", "Succeeded", "Succeeded"]
+        )
+        yield* gateway.send({ payment, intent: saleNumber(4) })
+        assert.deepStrictEqual([posts(fake), questions(fake)], [4, 1])
+      })
+    )
+  )
+
+  it.live("a slow answer that names another account: the first request is not sent either", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway, lines } = yield* logging(slowly(300, other))
+        const outcome = yield* gateway.send({ payment, intent: sale })
+        assert.deepInclude<object>(outcome, { _tag: "NotSent", reason: "local_limit" })
+        assert.match("message" in outcome ? outcome.message : "", /belongs to account acct_of_somebody_else/)
+        assert.strictEqual(posts(fake), 0)
+        assert.match(lines.join(), /Error .*nothing is sent/)
+      })
+    )
+  )
+
+  it.live("an answer that does not come in time: not sent, so that another gateway may take it, and sent when it has come", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway } = yield* logging(slowly(600), { connectLimitMillis: 150 })
+        const outcome = yield* gateway.send({ payment, intent: sale })
+        assert.deepInclude<object>(outcome, { _tag: "NotSent", reason: "connection_not_made" })
+        assert.match("message" in outcome ? outcome.message : "", /not known whose key it is/)
+        assert.strictEqual(posts(fake), 0)
+        yield* Effect.sleep("700 millis")
+        assert.strictEqual((yield* gateway.send({ payment, intent: sale }))._tag, "Succeeded")
+        assert.strictEqual(questions(fake), 1, "the question went on when nobody waited for it any more")
+      })
+    )
+  )
+
+  for (const reply of [
+    { status: 503, body: "" },
+    { status: 200, body: "<html>" }
+  ] as const) {
+    it.live(`an answer that is none (${reply.status}): not sent`, () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { fake, gateway } = yield* logging(answeringAccount(reply))
+          assert.deepInclude<object>(yield* gateway.send({ payment, intent: sale }), { _tag: "NotSent", reason: "connection_not_made" })
+          assert.strictEqual(posts(fake), 0)
+        })
+      )
+    )
+  }
+
+  it.live("a revoked key: what Stripe says of the key, and nothing is sent with it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const expired = { error: { type: "invalid_request_error", code: "api_key_expired", message: "Expired API Key provided" } }
+        const { fake, gateway } = yield* logging(answeringAccount({ status: 401, body: expired }))
+        assert.deepInclude<object>(yield* gateway.send({ payment, intent: sale }), {
+          _tag: "Declined",
+          category: "configuration",
+          code: "api_key_expired"
+        })
+        assert.strictEqual(posts(fake), 0)
+      })
+    )
+  )
+
+  it.live("a permission that is over meanwhile: not sent", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway } = yield* logging(slowly(200))
+        const until = Date.now() + 1_000
+        const outcome = yield* gateway.send({ payment, intent: sale, leftMillis: () => until - Date.now() })
+        assert.deepInclude<object>(outcome, { _tag: "NotSent", reason: "permission_lapsed" })
+        assert.strictEqual(posts(fake), 0)
+      })
+    )
+  )
+})
+
+describe("a void that knows its target by our reference alone", () => {
+  const target = { ...sale, number: operationNumber(1) }
+  const voiding = {
+    ...intent({ payment, number: 2, kind: "void", purpose: "recover", target: 1 }),
+    details: { customerPresent: true, targetRequestKey: target.requestKey, methodType: "card" as const }
+  }
+  const slowSearch = (delayMillis: number): FakeStripe.Options => ({
+    delays: ({ method, path }) => (method === "GET" && path === "/v1/payment_intents" ? delayMillis : 0)
+  })
+  const left = (millis: number) => {
+    const until = Date.now() + millis
+    return () => until - Date.now()
+  }
+
+  it.live("looks for it as long as its permission lasts, not as long as connecting may take", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway } = yield* logging(slowSearch(500), { connectLimitMillis: 100 })
+        yield* gateway.send({ payment, intent: { ...sale, kind: "authorize" } })
+        assert.deepInclude<object>(yield* gateway.send({ payment, intent: voiding, leftMillis: left(5_000) }), {
+          _tag: "Succeeded",
+          named: true
+        })
+        assert.deepStrictEqual(
+          fake.account.movements.map(({ kind }) => kind),
+          ["authorize", "void"]
+        )
+      })
+    )
+  )
+
+  it.live("is not sent where finding it leaves no time to send", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { fake, gateway } = yield* logging(slowSearch(500), { connectLimitMillis: 100 })
+        yield* gateway.send({ payment, intent: { ...sale, kind: "authorize" } })
+        assert.strictEqual((yield* gateway.send({ payment, intent: voiding, leftMillis: left(400) }))._tag, "NotSent")
+        assert.strictEqual(
+          (yield* gateway.send({ payment, intent: voiding }))._tag,
+          "NotSent",
+          "nobody counts: twice the limit of connecting"
+        )
+        assert.lengthOf(fake.account.movements, 1)
       })
     )
   )

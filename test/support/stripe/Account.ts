@@ -332,6 +332,18 @@ export const make = (options: Options) => {
       if (fails) declined(intent, { code: "payment_intent_authentication_failure", message: "The customer failed authentication." })
       else charged(intent, intent.metadata["aegispay_reference"] ?? "")
     },
+    /** The authorization is too old: Stripe cancels it, and may tell of it. */
+    expire: (target: string, tells: boolean) => {
+      const intent = intents.get(target)
+      if (intent === undefined || intent.status !== "requires_capture") return
+      intent.status = "canceled"
+      intent.amount_capturable = 0
+      intent.canceled_at = seconds()
+      intent.cancellation_reason = "automatic"
+      if (intent.latest_charge !== null) intent.latest_charge.amount_refunded = intent.amount
+      movements.push({ kind: "void", reference: "", amount: intent.amount })
+      if (tells) tell("payment_intent.canceled", { ...intent, latest_charge: intent.latest_charge?.id ?? null })
+    },
     /** A refund that had succeeded fails, as the bank of the customer sends it back. */
     failRefund: (target: string) => {
       const made = refunds.get(target)

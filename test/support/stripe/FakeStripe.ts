@@ -40,6 +40,8 @@ export interface Options {
   readonly lateMillis?: number
   /** When what is pending settles. Default 300. */
   readonly settleMillis?: number
+  /** How long a request waits before anything becomes of it. Default 0. */
+  readonly delays?: (request: Recorded) => number
   /** Answers instead of the account, where it answers anything. */
   readonly intercept?: (request: Recorded) => Account.Reply | undefined
 }
@@ -232,6 +234,16 @@ const start = (options: Options) => {
     setTimeout(() => answer(response, execute()), options.slowMillis ?? 600)
   }
 
+  const reply = (request: Recorded, response: ServerResponse, query: URLSearchParams) => {
+    const intercepted = options.intercept?.(request)
+    if (intercepted !== undefined) return answer(response, intercepted)
+    const { authorization } = request.headers
+    if (authorization !== `Bearer ${secretKey}`) {
+      return answer(response, Account.fail(401, { message: `Invalid API Key provided: ${authorization?.slice(7)}` }))
+    }
+    return request.method === "POST" ? post(request, response) : answer(response, get(request.path, query))
+  }
+
   const server = createServer((incoming, response) => {
     void read(incoming).then((body) => {
       const url = new URL(incoming.url ?? "/", "http://127.0.0.1")
@@ -239,12 +251,9 @@ const start = (options: Options) => {
       const request: Recorded = { method: incoming.method ?? "", path: url.pathname, query: url.search, headers, body }
       recorded.push(request)
       keep(request)
-      const intercepted = options.intercept?.(request)
-      if (intercepted !== undefined) return answer(response, intercepted)
-      if (headers["authorization"] !== `Bearer ${secretKey}`) {
-        return answer(response, Account.fail(401, { message: `Invalid API Key provided: ${headers["authorization"]?.slice(7)}` }))
-      }
-      return request.method === "POST" ? post(request, response) : answer(response, get(request.path, url.searchParams))
+      const delayMillis = options.delays?.(request) ?? 0
+      if (delayMillis === 0) return reply(request, response, url.searchParams)
+      setTimeout(() => reply(request, response, url.searchParams), delayMillis).unref()
     })
   })
   return { account, deliveries, recorded, server }
