@@ -132,7 +132,7 @@ const shares = (timeline: Timeline.Timeline, size: Size, gateways: ReadonlyArray
   return Timeline.layered(timeline, size, [
     {
       data: { values },
-      mark: { type: "area", interpolate: "step-after", opacity: 0.9 },
+      mark: { type: "area", interpolate: "step-after", opacity: 1 },
       encoding: {
         x: Timeline.axis(timeline, "at", size),
         y: {
