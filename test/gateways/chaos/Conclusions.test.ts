@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
@@ -16,6 +17,7 @@ import * as ChaosControl from "../../../src/orchestration/chaos/ChaosControl.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import { Chaos } from "../../../src/services/chaos/Chaos.ts"
 import { Gateways } from "../../../src/services/Gateway.ts"
+import * as Intents from "../../support/payments.ts"
 import { planOf } from "../../support/chaos.ts"
 import { chargeRequest, engine, tenant } from "../../support/TestEngine.ts"
 import * as VirtualSandbox from "./virtualSandbox.ts"
@@ -120,8 +122,16 @@ describe("look-ups with faults", () => {
             { when: { type: "random", rate: 1 }, operations: ["lookup"], inject }
           ])
         })
+        const gateways = sandbox.gateways.map((gateway) => ChaosGateway.make(gateway, chaos))
         yield* Effect.gen(function* () {
           const { payment } = yield* whileTimePasses(charge)
+          const intent = Intents.intent({ payment: payment.id })
+          const question = { payment: payment.id, intent, gatewayReference: undefined }
+          for (const gateway of gateways) {
+            const exit = yield* whileTimePasses(Effect.exit(gateway.lookup(question)))
+            if (inject.type === "crash") assert.isTrue(Exit.hasDies(exit))
+            else assert.strictEqual(exit._tag === "Success" ? exit.value._tag : exit._tag, "Unknown", inject.type)
+          }
           yield* whileTimePasses(Payments.Payments.use((payments) => payments.recover({ olderThanMillis: 0, dryRun: true })))
           const doubtful = yield* Payments.Payments.use((payments) => payments.get({ id: payment.id, tenant }))
           assert.strictEqual(doubtful.status, "in_doubt", inject.type)
