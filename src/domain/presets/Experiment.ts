@@ -18,6 +18,8 @@ export const experiment = {
   declinedShare: preset(0.05, "share of payments", "issuers refuse some payments whatever the gateway does; they do not count as failures"),
   currencies: preset([{ currency: "EUR", weight: 1, minAmount: 100, maxAmount: 50_000 }], "currencies", chosen),
   followUpMillis: preset(2_000, "ms", "a host that captures or refunds does so once it has seen the answer"),
+  callerRetries: preset(5, "repetitions", "as long as a customer waits for a page: 0.5, 1, 2, 4 and 8 s add up to 15.5 s"),
+  callerRetryMillis: preset(500, "ms", "first wait before a request is repeated under its key; doubled each time"),
   latencyMillis: preset(120, "ms, mean", "what payment providers in one region answer in"),
   gateways: preset(["gateway-a", "gateway-b", "gateway-c"], "names", "failover needs a second one, and a choice among the others"),
   steadyMillis: preset(60_000, "ms", "as long as a breaker's window: what is seen is the state, not its beginning"),

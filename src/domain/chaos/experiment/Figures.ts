@@ -137,7 +137,10 @@ const bandsOf = (
   let state = shownAs[changes[0]?.from ?? "closed"]
   let fromMillis = 0
   const end = (toMillis: number) => {
-    if (toMillis > fromMillis) bands.push({ gateway, breaker, state, fromMillis, toMillis })
+    const last = bands.at(-1)
+    // A probe that fails at once leaves no time between two bands of one state.
+    if (toMillis > fromMillis && last?.state === state) bands[bands.length - 1] = { ...last, toMillis }
+    else if (toMillis > fromMillis) bands.push({ gateway, breaker, state, fromMillis, toMillis })
   }
   for (const change of changes) {
     end(change.at)
