@@ -139,7 +139,7 @@ const commandOfHooks = (random: Random, state: PaymentState, otherwise: () => Co
   if (command._tag !== "InitiatePayment" || !random.chance(30)) return command
   const verdicts = Array.from({ length: random.below(3) }, () => verdictOf(random))
   if (random.chance(20)) {
-    const check = random.pick(["pre_validation", "fraud_check"])
+    const check = random.pick(["pre_validation", "fraud_check"] as const)
     return { _tag: "BlockPayment", details: command.details, block: { check, by: hook("blocked-list"), code: "listed", message, verdicts } }
   }
   const enriched = random.chance(50) ? [{ hook: hook("bin-table"), field: "method.country", to: random.pick(["DE", "FR"]) }] : []

@@ -41,7 +41,8 @@ const withWholeDecision = (event: Event.PaymentEvent, data: PublicEvent["data"])
 /** What stands in place of a token. */
 const redacted = Token.make("[redacted]")
 
-const withoutTokens = (event: Event.PaymentEvent): Event.PaymentEvent => {
+/** An event without the tokens of its payment method. */
+export const withoutTokens = (event: Event.PaymentEvent): Event.PaymentEvent => {
   switch (event._tag) {
     case "PaymentInitiated":
       return { ...event, details: { ...event.details, method: methodWithoutTokens(event.details.method) } }

@@ -10,6 +10,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type { Planned } from "../../domain/hooks/Advice.ts"
 import type { Operation } from "../../domain/operation/Operation.ts"
 import { type Evidence, settle } from "../../domain/operation/Settle.ts"
 import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
@@ -19,9 +20,12 @@ import type { OperationNumber } from "../../domain/payment/Ids.ts"
 import { type NextStep, nextStep } from "../../domain/payment/NextStep.ts"
 import { answering } from "../../domain/payment/Record.ts"
 import { lastCharge, operationOf, type Payment } from "../../domain/payment/State.ts"
+import type * as Failover from "../../domain/routing/plan/Failover.ts"
 import { type CommitResult, EventStoreError, type Fence } from "../../services/EventStore.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Settings } from "../../services/Settings.ts"
+import * as Advising from "../hooks/Advising.ts"
+import { ActiveHooks, type Registry } from "../hooks/Registry.ts"
 import type { HeldPermission } from "./GatewayCall.ts"
 import * as Conflicts from "../observability/Conflicts.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
@@ -71,9 +75,10 @@ export const conclude = Effect.fnUntraced(function* (options: {
 }) {
   const { truth } = options
   const conflicts = Conflicts.of("payment")
+  const asked: Asked = { of: undefined, given: undefined }
   let payment = options.payment
   for (let conflict = 0; ; conflict++) {
-    const events = yield* eventsOf(payment, truth)
+    const events = yield* eventsOf(payment, truth, asked)
     if (events.length === 0) return { payment, started: undefined } satisfies Conclusion
     const stamped = yield* Journal.stamp(payment, events)
     const fenced = yield* commit(options, payment, stamped, options.lease)
@@ -118,18 +123,55 @@ const commit = (options: { readonly persist: Persist }, payment: Payment, events
 /** Facts pass every fence: charged, refunded and cancelled by name (rule 10). */
 const isFact = (events: ReadonlyArray<PaymentEvent>): boolean => events.some((event) => event._tag === "OperationSucceeded")
 
-const eventsOf = (payment: Payment, truth: Truth | Report) =>
+const eventsOf = (payment: Payment, truth: Truth | Report, asked: Asked) =>
   Effect.contextWith((context: Context.Context<never>) => {
     const recorded = "command" in truth ? decided(payment, truth.command) : settled(payment, truth)
     if (recorded === undefined) return Effect.succeed<ReadonlyArray<PaymentEvent>>([])
     const { policy } = Context.get(context, Settings)
     return Effect.flatMap(Journal.existing(Journal.fold(payment, recorded, truth.observedAt)), (after) => {
       const step = nextStep(after, { policy, now: truth.observedAt })
-      return step._tag === "Rest"
-        ? Effect.succeed(recorded)
-        : Effect.map(eventsOfStep(after, step, truth.observedAt), (following) => [...recorded, ...following])
+      if (step._tag === "Rest") return Effect.succeed(recorded)
+      const registry = Context.get(context, ActiveHooks)
+      const following =
+        registry === undefined || registry.lists.error_handler.length === 0
+          ? eventsOfStep(after, step, truth.observedAt)
+          : Effect.flatMap(advised(registry, after, step, asked), (step) => eventsOfStep(after, step, truth.observedAt))
+      return Effect.map(following, (events) => [...recorded, ...events])
     })
   })
+
+/** What error handlers were asked for and said, once for each charge that did not happen: after a conflict it is only bounded again. */
+interface Asked {
+  of: OperationNumber | undefined
+  given: Advising.Given
+}
+
+/** The step after the advice of error handlers. Only where a charge certainly did not happen is there anything to advise. */
+const advised = Effect.fnUntraced(function* (registry: Registry, payment: Payment, step: Step, asked: Asked) {
+  if (step._tag !== "FailOver" && step._tag !== "StepUp" && !(step._tag === "End" && step.as === "failed")) return step
+  const at = operationOf(payment, step.after.operation)?.intent.gateway
+  if (at === undefined) return step
+  const planned: Planned =
+    step._tag === "FailOver"
+      ? { _tag: "fail_over", remaining: yield* RouteSelection.remaining(payment, step.tried) }
+      : { _tag: step._tag === "StepUp" ? "step_up" : "fail" }
+  const question: Advising.Question = { payment, after: step.after, at, planned }
+  if (asked.of !== step.after.operation) {
+    asked.of = step.after.operation
+    asked.given = yield* Advising.ask(registry, question)
+  }
+  if (asked.given === undefined) return step
+  const { advice, entry } = asked.given
+  const bounded = yield* Advising.follow(registry, asked.given, question)
+  if (bounded._tag === "fail") return { _tag: "End", after: step.after, as: "failed" } satisfies Step
+  if (bounded._tag !== "go_to" || step._tag !== "FailOver") return step
+  return { ...step, advised: { gateway: bounded.gateway, hook: entry.name, reason: advice.reason ?? "" } } satisfies Step
+})
+
+/** A step with what an error handler advises for it. */
+type Step =
+  | Exclude<NextStep, { _tag: "Rest" | "FailOver" }>
+  | (Extract<NextStep, { _tag: "FailOver" }> & { readonly advised?: Failover.Advised })
 
 /** The events of a truth as it is judged now; `undefined` for an operation that the payment does not have. */
 const settled = (payment: Payment, truth: Truth): ReadonlyArray<PaymentEvent> | undefined => {
@@ -151,7 +193,7 @@ const decided = (payment: Payment, command: Command): ReadonlyArray<PaymentEvent
  * The events of a step. One that cannot be started, because its gateway or account is not configured any more, goes to a person:
  * nothing of the payment is open then, so no recovery would come back to it.
  */
-const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: Exclude<NextStep, { _tag: "Rest" }>, now: number) {
+const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: Step, now: number) {
   switch (step._tag) {
     case "End":
       return decided(payment, { _tag: "EndPayment", after: step.after, as: step.as })

@@ -4,15 +4,20 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { NewEvent, PaymentEvent } from "../../domain/payment/Event.ts"
 import { EventId, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
+import { decide } from "../../domain/payment/Decide.ts"
 import { type EventContinuityError, replay } from "../../domain/payment/Replay.ts"
 import { evolve, type Payment, type PaymentState } from "../../domain/payment/State.ts"
 import { type Claim, type CommitResult, EventStore, type EventStoreError, type Fence } from "../../services/EventStore.ts"
 import { Ids } from "../../services/Ids.ts"
 import * as Metrics from "../../services/Metrics.ts"
+import * as Listening from "../hooks/Listening.ts"
+import { ActiveHooks } from "../hooks/Registry.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Spans from "../observability/Spans.ts"
+import * as OptimisticUpdate from "../resilience/OptimisticUpdate.ts"
 import { PaymentNotFound } from "../payment/Errors.ts"
 
 /** When a commit was issued and when it was answered, by both local clocks. */
@@ -62,7 +67,8 @@ export interface Journaled {
 }
 
 /**
- * Commits stamped events. The times are taken before the commit is issued.
+ * Commits stamped events. The times are taken before the commit is issued. Hooks that listen are told of it once it is durable; `quiet`: they
+ * are not, because it is not durable yet, and the caller tells them when it is (`publish`).
  *
  * **Gotchas**: the effect may be run again after a failure. Once a run may have written, the times stay those of that run: a
  * permission whose acknowledgement was lost counts from then, not from the repetition that learned of it (rules 9 and 12).
@@ -72,9 +78,10 @@ export const commit = (options: {
   readonly events: ReadonlyArray<NewEvent>
   readonly claim?: Claim
   readonly lease?: Fence
-}): Effect.Effect<Journaled, EventStoreError, EventStore> => {
+  readonly quiet?: boolean
+}): Effect.Effect<Journaled, EventStoreError, EventStore | Ids> => {
   let maybeWrittenSince: Pick<CommitTimes, "issuedWallMillis" | "issuedMonotonicNanos"> | undefined
-  return Effect.contextWith((context: Context.Context<EventStore>) => {
+  return Effect.contextWith((context: Context.Context<EventStore | Ids>) => {
     const clock = Context.get(context, Clock.Clock)
     const issued = maybeWrittenSince ?? {
       issuedWallMillis: clock.currentTimeMillisUnsafe(),
@@ -93,11 +100,40 @@ export const commit = (options: {
           answeredWallMillis: clock.currentTimeMillisUnsafe(),
           answeredMonotonicNanos: clock.monotonicTimeNanosUnsafe()
         }
-        return Effect.succeed<Journaled>({ result, times })
+        const answer = Effect.succeed<Journaled>({ result, times })
+        if (result._tag !== "Committed" || options.quiet === true || !Listening.hasListeners(Context.get(context, ActiveHooks)))
+          return answer
+        return Effect.andThen(publish({ before: options.payment, after: result.payment, events: options.events }), answer)
       }
     })
   })
 }
+
+/** Tells hooks that listen what is durable. Waits for none of them. */
+export const publish = (change: Listening.Change): Effect.Effect<void, never, EventStore | Ids> =>
+  Effect.contextWith((context: Context.Context<EventStore | Ids>) => {
+    const registry = Context.get(context, ActiveHooks)
+    return Listening.hasListeners(registry) ? Listening.publish(registry, change, recordFinding) : Effect.void
+  })
+
+/** Records what a post-validation found. What cannot be recorded is in the log: nothing but the record depends on it. */
+const recordFinding: Listening.RecordFinding<EventStore | Ids> = (payment, finding) =>
+  Effect.gen(function* () {
+    for (let attempt = 0; attempt <= OptimisticUpdate.onConflict.retries; attempt++) {
+      if (attempt > 0) yield* OptimisticUpdate.wait(attempt - 1)
+      const current = yield* load({ id: payment.id })
+      const events = Result.getOrElse(decide({ _tag: "RecordFinding", ...finding }, current), () => [])
+      if (events.length === 0) return
+      const { result } = yield* commit({ payment: current, events: yield* stamp(current, events) })
+      yield* Metrics.committed(result._tag)
+      if (result._tag === "Committed") return
+    }
+    yield* Effect.logError("others changed the payment in every attempt")
+  }).pipe(
+    Effect.catchCause((cause) => Effect.logError("a finding could not be recorded", cause)),
+    PaymentLog.about(payment.id),
+    Effect.annotateLogs({ hook: finding.by, code: finding.code })
+  )
 
 /** A payment with events has an initiation; anything else is a defect. */
 export const existing = (state: PaymentState): Effect.Effect<Payment> =>

@@ -1,17 +1,18 @@
 /**
  * Creating and charging a payment, and preparing one inside a host's transaction.
  *
- * Key look-up, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit (outcome). A
- * payment that succeeds at once has two commits.
+ * Key look-up, hooks, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit (outcome). A
+ * payment that succeeds at once has two commits. One that a hook blocks has one, with no intent: no gateway hears of it.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Money } from "../../domain/Money.ts"
+import type { Command } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { CaptureMethod, Customer, Metadata, PaymentDetails } from "../../domain/payment/Event.ts"
-import { bucketOf, type IdempotencyKey, makePaymentId, OperationNumber, type TenantId } from "../../domain/payment/Ids.ts"
+import { bucketOf, type IdempotencyKey, makePaymentId, OperationNumber, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
 import type { PaymentMethod } from "../../domain/payment/PaymentMethod.ts"
 import { initial, type Payment } from "../../domain/payment/State.ts"
 import * as View from "../../domain/payment/View.ts"
@@ -23,6 +24,9 @@ import { CallInsideTransaction, HostTransaction } from "../../services/HostTrans
 import { Ids } from "../../services/Ids.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Settings } from "../../services/Settings.ts"
+import type { Change } from "../hooks/Listening.ts"
+import { ActiveHooks } from "../hooks/Registry.ts"
+import * as Screening from "../hooks/Screening.ts"
 import { type Answering, Background } from "../operation/Background.ts"
 import { type Started, startedBy } from "../operation/Conclude.ts"
 import { driveInBackground } from "../operation/Drive.ts"
@@ -72,9 +76,11 @@ export const charge = (request: ChargeRequest) =>
   Spans.within(
     Effect.andThen(
       outsideTransaction("Charge.charge"),
-      Effect.flatMap(begin(request, driveInBackground), (begun) =>
-        begun._tag === "Replayed" ? Effect.succeed(begun.answer) : waitFor(begun.value, firstOperation)
-      )
+      Effect.flatMap(begin(request, driveAtOnce), (begun) => {
+        if (begun._tag === "Replayed") return Effect.succeed(begun.answer)
+        const { answering, change } = begun.value
+        return answering === undefined ? Effect.succeed(answerOf(change.after, undefined)) : waitFor(answering, firstOperation)
+      })
     ),
     "Charge.charge",
     { attributes: () => ({ merchant: request.tenant }) }
@@ -92,15 +98,34 @@ export const prepare = (request: ChargeRequest) =>
     { attributes: () => ({ merchant: request.tenant }) }
   )
 
-const startAfterCommit = Effect.fnUntraced(function* (payment: Payment, started: Started) {
+const driveAtOnce = Effect.fnUntraced(function* ({ change, started }: Durable) {
+  const answering = started === undefined ? undefined : yield* driveInBackground(change.after, started)
+  yield* Journal.publish(change)
+  return { change, answering }
+})
+
+const startAfterCommit = Effect.fnUntraced(function* ({ change, started }: Durable) {
   const transaction = yield* HostTransaction
-  const context = yield* Effect.context<Effect.Services<ReturnType<typeof driveInBackground>>>()
-  const callback = Effect.andThen(CrashPoint.reach("prepare/after-host-commit"), driveInBackground(payment, started))
+  const context = yield* Effect.context<Effect.Services<ReturnType<typeof driveAtOnce>>>()
+  const { after: payment } = change
+  const callback = Effect.andThen(CrashPoint.reach("prepare/after-host-commit"), transaction.outside(driveAtOnce({ change, started })))
   yield* transaction.afterCommit(callback.pipe(Effect.asVoid, Effect.provideContext(context)))
-  return { payment: View.ofPayment(payment), operation: firstOperation, replayed: false } satisfies Idempotency.Answer
+  return answerOf(payment, started?.operation)
+})
+
+const answerOf = (payment: Payment, operation: OperationNumber | undefined): Idempotency.Answer => ({
+  payment: View.ofPayment(payment),
+  operation,
+  replayed: false
 })
 
 const firstOperation = OperationNumber.make(1)
+
+/** The first commit, as what follows it needs it. `started`: none where a hook blocked the payment. */
+interface Durable {
+  readonly change: Change
+  readonly started: Started | undefined
+}
 
 type Begun<A> = { readonly _tag: "Begun"; readonly value: A } | { readonly _tag: "Replayed"; readonly answer: Idempotency.Answer }
 
@@ -108,31 +133,33 @@ type Begun<A> = { readonly _tag: "Begun"; readonly value: A } | { readonly _tag:
  * The first commit: payment, claim and intent, and what follows it at once; or the answer of the request that had the key before.
  * Between the commit and what follows it a caller that leaves is not noticed (rule 16).
  */
-const begin = Effect.fnUntraced(function* <A, E, R>(
-  request: ChargeRequest,
-  onBegun: (payment: Payment, started: Started) => Effect.Effect<A, E, R>
-) {
+const begin = Effect.fnUntraced(function* <A, E, R>(request: ChargeRequest, onBegun: (durable: Durable) => Effect.Effect<A, E, R>) {
   const keyed = { tenant: request.tenant, key: request.key, fingerprint: yield* fingerprintOf(request) }
   const known = yield* Idempotency.lookUp(keyed)
   if (Option.isSome(known)) return { _tag: "Replayed", answer: known.value } satisfies Begun<A>
   yield* accepting()
   const details = detailsOf(request, yield* Settings)
   const id = yield* newId(request)
-  const decision = yield* RouteSelection.select(id, details)
-  const terms = yield* firstTerms(decision)
+  const registry = yield* ActiveHooks
+  const screened = Screening.hasHooks(registry) ? yield* Screening.screen(registry, id, details) : undefined
+  const command: Command =
+    screened?._tag === "Blocked" ? { _tag: "BlockPayment", details, block: screened.block } : yield* initiation(id, details, screened)
   const state = initial(id)
-  const events = yield* Effect.fromResult(decide({ _tag: "InitiatePayment", details, terms, decision }, state))
+  const events = yield* Effect.fromResult(decide(command, state))
   const stamped = yield* Journal.stamp(state, events)
-  const claim = { ...keyed, command: "charge", operation: firstOperation } as const
+  const operation = command._tag === "BlockPayment" ? undefined : firstOperation
+  const claim = { ...keyed, command: "charge", operation } as const
   const committed = yield* Effect.uninterruptible(
     Effect.gen(function* () {
-      const { result, times } = yield* Journal.commit({ payment: state, events: stamped, claim })
+      const { result, times } = yield* Journal.commit({ payment: state, events: stamped, claim, quiet: true })
       yield* Metrics.committed(result._tag)
       if (result._tag !== "Committed") return result
       const started = startedBy({ result, times }, stamped)
-      if (started === undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
+      if (started === undefined && operation !== undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
+      if (started === undefined) yield* Metrics.recorded({ before: { ...result.payment, ended: undefined }, after: result.payment, events })
       yield* CrashPoint.reach("charge/after-intent")
-      return { _tag: "Begun", value: yield* onBegun(result.payment, started) } satisfies Begun<A>
+      const change = { before: state, after: result.payment, events: stamped }
+      return { _tag: "Begun", value: yield* onBegun({ change, started }) } satisfies Begun<A>
     })
   )
   switch (committed._tag) {
@@ -148,6 +175,18 @@ const begin = Effect.fnUntraced(function* <A, E, R>(
       })
   }
 })
+
+/** Routed by what hooks have added to it; recorded as it was asked for. */
+const initiation = (id: PaymentId, details: PaymentDetails, passed: Screening.Passed | undefined) =>
+  Effect.flatMap(RouteSelection.select(id, passed?.details ?? details), (decision) =>
+    Effect.map(firstTerms(decision), (terms): Command => ({
+      _tag: "InitiatePayment",
+      details,
+      screening: passed?.screening,
+      terms,
+      decision
+    }))
+  )
 
 /** Card data is left out: brand, BIN and fingerprint describe the card, not the request. */
 const fingerprintOf = (request: ChargeRequest) => {

@@ -6,12 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Money } from "../../domain/Money.ts"
 import type { Operation } from "../../domain/operation/Operation.ts"
-import type { Command, GatewayTerms } from "../../domain/payment/Command.ts"
+import { type Command, CommandRefused, type GatewayTerms } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { NewEvent } from "../../domain/payment/Event.ts"
 import { GatewayName, type IdempotencyKey, type OperationNumber, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
 import { lastCharge, type Payment } from "../../domain/payment/State.ts"
-import { cancellable, capturable, charges, refundable } from "../../domain/payment/Status.ts"
+import { cancellable, capturable, charges, refundable, status } from "../../domain/payment/Status.ts"
 import * as View from "../../domain/payment/View.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import { type Claim, type CommandName, EventStore } from "../../services/EventStore.ts"
@@ -95,6 +95,7 @@ const decideAndStart = Effect.fnUntraced(function* (modification: Modification) 
   for (let attempt = 0; attempt <= retries; attempt++) {
     if (attempt > 0) yield* OptimisticUpdate.wait(attempt - 1)
     const payment = yield* Journal.load({ id, tenant })
+    if (payment.operations.length === 0) return yield* neverSent(payment, name)
     const terms = yield* termsFor(payment, name)
     const now = name === "confirm" ? yield* store.now : payment.updatedAt
     const events = yield* Effect.fromResult(decide(modification.toCommand(terms, payment, now), payment))
@@ -115,6 +116,10 @@ const decideAndStart = Effect.fnUntraced(function* (modification: Modification) 
   }
   return yield* new TooManyConflicts({ id, attempts: retries + 1 })
 })
+
+/** A hook blocked it: there is nothing that a command could be about, and no gateway whose terms it would need. */
+const neverSent = (payment: Payment, command: CommandName) =>
+  new CommandRefused({ command, status: status(payment), reason: { _tag: "IllegalInStatus" } })
 
 /** Between the commit and the start of its operation a caller that leaves is not noticed (rule 16). */
 const commitAndStart = Effect.fnUntraced(function* (payment: Payment, events: ReadonlyArray<NewEvent>, claim: Claim) {

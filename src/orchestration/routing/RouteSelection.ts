@@ -23,6 +23,8 @@ import type { CardAttempts } from "../../services/routing/CardAttempts.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
+import { ActiveHooks } from "../hooks/Registry.ts"
+import * as Strategies from "../hooks/Strategies.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import { NoUsableGateway } from "../payment/Errors.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
@@ -85,9 +87,16 @@ const decide = (
   })
   const [first] = decision.ranked
   if (first === undefined) return refuse(asked.payment, decision)
-  Signals.promiseProbe(sources.breakers, decision, { details, monotonic })
   const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
-  return Effect.as(Metrics.routed({ gateway: first.gateway, explored: decision.explored === true, durationNanos }), decision)
+  const settle = (chosen: RoutingDecision): Effect.Effect<RoutingDecision> => {
+    Signals.promiseProbe(sources.breakers, chosen, { details, monotonic })
+    const { gateway } = chosen.ranked[0] ?? first
+    return Effect.as(Metrics.routed({ gateway, explored: chosen.explored === true, durationNanos }), chosen)
+  }
+  const hooks = Context.get(context, ActiveHooks)
+  return hooks === undefined || hooks.lists.routing_strategy.length === 0
+    ? settle(decision)
+    : Effect.flatMap(Strategies.choose(hooks, asked.payment, details, decision), settle)
 }
 
 /** There will be no intent to keep the decision in: the log, a metric and the error tell of it. */
@@ -125,10 +134,13 @@ export interface Onward {
   readonly decision: RoutingDecision
 }
 
-/** The next gateway of the payment's plan; `undefined` where none is left or a retry cap forbids another charge. `now`: database time. */
+/**
+ * The next gateway of the payment's plan, or the one that an error handler advises; `undefined` where none is left or a retry cap forbids
+ * another charge. `now`: database time.
+ */
 export const next = Effect.fnUntraced(function* (
   payment: Payment,
-  step: { readonly after: NotCharged; readonly tried: ReadonlyArray<GatewayName> },
+  step: { readonly after: NotCharged; readonly tried: ReadonlyArray<GatewayName>; readonly advised?: Failover.Advised | undefined },
   now: number
 ) {
   const gateways = yield* Gateways
@@ -140,6 +152,7 @@ export const next = Effect.fnUntraced(function* (
     after: step.after.operation,
     because: reasonOf(payment, step.after),
     tried: step.tried,
+    advised: step.advised,
     isConfigured: (name) => gateways.all.some((gateway) => gateway.name === name),
     caps: caps?.applied,
     now
@@ -168,6 +181,14 @@ export const stepUp = Effect.fnUntraced(function* (
   })
   return terms === undefined ? undefined : ({ terms, decision } satisfies Onward)
 })
+
+/** The gateways that are left of the payment's plan. */
+export const remaining = (payment: Payment, tried: ReadonlyArray<GatewayName>) =>
+  Effect.contextWith((context: Context.Context<Gateways>) => {
+    const { all } = Context.get(context, Gateways)
+    const left = Failover.plan(payment.operations[0]?.intent.decision).map(({ gateway }) => gateway)
+    return Effect.succeed(left.filter((name) => !tried.includes(name) && all.some((gateway) => gateway.name === name)))
+  })
 
 /** There will be no intent to keep the reason in. */
 const capped = (payment: Payment, refused: string) =>

@@ -15,8 +15,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Enrichment from "../../domain/hooks/Enrichment.ts"
 import type { Intent } from "../../domain/operation/Operation.ts"
-import type { PaymentEvent, StoredEvent } from "../../domain/payment/Event.ts"
+import type { PaymentDetails, PaymentEvent, StoredEvent } from "../../domain/payment/Event.ts"
 import type { GatewayName, OperationNumber, PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
@@ -92,12 +93,12 @@ interface Answered {
 
 /** By payment, or by payment and operation. Intents and their outcomes may lie in different steps. */
 interface Findings {
-  readonly segments: Map<PaymentId, Segment.Segment>
+  readonly details: Map<PaymentId, PaymentDetails>
   readonly intended: Map<string, Intended>
   readonly answered: Map<string, Answered>
 }
 
-const emptyFindings = (): Findings => ({ segments: new Map(), intended: new Map(), answered: new Map() })
+const emptyFindings = (): Findings => ({ details: new Map(), intended: new Map(), answered: new Map() })
 
 /** Reads the events recorded from `start` to before `end`; answers how many. */
 const readStep = Effect.fnUntraced(function* (
@@ -122,8 +123,17 @@ const readStep = Effect.fnUntraced(function* (
   return read
 })
 
+const segmentOf = ({ details }: Findings, payment: PaymentId): Segment.Segment | undefined => {
+  const known = details.get(payment)
+  return known === undefined ? undefined : Segment.ofPayment(known)
+}
+
 const note = ({ event, occurredAt: at, paymentId }: StoredEvent, found: Findings, answered: Map<string, Answered>): void => {
-  if (event._tag === "PaymentInitiated") found.segments.set(paymentId, Segment.ofPayment(event.details))
+  if (event._tag === "PaymentInitiated") found.details.set(paymentId, event.details)
+  if (event._tag === "PaymentEnriched") {
+    const asked = found.details.get(paymentId)
+    if (asked !== undefined) found.details.set(paymentId, Enrichment.apply(asked, event.fields))
+  }
   if (event._tag === "OperationIntended") {
     const { gateway, number } = event.intent
     found.intended.set(keyOf(paymentId, number), {
@@ -185,7 +195,7 @@ const samplesOf = (found: Findings): ReadonlyArray<PastSample> =>
         approval,
         cost: approval === "approved" ? cost : undefined,
         durationMillis: Math.max(0, at - intended.at),
-        segment: found.segments.get(payment),
+        segment: segmentOf(found, payment),
         at
       }
     ]

@@ -215,7 +215,7 @@ export interface HookStatus {
   readonly enabled: boolean
   readonly timeoutMillis: number
   readonly runs: number
-  /** Runs that have not come to an end, though nobody waits for them any more. */
+  /** Runs that took longer than they may and have not come to an end, though they were interrupted. */
   readonly abandoned: number
   readonly failures: { readonly [Failure in HookFailure]: number }
   /** Events and observations it was not told of, because it did not keep up. */

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { catalog, type Declaration, type LabelsOf, type Name, type Type } from "./Catalog.ts"
+import { MetricsObserver } from "./Observer.ts"
 
 /** The most label sets of one metric. */
 const maxSeries = 1_000
@@ -34,11 +35,22 @@ const makers: { readonly [_ in Type]: (name: Name, attributes: Values) => Handle
 
 const make = (name: Name, attributes: Values): Handle => makers[catalog[name].type](name, attributes)
 
+/** A metric that tells the context's observer of its updates. Where there is none that costs a look into the context. */
+const observed = (name: Name, attributes: Values): Handle => {
+  const handle = make(name, attributes)
+  const update = handle.updateUnsafe.bind(handle)
+  const updateUnsafe = (value: number, context: Context.Context<never>): void => {
+    update(value, context)
+    Context.get(context, MetricsObserver)?.(name, value, attributes)
+  }
+  return Object.assign(handle, { updateUnsafe })
+}
+
 /** A metric by its labels. Values beyond the labels it has are left out, so that a whole event can be handed in. */
 export const of = <N extends Name>(name: N): ((values: LabelsOf<N>) => Handle) => {
   const labels = Object.keys(declarationOf(name).labels)
   const handles = new Map<string, Handle>()
-  const other = make(name, Object.fromEntries(labels.map((label) => [label, "other"])))
+  const other = observed(name, Object.fromEntries(labels.map((label) => [label, "other"])))
   return (given) => {
     const values: Values = given
     let key = ""
@@ -46,7 +58,7 @@ export const of = <N extends Name>(name: N): ((values: LabelsOf<N>) => Handle) =
     const known = handles.get(key)
     if (known !== undefined) return known
     if (handles.size >= maxSeries) return other
-    const handle = make(name, Object.fromEntries(labels.map((label) => [label, values[label] ?? ""])))
+    const handle = observed(name, Object.fromEntries(labels.map((label) => [label, values[label] ?? ""])))
     handles.set(key, handle)
     return handle
   }

@@ -19,6 +19,13 @@ const asLastResort = ({ gateway, message }: ExcludedGateway): RankedGateway => (
   reason: `last resort: ${message}`.slice(0, 500)
 })
 
+/** An error handler's choice, after it was bounded. */
+export interface Advised {
+  readonly gateway: GatewayName
+  readonly hook: string
+  readonly reason: string
+}
+
 /** What is known when a payment has to go on. */
 export interface FailoverInput {
   /** The decision stored with the payment's first intent. */
@@ -27,6 +34,8 @@ export interface FailoverInput {
   readonly after: OperationNumber
   readonly because: string
   readonly tried: ReadonlyArray<GatewayName>
+  /** A gateway of the plan that an error handler advises. It goes first, though it was tried. */
+  readonly advised?: Advised | undefined
   readonly isConfigured: (gateway: GatewayName) => boolean
   readonly caps: CapsApplied | undefined
   /** Epoch milliseconds. */
@@ -37,19 +46,24 @@ export interface FailoverInput {
  * What is left of the plan; `ranked` is empty where nothing is. Nothing is explored, so the choice is certain. What each place is made of is
  * with the first intent.
  */
-export const next = ({ after, because, caps, decision, isConfigured, now, tried }: FailoverInput): RoutingDecision => {
+export const next = ({ advised, after, because, caps, decision, isConfigured, now, tried }: FailoverInput): RoutingDecision => {
   const ranked: Array<RankedGateway> = []
+  let first: RankedGateway | undefined
   const excluded: Array<ExcludedGateway> = []
   for (const place of plan(decision)) {
     const { gateway } = place
-    if (tried.includes(gateway)) excluded.push({ gateway, reason: "tried", message: "was tried for this payment" })
+    if (gateway === advised?.gateway && isConfigured(gateway))
+      first = { gateway, score: place.score, reason: `advised by the hook "${advised.hook}": ${advised.reason}` }
+    else if (tried.includes(gateway)) excluded.push({ gateway, reason: "tried", message: "was tried for this payment" })
     else if (!isConfigured(gateway)) excluded.push({ gateway, reason: "not_configured", message: "is not configured any more" })
     else ranked.push({ gateway, score: place.score, reason: place.reason })
   }
-  const [first] = ranked
+  const goesOn = first === undefined ? "next of the plan" : first.reason
+  if (first !== undefined) ranked.unshift(first)
+  const [head] = ranked
   return {
     ...origin(decision),
-    reason: first === undefined ? `nothing is left after ${because}` : `${first.gateway}: next of the plan after ${because}`,
+    reason: head === undefined ? `nothing is left after ${because}` : `${head.gateway}: ${goesOn} after ${because}`.slice(0, 500),
     ranked,
     excluded,
     propensity: 1,

@@ -1,0 +1,140 @@
+/**
+ * Telling listeners of events, and post-validations of payments that came to rest, off the payment's path.
+ *
+ * Each hook has a queue of its own, so a slow one holds back nobody else. A full queue drops what comes, and counts it. Nothing of it is
+ * durable: whoever must not miss an event takes it from the outbox.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
+import type { NewEvent } from "../../domain/payment/Event.ts"
+import * as PublicEvent from "../../domain/payment/PublicEvent.ts"
+import type { Payment, PaymentState } from "../../domain/payment/State.ts"
+import { status } from "../../domain/payment/Status.ts"
+import * as View from "../../domain/payment/View.ts"
+import * as HookMetrics from "../../services/hooks/HookMetrics.ts"
+import type { HookOf, ListenedEvent, SettledInput } from "../../services/hooks/Hooks.ts"
+import * as Isolation from "./Isolation.ts"
+import type { Entry, Registry } from "./Registry.ts"
+import * as Screening from "./Screening.ts"
+
+/** What a commit made durable. */
+export interface Change {
+  readonly before: PaymentState
+  readonly after: Payment
+  readonly events: ReadonlyArray<NewEvent>
+}
+
+/** Records what a post-validation found. */
+export type RecordFinding<R> = (
+  payment: Payment,
+  finding: { readonly by: Entry["name"]; readonly code: string; readonly message: string }
+) => Effect.Effect<void, never, R>
+
+/** Is anybody told of what is durable? */
+export const hasListeners = (registry: Registry | undefined): registry is Registry =>
+  registry !== undefined && registry.lists.event_listener.length + registry.lists.post_validation.length > 0
+
+/** Puts what a commit made durable into the queues, and sees to it that they are worked off. Never fails, and waits for no hook. */
+export const publish = <R>(registry: Registry, change: Change, record: RecordFinding<R>): Effect.Effect<void, never, R> =>
+  Effect.suspend(() => {
+    const { event_listener, post_validation } = registry.lists
+    const begun: Array<Effect.Effect<unknown, never, R>> = []
+    if (event_listener.length > 0) {
+      const events = listenedOf(change)
+      for (const entry of event_listener) begun.push(...tell(registry, entry, events))
+    }
+    if (post_validation.length > 0 && cameToRest(change)) {
+      for (const entry of post_validation) begun.push(...examine(registry, entry, change.after, record))
+    }
+    return Effect.forEach(begun, (work) => Effect.forkDetach(work), { discard: true })
+  })
+
+const listenedOf = ({ after, events }: Change): ReadonlyArray<ListenedEvent> => {
+  const now = status(after)
+  return events.map(({ event, eventId, occurredAt, version }) =>
+    PaymentFacts.copied({
+      eventId,
+      paymentId: after.id,
+      tenant: after.details.tenant,
+      version,
+      occurredAt,
+      event: PublicEvent.withoutTokens(event),
+      status: now
+    })
+  )
+}
+
+/** A change of status to one in which nothing is in progress. */
+const cameToRest = ({ after, before }: Change): boolean => {
+  const now = status(after)
+  return now !== status(before) && !inProgress.has(now)
+}
+
+const inProgress: ReadonlySet<string> = new Set(["initiated", "screened", "processing", "requires_action", "in_doubt"])
+
+/** The workers that have to be started for these events; none where enough are at work. */
+const tell = (registry: Registry, entry: Entry<HookOf<"event_listener">>, events: ReadonlyArray<ListenedEvent>) => {
+  const { eventTypes } = entry.hook
+  const wanted = eventTypes === undefined ? events : events.filter(({ event }) => eventTypes.includes(event._tag))
+  return enqueue(registry, entry, wanted, registry.settings.listenerConcurrency, (event) =>
+    Isolation.run(registry, entry, {
+      limitMillis: entry.timeoutMillis,
+      effect: () => entry.hook.run(event),
+      read: (value) => ({ value })
+    })
+  )
+}
+
+const examine = <R>(registry: Registry, entry: Entry<HookOf<"post_validation">>, payment: Payment, record: RecordFinding<R>) =>
+  enqueue(registry, entry, [payment], registry.settings.listenerConcurrency, (settled) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      const ran = yield* Isolation.run(registry, entry, {
+        limitMillis: entry.timeoutMillis,
+        effect: () => entry.hook.run(settledOf(settled, now)),
+        read: Screening.readValidation
+      })
+      if (ran._tag === "NoAnswer" || ran.value._tag === "Accepted") return
+      const { code, message } = ran.value
+      HookMetrics.rejected(registry.context, { kind: "post_validation", hook: entry.name })
+      yield* record(settled, { by: entry.name, code, message })
+    })
+  )
+
+const settledOf = (payment: Payment, now: number): SettledInput =>
+  PaymentFacts.frozen({ payment: PaymentFacts.of(payment.id, payment.details), view: PaymentFacts.copied(View.ofPayment(payment)), now })
+
+const enqueue = <A, R>(
+  registry: Registry,
+  entry: Entry,
+  items: ReadonlyArray<A>,
+  workers: number,
+  handle: (item: A) => Effect.Effect<unknown, never, R>
+): ReadonlyArray<Effect.Effect<void, never, R>> => {
+  const { kind } = entry.hook
+  const room = Math.max(0, registry.settings.queue - entry.waiting.length)
+  for (const item of items.slice(0, room)) entry.waiting.push(item)
+  const over = items.length - room
+  if (over > 0 && (kind === "event_listener" || kind === "post_validation")) {
+    entry.dropped += over
+    HookMetrics.dropped(registry.context, { kind, hook: entry.name }, over)
+  }
+  const wanted = Math.min(workers - entry.working, entry.waiting.length)
+  return Array.from({ length: Math.max(0, wanted) }, () => {
+    entry.working++
+    return workOff(registry, entry, handle)
+  })
+}
+
+/** Until the queue is empty, or the hook is gone. */
+const workOff = <A, R>(registry: Registry, entry: Entry, handle: (item: A) => Effect.Effect<unknown, never, R>) =>
+  Effect.ensuring(
+    Effect.whileLoop({
+      while: () => !entry.gone && !registry.closed && entry.waiting.length > 0,
+      // Whoever puts something into the queue of a hook puts what that hook takes.
+      body: () => handle(entry.waiting.shift() as A),
+      step: () => {}
+    }),
+    Effect.sync(() => void entry.working--)
+  )
