@@ -30,6 +30,8 @@ export type PaymentLogging = typeof PaymentLogging.Type
 
 /** Events that ask for somebody's attention. Their lines are warnings. */
 const warnings: ReadonlySet<PaymentEventType> = new Set([
+  "PaymentBlocked",
+  "PostValidationFailed",
   "ReviewOpened",
   "LateSuccess",
   "CaptureFailed",
@@ -55,6 +57,10 @@ export const fieldsOf = (event: PaymentEvent): LineFields => {
       const { amount, gateway, kind, number, purpose } = event.intent
       return { operation: number, kind, purpose, gateway, ...money(amount) }
     }
+    case "PaymentScreened": {
+      const flagged = (event.verdicts ?? []).filter(({ action }) => action === "flag").map(({ hook }) => hook)
+      return flagged.length === 0 ? {} : { flaggedBy: flagged.join(" ") }
+    }
     default:
       return { ...("amount" in event ? money(event.amount) : {}), ...named(event) }
   }
@@ -67,7 +73,7 @@ const money = ({ currency, minor }: Money): LineFields => ({
 })
 
 /** Fields that hold one of a few words, an id or a number. */
-const written = ["operation", "source", "category", "code", "reason", "by", "sends", "gatewayReference", "disputeId"] as const
+const written = ["operation", "check", "source", "category", "code", "reason", "by", "sends", "gatewayReference", "disputeId"] as const
 
 const named = (event: object): LineFields =>
   Object.fromEntries(

@@ -1,21 +1,30 @@
 /**
  * The built-in hooks: what every merchant needs of the eight kinds, made from settings.
  *
- * Each is a hook like any other: register those that are wanted, under names of their own. None is in force unless it is registered. In the
- * configuration file they stand in the section `hooks`.
+ * Each is a hook like any other: one that is registered can be switched off and on, and is bounded and reported as they all are. None is in
+ * force unless it is registered. In the configuration file they stand in the section `hooks`.
  *
  * ```ts
- * const hooks = BuiltinHooks.layer({ velocity: {}, geographic: { blockedCountries: ["KP"] } })
- * const engine = Payments.layerEngine.pipe(Layer.provideMerge(hooks), ...)
+ * const hooks = BuiltinHooks.layer({ velocity: {}, geographic: { blockedCountries: ["KP"] } }).pipe(Layer.provideMerge(HookRegistry.layer))
+ * const engine = Payments.layerEngine.pipe(Layer.provideMerge(hooks), Layer.provideMerge(storage))
  * ```
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { BuiltinHooks } from "../../../domain/hooks/builtin/BuiltinHooks.ts"
 import * as Geographic from "../../../domain/hooks/builtin/Geographic.ts"
 import * as HighValue from "../../../domain/hooks/builtin/HighValue.ts"
 import * as PaymentLine from "../../../domain/hooks/builtin/PaymentLine.ts"
 import * as RetryAdvice from "../../../domain/hooks/builtin/RetryAdvice.ts"
 import * as Velocity from "../../../domain/hooks/builtin/Velocity.ts"
-import type { ErrorHandler, EventListener, FraudCheck, Hook } from "../../../services/hooks/Hooks.ts"
+import {
+  type ErrorHandler,
+  type EventListener,
+  type FraudCheck,
+  type Hook,
+  type HookRefused,
+  Hooks
+} from "../../../services/hooks/Hooks.ts"
 import { PaymentRepository } from "../../../services/PaymentRepository.ts"
 import * as PaymentLog from "../../observability/PaymentLog.ts"
 
@@ -96,17 +105,17 @@ export const retryAdvice = (settings: RetryAdvice.RetryAdvice = {}): ErrorHandle
   run: ({ because, charges, planned }) => Effect.sync(() => RetryAdvice.advise(settings, { because, charges, planned }))
 })
 
-/** Which of them are wanted, each with its settings. */
-export interface BuiltinHooks {
-  readonly highValue?: HighValue.HighValue
-  readonly geographic?: Geographic.Geographic
-  readonly velocity?: Velocity.Velocity
-  readonly paymentLogging?: PaymentLine.PaymentLogging
-  readonly retryAdvice?: RetryAdvice.RetryAdvice
-}
+/** Registers those that are wanted, for as long as the layer lives. */
+export const layer = (wanted: BuiltinHooks): Layer.Layer<never, HookRefused, Hooks | PaymentRepository> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { registerScoped } = yield* Hooks
+      yield* Effect.forEach(yield* all(wanted), registerScoped, { discard: true })
+    })
+  )
 
-/** Those that are wanted. What costs nothing judges first. */
-export const all = Effect.fnUntraced(function* (wanted: BuiltinHooks): Effect.fn.Return<ReadonlyArray<Hook>, never, PaymentRepository> {
+/** What costs nothing judges first. */
+const all = Effect.fnUntraced(function* (wanted: BuiltinHooks): Effect.fn.Return<ReadonlyArray<Hook>, never, PaymentRepository> {
   const hooks: Array<Hook> = []
   if (wanted.highValue !== undefined) hooks.push(highValue(wanted.highValue))
   if (wanted.geographic !== undefined) hooks.push(geographic(wanted.geographic))
