@@ -31,6 +31,14 @@ const serve = Command.make(
     allowMissingGateways: Flag.Boolean("allow-missing-gateways").pipe(
       Flag.withDescription("Start although accounts with open operations are not configured"),
       Flag.withDefault(false)
+    ),
+    allowChaos: Flag.Boolean("allow-chaos").pipe(
+      Flag.withDescription("Let keys with the scope chaos inject faults (/ops/chaos); for tests, with sandbox gateways only"),
+      Flag.withDefault(false)
+    ),
+    allowChaosAtAllGateways: Flag.Boolean("allow-chaos-at-all-gateways").pipe(
+      Flag.withDescription("With --allow-chaos: although a gateway is real, and so would be payments in doubt"),
+      Flag.withDefault(false)
     )
   },
   lazily(

@@ -25,8 +25,9 @@ import * as Routing from "./Routing.ts"
 /** The variables secrets are looked up in. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What an API key may do. `payments:read`: every GET of payments; `payments:write`: every money command; `metrics`: figures of all merchants. */
-export const Scope = Schema.Literals(["payments:read", "payments:write", "metrics"])
+/** What an API key may do. `payments:read`: every GET of payments; `payments:write`: every money command; `metrics`: figures of all merchants;
+ * `chaos`: injecting faults, where the server allows that at all. */
+export const Scope = Schema.Literals(["payments:read", "payments:write", "metrics", "chaos"])
 export type Scope = typeof Scope.Type
 
 /** Of a key that does not say: all about its merchant's payments, nothing about others'. */

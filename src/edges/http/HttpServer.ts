@@ -9,6 +9,8 @@
  * It binds 127.0.0.1 unless the configuration says otherwise. When the layer is closed it takes no new requests and waits for those
  * in hand, at most `shutdownMillis`; the engine then waits for its own work.
  *
+ * Where the context has a `Chaos`, there is `/ops/chaos` too.
+ *
  * Where the configuration has rate limits, a `RateLimiter` of the context counts them; without one they are counted in this process' memory.
  *
  * Gotcha: `Background` has to be the engine's own: build it with `Payments.layerEngine` over `Background.layer`.
@@ -22,9 +24,11 @@ import * as EffectHttpServer from "effect/http/HttpServer"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Background } from "../../orchestration/operation/Background.ts"
 import type { Payments } from "../../orchestration/payment/Payments.ts"
+import { Chaos } from "../../services/chaos/Chaos.ts"
 import { EventStore } from "../../services/EventStore.ts"
 import type { Gateways } from "../../services/Gateway.ts"
 import type { WebhookInbox } from "../../services/notify/WebhookInbox.ts"
@@ -32,6 +36,7 @@ import type { PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { HttpConfig } from "../config/Config.ts"
 import { Api } from "./Api.ts"
 import * as ApiKeyAuth from "./ApiKeyAuth.ts"
+import * as ChaosHandlers from "./chaos/ChaosHandlers.ts"
 import * as HealthHandlers from "./HealthHandlers.ts"
 import * as NodeServer from "./NodeServer.ts"
 import * as MetricsHandlers from "./observability/MetricsHandlers.ts"
@@ -93,6 +98,7 @@ export const routes = (config: Pick<HttpConfig, "apiKeys" | "metrics">) =>
     ),
     Webhooks.layer,
     config.metrics?.enabled === false ? Layer.empty : MetricsHandlers.layer(config),
+    ChaosHandlers.layer(config),
     HttpApiScalar.layer(Api, { path: "/docs" })
   )
 
@@ -109,7 +115,11 @@ export const app = Effect.fnUntraced(function* (
     settings === undefined
       ? router
       : RateLimits.limit(router, { settings, apiKeys, limiter: yield* RateLimits.limiter(settings), events: yield* EventStore })
-  return RequestEdge.wrap(limited).pipe(ClientAddress.behind(trustedProxies), Effect.provideService(MaxBodyBytes, config.maxBodyBytes))
+  const hasChaos = Option.isSome(yield* Effect.serviceOption(Chaos))
+  return RequestEdge.wrap(limited, { hasChaos }).pipe(
+    ClientAddress.behind(trustedProxies),
+    Effect.provideService(MaxBodyBytes, config.maxBodyBytes)
+  )
 })
 
 /** What the interface is served from. */

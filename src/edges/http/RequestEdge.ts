@@ -18,6 +18,7 @@ import { randomUUID } from "node:crypto"
 import { looksLikeCardNumber } from "../../domain/payment/PaymentMethod.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Api } from "./Api.ts"
+import * as ChaosHandlers from "./chaos/ChaosHandlers.ts"
 import { CorrelationId, internalError, Problem, toResponse } from "./Problems.ts"
 import * as MetricsHandlers from "./observability/MetricsHandlers.ts"
 import { RequestSubject, type Subject } from "./observability/RequestSubject.ts"
@@ -35,6 +36,11 @@ interface RouteTemplate {
   readonly pattern: RegExp
 }
 
+const withPattern = (route: Omit<RouteTemplate, "pattern">): RouteTemplate => ({
+  ...route,
+  pattern: new RegExp(`^${route.template.replaceAll(/:[A-Za-z]+/g, "[^/]+").replaceAll(".", "[.]")}$`)
+})
+
 const routes: ReadonlyArray<RouteTemplate> = [
   ...Object.values(Api.groups).flatMap((group) =>
     Object.values(group.endpoints).map(({ method, path }) => ({ method: String(method), template: String(path) }))
@@ -43,11 +49,17 @@ const routes: ReadonlyArray<RouteTemplate> = [
   { method: "GET", template: MetricsHandlers.template },
   { method: "GET", template: "/openapi.json" },
   { method: "GET", template: "/docs" }
-].map((route) => ({ ...route, pattern: new RegExp(`^${route.template.replaceAll(/:[A-Za-z]+/g, "[^/]+").replaceAll(".", "[.]")}$`) }))
+].map(withPattern)
 
-const routesAt = (url: string): ReadonlyArray<RouteTemplate> => {
+/** Where the process has the switch of injected faults. */
+const chaosRoutes: ReadonlyArray<RouteTemplate> = [
+  ...["GET", "PUT", "DELETE"].map((method) => ({ method, template: ChaosHandlers.template })),
+  { method: "GET", template: ChaosHandlers.repetitionTemplate }
+].map(withPattern)
+
+const routesAt = (url: string, hasChaos: boolean): ReadonlyArray<RouteTemplate> => {
   const path = url.split(/[?#]/, 1)[0] ?? ""
-  return routes.filter(({ pattern }) => pattern.test(path))
+  return (hasChaos ? [...routes, ...chaosRoutes] : routes).filter(({ pattern }) => pattern.test(path))
 }
 
 /** Template of a request that no route takes. */
@@ -56,13 +68,17 @@ export const unmatched = "unmatched"
 /** The template of the route of the request in hand: its address is one of the interface's, whatever the method. */
 export const RouteTemplate = Context.Reference<string>("aegispay/edges/http/RequestEdge/RouteTemplate", { defaultValue: () => unmatched })
 
-/** Wraps the routes; what comes out never fails. */
-export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, R>) =>
+/** Wraps the routes; what comes out never fails. `hasChaos`: the routes of injected faults are among them. */
+export const wrap = <R>(
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, R>,
+  { hasChaos }: { readonly hasChaos: boolean }
+) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const startedAt = yield* Clock.currentTimeMillis
     const correlationId = correlationOf(request.headers[correlationHeader])
-    const template = routesAt(request.url)[0]?.template ?? unmatched
+    const found = routesAt(request.url, hasChaos)
+    const template = found[0]?.template ?? unmatched
     const subject: Subject = {}
     const log = Effect.fnUntraced(function* (status: number) {
       const durationMillis = (yield* Clock.currentTimeMillis) - startedAt
@@ -70,7 +86,7 @@ export const wrap = <R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse
       yield* Effect.annotateLogs(Effect.logInfo("request"), { method: request.method, route: template, status, ...subject, durationMillis })
     })
     return yield* app.pipe(
-      Effect.catchCause((cause) => answerTo(cause, request)),
+      Effect.catchCause((cause) => answerTo(cause, request, found)),
       Effect.onExit((exit) => log(Exit.isSuccess(exit) ? exit.value.status : callerLeft)),
       Effect.map(
         HttpServerResponse.setHeaders({
@@ -90,18 +106,18 @@ const correlationOf = (sent: string | undefined): string =>
   sent !== undefined && /^[A-Za-z0-9._-]{1,64}$/.test(sent) && !looksLikeCardNumber(sent) ? sent : randomUUID()
 
 /** A caller who left is not answered. Of what nobody foresaw the log gets all and the caller nothing. */
-const answerTo = (cause: Cause.Cause<unknown>, request: HttpServerRequest.HttpServerRequest) => {
+const answerTo = (cause: Cause.Cause<unknown>, request: HttpServerRequest.HttpServerRequest, routesHere: ReadonlyArray<RouteTemplate>) => {
   if (Cause.hasInterrupts(cause)) return Effect.failCause(Cause.interrupt())
   const error = Cause.squash(cause)
-  if (isRouteNotFound(error)) return toResponse(noRoute(request))
+  if (isRouteNotFound(error)) return toResponse(noRoute(request, routesHere))
   return Effect.andThen(Effect.logError("request failed unexpectedly", cause), toResponse(internalError))
 }
 
 const isRouteNotFound = (error: unknown): error is HttpServerError =>
   typeof error === "object" && error !== null && (error as Partial<HttpServerError>).reason?._tag === "RouteNotFound"
 
-const noRoute = (request: HttpServerRequest.HttpServerRequest): Problem => {
-  const methods = [...new Set(routesAt(request.url).map(({ method }) => method))]
+const noRoute = (request: HttpServerRequest.HttpServerRequest, routesHere: ReadonlyArray<RouteTemplate>): Problem => {
+  const methods = [...new Set(routesHere.map(({ method }) => method))]
   if (methods.length === 0 || methods.includes(request.method))
     return new Problem({ code: "not_found", detail: "See /docs for the addresses of this server." })
   const allow = methods.join(", ")

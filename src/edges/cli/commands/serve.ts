@@ -17,6 +17,7 @@ import * as HttpServer from "../../http/HttpServer.ts"
 import { cannotRun, endsByInterruption } from "../Failure.ts"
 import { bindProblem } from "../ListenProblem.ts"
 import { print } from "../Output.ts"
+import * as InjectedFaults from "../runtime/chaos/InjectedFaults.ts"
 import * as Engine from "../runtime/Engine.ts"
 import * as GatewayRegistry from "../runtime/GatewayRegistry.ts"
 import * as Notifications from "../runtime/Notifications.ts"
@@ -30,6 +31,8 @@ export interface Input {
   readonly port: Option.Option<number>
   readonly host: Option.Option<string>
   readonly allowMissingGateways: boolean
+  readonly allowChaos: boolean
+  readonly allowChaosAtAllGateways: boolean
 }
 
 export const run = Effect.fnUntraced(function* (input: Input) {
@@ -38,6 +41,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   if (config.gateways.length === 0) return yield* cannotRun(`${source}: gateways: no payment could be made; configure at least one`)
   if (config.http.apiKeys.length === 0)
     return yield* cannotRun(`${source}: http.apiKeys: nobody could use the server; add at least one key`)
+  yield* InjectedFaults.check(target, input)
   const http: HttpConfig = {
     ...config.http,
     ...(Option.isSome(input.port) ? { port: input.port.value } : {}),
@@ -69,7 +73,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
         Engine.layer(target, "serve", () => serverUrl),
         Notifications.layer(target),
         Dependencies.layer
-      )
+      ).pipe(Layer.provideMerge(InjectedFaults.layer(input)))
     )
   )
 })

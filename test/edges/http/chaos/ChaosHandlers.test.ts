@@ -1,0 +1,134 @@
+/**
+ * `/ops/chaos`: there only where the process has the switch, for a key with the scope, and a plan is checked before it is started.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import { TenantId } from "../../../../src/domain/payment/Ids.ts"
+import * as ChaosGateway from "../../../../src/gateways/chaos/ChaosGateway.ts"
+import * as ChaosControl from "../../../../src/orchestration/chaos/ChaosControl.ts"
+import { Chaos } from "../../../../src/services/chaos/Chaos.ts"
+import { alone } from "../../../support/metrics.ts"
+import { testGateway } from "../../../support/TestEngine.ts"
+import { clientOf, config, engine, idempotent, key, newPayment, readKey } from "../TestApi.ts"
+import { HttpServer } from "effect/http"
+
+const chaosKey = "test-key-of-whoever-injects-faults"
+const http = {
+  ...config,
+  apiKeys: [...config.apiKeys, { merchant: TenantId.make("m1"), key: Redacted.make(chaosKey), scopes: ["chaos"] as const }]
+}
+const ops = { key: chaosKey }
+
+const plan = {
+  seed: 5,
+  rules: [{ target: "gateway", operations: ["sale"], when: { type: "calls", calls: [1] }, inject: { type: "response_lost" } }]
+}
+
+/** The interface with the switch, and with a gateway that it can make fail. */
+const withSwitch = Layer.unwrap(
+  Effect.gen(function* () {
+    const chaos = yield* ChaosControl.make()
+    const gateways = engine([ChaosGateway.make(testGateway("a"), chaos)], { retries: 0 })
+    return Layer.mergeAll(gateways, HttpServer.layerServices).pipe(Layer.provideMerge(Layer.succeed(Chaos, chaos)))
+  })
+)
+const withoutSwitch = Layer.merge(engine([testGateway("a")]), HttpServer.layerServices)
+
+const routes = [
+  ["GET", "/ops/chaos"],
+  ["PUT", "/ops/chaos"],
+  ["DELETE", "/ops/chaos"],
+  ["GET", "/ops/chaos/repetition"]
+] as const
+
+describe("/ops/chaos", () => {
+  it.effect("does not exist without the switch, whatever key asks", () =>
+    Effect.gen(function* () {
+      const send = yield* clientOf(http)
+      for (const [method, path] of [...routes, ["POST", "/ops/chaos"]] as const) {
+        const answer = yield* send(method, path, { ...ops, ...(method === "PUT" ? { body: plan } : {}) })
+        assert.deepStrictEqual([answer.status, answer.body?.code], [404, "not_found"], `${method} ${path}`)
+      }
+    }).pipe(Effect.provide(withoutSwitch), alone)
+  )
+
+  it.effect("takes a key with the scope chaos, which no key has by itself", () =>
+    Effect.gen(function* () {
+      const send = yield* clientOf(http)
+      for (const [method, path] of routes) {
+        const body = method === "PUT" ? { body: plan } : {}
+        for (const [key, status] of [
+          [undefined, 401],
+          ["no key of this server", 401],
+          [readKey, 403]
+        ] as const) {
+          assert.strictEqual((yield* send(method, path, { key, ...body })).status, status, `${method} ${path}`)
+        }
+        assert.strictEqual((yield* send(method, path, { key, ...body })).status, 403, `${method} ${path}`)
+      }
+      assert.isFalse((yield* (yield* Chaos).status).running)
+      assert.strictEqual((yield* send("POST", "/ops/chaos", ops)).status, 405)
+    }).pipe(Effect.provide(withSwitch), alone)
+  )
+
+  it.effect("starts a plan, tells what it did, and ends it", () =>
+    Effect.gen(function* () {
+      const send = yield* clientOf(http)
+      assert.deepInclude((yield* send("GET", "/ops/chaos", ops)).body, { running: false, injections: 0, counts: [] })
+      assert.strictEqual((yield* send("GET", "/ops/chaos/repetition", ops)).status, 404)
+      const started = yield* send("PUT", "/ops/chaos", { ...ops, body: plan })
+      assert.strictEqual(started.status, 200)
+      assert.deepInclude(started.body, { running: true, plan, injections: 0, remaining: 10_000, startedAt: "1970-01-01T00:00:00.000Z" })
+
+      const charging = yield* Effect.forkChild(send("POST", "/v1/payments", { key, headers: idempotent(), body: newPayment }))
+      yield* TestClock.adjust("30 seconds")
+      const charge = yield* Fiber.join(charging)
+      assert.deepStrictEqual([charge.status, charge.body.status], [202, "in_doubt"])
+
+      const status = yield* send("GET", "/ops/chaos", ops)
+      assert.deepInclude(status.body, {
+        running: true,
+        injections: 1,
+        remaining: 9_999,
+        elapsedMillis: 30_000,
+        counts: [{ type: "response_lost", target: "gateway", gateway: "a", count: 1 }]
+      })
+      const stopped = yield* send("DELETE", "/ops/chaos", ops)
+      assert.deepInclude(stopped.body, { running: false, injections: 1 })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* send("GET", "/ops/chaos", ops)).body.elapsedMillis, 30_000, "it ended")
+
+      const repetition = yield* send("GET", "/ops/chaos/repetition", ops)
+      assert.deepStrictEqual(repetition.body, {
+        seed: 5,
+        maxInjections: 1,
+        rules: [],
+        script: [{ target: "gateway", gateway: "a", operation: "sale", call: 1, inject: { type: "response_lost" } }]
+      })
+      assert.strictEqual((yield* send("PUT", "/ops/chaos", { ...ops, body: repetition.body })).status, 200)
+    }).pipe(Effect.provide(withSwitch), alone)
+  )
+
+  it.effect("refuses what is no plan, names what is wrong, and leaves what runs alone", () =>
+    Effect.gen(function* () {
+      const send = yield* clientOf(http)
+      yield* send("PUT", "/ops/chaos", { ...ops, body: plan })
+      const rule = plan.rules[0]
+      for (const [body, status, says] of [
+        ["{", 400, "not valid JSON"],
+        [{ ...plan, seed: -1 }, 400, "seed"],
+        [{ ...plan, rules: [{ ...rule, inject: { type: "meteor" } }] }, 400, "rules[0].inject"],
+        [{ ...plan, rules: [{ ...rule, inject: { type: "lease_lost" } }] }, 400, "rule 1: lease_lost cannot happen there"],
+        [{ ...plan, rules: [{ ...rule, gateways: ["b"] }] }, 400, 'gateway "b", which is not configured; configured: a'],
+        [{ ...plan, extra: 1 }, 400, "extra"],
+        [`{"seed":1,"rules":[],"x":"${"x".repeat(4_200_000)}"}`, 413, "4194304"]
+      ] as const) {
+        const answer = yield* send("PUT", "/ops/chaos", { ...ops, body })
+        assert.strictEqual(answer.status, status, says)
+        assert.include(answer.body.detail, says)
+      }
+      assert.deepInclude((yield* send("GET", "/ops/chaos", ops)).body, { running: true, plan })
+    }).pipe(Effect.provide(withSwitch), alone)
+  )
+})
