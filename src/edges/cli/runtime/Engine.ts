@@ -8,13 +8,18 @@
  * It closes in the opposite order: the engine first waits for the work in hand, so gateways, sandbox and database are there until
  * nothing needs them any more.
  *
+ * Gateways, event store and locks are decorated with injected faults where the context has a `Chaos`, and are themselves where it has not.
+ *
  * Schemas are compiled before any is used: encoding the events of a payment costs a third.
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as ChaosGateway from "../../../gateways/chaos/ChaosGateway.ts"
 import * as Ids from "../../../layers/memory/Ids.ts"
 import * as RequestFingerprint from "../../../layers/node/RequestFingerprint.ts"
+import * as ChaosEventStore from "../../../orchestration/chaos/ChaosEventStore.ts"
+import * as ChaosLock from "../../../orchestration/chaos/ChaosLock.ts"
 import * as Background from "../../../orchestration/operation/Background.ts"
 import * as Payments from "../../../orchestration/payment/Payments.ts"
 import * as GatewaySeries from "../../../orchestration/routing/GatewaySeries.ts"
@@ -43,7 +48,8 @@ export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox
       Layer.merge(Protection.breakers(config, { redis, serves }), serves ? Protection.rateLimiter(config, redis) : Layer.empty)
     ),
     Layer.provideMerge(Background.layer),
-    Layer.provideMerge(Layer.mergeAll(gateways(target, serverUrl), fingerprints(target), Ids.layer)),
+    Layer.provideMerge(Layer.mergeAll(Layer.provide(ChaosGateway.layer, gateways(target, serverUrl)), fingerprints(target), Ids.layer)),
+    Layer.provideMerge(Layer.merge(ChaosEventStore.layer, ChaosLock.layer)),
     Layer.provideMerge(Storage.layer(target, use)),
     Layer.provideMerge(serves && config.redis !== undefined ? redis : Layer.empty),
     Layer.provideMerge(Layer.succeed(RoutingPolicy, config.routing)),
