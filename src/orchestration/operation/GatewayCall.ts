@@ -50,6 +50,7 @@ import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import { GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as Retry from "../resilience/Retry.ts"
+import * as TimeLimit from "../resilience/TimeLimit.ts"
 import { databaseTimeAt, elapsedAt, type HeldPermission } from "./Permission.ts"
 
 export { databaseTimeAt, type HeldPermission } from "./Permission.ts"
@@ -72,10 +73,10 @@ export interface CallOptions {
 
 /** What the way of a call needs, looked up once. */
 interface Way {
-  readonly settings: EngineSettings
   readonly breakers: CircuitBreakers["Service"]
   readonly metrics: GatewayMetrics["Service"]
   readonly pauses: Pause.Pauses
+  readonly limit: TimeLimit.TimeLimit
 }
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
@@ -89,8 +90,13 @@ export const call = (options: CallOptions) =>
 const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics>) => {
   const { gateway, operation, payment } = options
   const settings = Context.get(context, Settings)
-  const { budget, bulkhead, pauses } = Context.get(context, GatewayGuards).of(gateway.name)
-  const way: Way = { settings, breakers: Context.get(context, CircuitBreakers), metrics: Context.get(context, GatewayMetrics), pauses }
+  const { budget, bulkhead, limit, pauses } = Context.get(context, GatewayGuards).of(gateway.name)
+  const way: Way = {
+    breakers: Context.get(context, CircuitBreakers),
+    metrics: Context.get(context, GatewayMetrics),
+    pauses,
+    limit
+  }
   const urgent = mustNotBeRefused(options)
   const attempts: Array<Attempt> = []
   const left = timeLeft(options, attempts)
@@ -198,7 +204,7 @@ const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) =
     const sent = Effect.suspend(() => {
       sentAt = clock.monotonicTimeNanosUnsafe()
       const leftMillis = () => writesWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis
-      return sendOnce(options, way.settings.attemptTimeoutMillis, leftMillis)
+      return sendOnce(options, way.limit, leftMillis)
     })
     const held = lapsed ? permissionLapsed : pauseOf(options, attempts, { now: monotonicMillis(clock), pauses: way.pauses })
     return Effect.flatMap(held === undefined ? send(options, way, sent) : Effect.succeed(held), (outcome) => {
@@ -272,7 +278,7 @@ const measured = (
 /** One request, and its answer or what its absence means. Never fails. */
 const sendOnce = (
   { gateway, operation, payment }: CallOptions,
-  attemptTimeoutMillis: number,
+  limit: TimeLimit.TimeLimit,
   leftMillis: () => number
 ): Effect.Effect<Outcome> => {
   const answered = Effect.suspend(() => gateway.send({ payment, intent: operation.intent, leftMillis })).pipe(
@@ -281,9 +287,7 @@ const sendOnce = (
     ),
     Effect.catchDefect((defect) => Effect.succeed(gaveUp("unreadable", `the adapter of ${gateway.name} failed: ${nameOf(defect)}`)))
   )
-  const over = Effect.map(Effect.sleep(attemptTimeoutMillis), () => gaveUp("timeout", `no answer within ${attemptTimeoutMillis} ms`))
-  // What loses is interrupted, and has ended before this answers.
-  return Effect.raceFirst(answered, over)
+  return TimeLimit.within(limit, answered, () => gaveUp("timeout", `no answer within ${limit.millis} ms`))
 }
 
 /** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */

@@ -1,6 +1,6 @@
 /**
  * What this process keeps of every gateway to protect it, and itself: a bulkhead, a retry budget, the pauses that it
- * asked for, and the circuit breakers.
+ * asked for, the time limit of its attempts, and the circuit breakers.
  *
  * They come with the engine and are shared by everything built over it. A host that has breakers already (shared between instances, say)
  * provides `CircuitBreakers` below the engine: then these are used.
@@ -16,12 +16,15 @@ import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreakers from "./CircuitBreakers.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as TimeLimit from "./TimeLimit.ts"
 
 /** The guards of one gateway. */
 export interface GatewayGuard {
   readonly bulkhead: Bulkhead.Bulkhead
   readonly budget: RetryBudget.KeptBudget
   readonly pauses: Pause.Pauses
+  /** Of one attempt. */
+  readonly limit: TimeLimit.TimeLimit
 }
 
 /** Would one more call have to wait, be turned away, or be held back until a pause is over? `now`: of the monotonic clock. */
@@ -46,7 +49,8 @@ const guardsOf = (settings: EngineSettings) => {
     const guard: GatewayGuard = {
       bulkhead: Bulkhead.make({ ...settings.bulkhead, ...settings.bulkheadByGateway[gateway] }),
       budget: RetryBudget.make(settings.retryBudget),
-      pauses: Pause.make()
+      pauses: Pause.make(),
+      limit: TimeLimit.make(settings.attemptTimeoutMillis)
     }
     known.set(gateway, guard)
     return guard

@@ -1,0 +1,81 @@
+/**
+ * A time limit for many programs at once, with one timer for all of them.
+ *
+ * All have the same time, so they run out in the order in which they began, and the timer waits for the first of them alone. A program that
+ * waits so costs a place in a list, where a limit of its own would cost a fiber and a timer. The timer runs while any program does: nothing
+ * is left behind when the last one has ended, however it ended.
+ *
+ * **Gotchas**: a program whose time is over is interrupted, and the answer comes when it has ended: what cannot be interrupted takes longer.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+
+/** Its state; made by `make`, changed by `within` alone. */
+export interface TimeLimit {
+  readonly millis: number
+  /** In the order in which they run out. */
+  readonly running: Set<Limited>
+  timer: Fiber.Fiber<void> | undefined
+}
+
+/** A program within its time. */
+interface Limited {
+  readonly endsAtNanos: bigint
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+  isOver: boolean
+}
+
+/** A limit that nobody runs within. */
+export const make = (millis: number): TimeLimit => ({ millis, running: new Set(), timer: undefined })
+
+/** Runs a program in a fiber of its own; when its time is over it is interrupted and `orElse` is the answer. Interrupted itself, it waits for the program's end. */
+export const within = <A, E, R>(limit: TimeLimit, program: Effect.Effect<A, E, R>, orElse: () => A): Effect.Effect<A, E, R> =>
+  Effect.withFiber((caller) => {
+    const context = caller.context as Context.Context<R>
+    const endsAtNanos = caller.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
+    return Effect.callback<A, E>((resume) => {
+      const fiber = Effect.runForkWith(context)(program)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return resume(exit)
+      const limited: Limited = { endsAtNanos, fiber, isOver: false }
+      begin(limit, limited, context)
+      fiber.addObserver((exit) => {
+        end(limit, limited)
+        resume(limited.isOver ? Effect.succeed(orElse()) : exit)
+      })
+      return Fiber.interrupt(fiber)
+    })
+  })
+
+const nanosPerMilli = 1_000_000n
+
+const begin = (limit: TimeLimit, limited: Limited, context: Context.Context<never>): void => {
+  limit.running.add(limited)
+  if (limit.timer === undefined) limit.timer = Effect.runForkWith(context)(watch(limit))
+}
+
+const end = (limit: TimeLimit, limited: Limited): void => {
+  limit.running.delete(limited)
+  if (limit.running.size > 0) return
+  limit.timer?.interruptUnsafe()
+  limit.timer = undefined
+}
+
+/** Waits for the first, ends it, and so on. */
+const watch = Effect.fnUntraced(function* (limit: TimeLimit) {
+  const clock = yield* Clock.Clock
+  for (;;) {
+    const [first] = limit.running
+    if (first === undefined) return
+    const leftNanos = first.endsAtNanos - clock.monotonicTimeNanosUnsafe()
+    if (leftNanos > 0n) {
+      yield* Effect.sleep(Math.ceil(Number(leftNanos) / 1e6))
+      continue
+    }
+    limit.running.delete(first)
+    first.isOver = true
+    first.fiber.interruptUnsafe()
+  }
+})
