@@ -73,6 +73,7 @@ export * as VersionedStore from "./services/resilience/VersionedStore.ts"
 
 export * as GatewayList from "./gateways/GatewayList.ts"
 
+export * as BuiltinHooks from "./orchestration/hooks/builtin/BuiltinHooks.ts"
 export * as Relay from "./orchestration/notify/Relay.ts"
 export * as WebhookProcessing from "./orchestration/notify/WebhookProcessing.ts"
 export * as WebhookReceipt from "./orchestration/notify/WebhookReceipt.ts"

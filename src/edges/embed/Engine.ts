@@ -25,6 +25,7 @@ import { RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings as EngineSettings } from "../../services/Settings.ts"
 import * as GatewaySafety from "../../orchestration/operation/GatewaySafety.ts"
 import * as GatewayRegistry from "../cli/runtime/GatewayRegistry.ts"
+import * as Hooks from "../cli/runtime/Hooks.ts"
 import * as Notifications from "../cli/runtime/Notifications.ts"
 import * as NotifyLoops from "../cli/runtime/NotifyLoops.ts"
 import * as Observation from "../cli/runtime/Observation.ts"
@@ -61,6 +62,7 @@ const inMemory = (settings: Settings, parts: PartsLayer) => {
   const { config, onEvent } = settings
   return Layer.effectDiscard(loops(settings)).pipe(
     Layer.provideMerge(Payments.layerEngine),
+    Layer.provideMerge(Hooks.layer(config)),
     Layer.provideMerge(Layer.mergeAll(GatewaySeries.layer, CircuitBreakers.layer(config.engine.breakers), Background.layer)),
     Layer.provideMerge(parts),
     Layer.provideMerge(Layer.mergeAll(Memory.layer, Events.layer(onEvent), Layer.succeed(RoutingPolicy, config.routing)))
@@ -74,6 +76,7 @@ const onPostgres = (settings: Settings, target: Target, parts: PartsLayer) => {
   const observed = Object.values(background).includes(true) ? Observation.start : Effect.void
   return Layer.effectDiscard(Effect.andThen(observed, loops(settings))).pipe(
     Layer.provideMerge(Payments.layerEngine),
+    Layer.provideMerge(Hooks.layer(config)),
     Layer.provideMerge(
       Layer.mergeAll(
         GatewaySeries.layer,

@@ -1,6 +1,7 @@
 /**
  * The projection on Postgres passes its contract.
  */
+import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -8,7 +9,11 @@ import { bucketOfPayment, type PaymentId, uuidOfPayment } from "../../../src/dom
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
 import * as PostgresProjection from "../../../src/layers/postgres/recovery/Projection.ts"
+import { PaymentRepository } from "../../../src/services/PaymentRepository.ts"
+import { Projection } from "../../../src/services/Projection.ts"
+import { mustCommit } from "../../contracts/EventStore.ts"
 import * as ProjectionContract from "../../contracts/Projection.ts"
+import * as Payments from "../../support/payments.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
 const stores = Layer.merge(Postgres.layer, PostgresProjection.layer).pipe(
@@ -40,4 +45,20 @@ ProjectionContract.suite<SqlClient>("Postgres", stores, {
        delete from aegispay.open_operations where bucket = $1::int and payment = $2::uuid`
     )
   }
+})
+
+layer(stores, { excludeTestServices: true })("Postgres: Projection", (it) => {
+  it.effect("a payment whose head was lost is counted for its customer again", () =>
+    Effect.gen(function* () {
+      const repository = yield* PaymentRepository
+      const tenant = Payments.newTenant()
+      const { id } = yield* mustCommit(Payments.firstCommit({ tenant, details: { customer: { id: "c-1" } } }))
+      const count = repository.count({ tenant, customer: "c-1", withinMillis: 3_600_000, limit: 10 })
+      assert.strictEqual(yield* count, 1)
+      yield* run(`delete from aegispay.payments where bucket = $1::int and id = $2::uuid`)(id)
+      assert.strictEqual(yield* count, 0)
+      assert.deepStrictEqual(yield* (yield* Projection).rebuild(id), ["payment"])
+      assert.strictEqual(yield* count, 1)
+    })
+  )
 })

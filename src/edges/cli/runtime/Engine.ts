@@ -28,6 +28,7 @@ import { Settings } from "../../../services/Settings.ts"
 import * as FingerprintKey from "../../config/FingerprintKey.ts"
 import { cannotRun, orCannotRun } from "../Failure.ts"
 import * as GatewayRegistry from "./GatewayRegistry.ts"
+import * as Hooks from "./Hooks.ts"
 import * as Protection from "./resilience/Protection.ts"
 import * as Redis from "./resilience/Redis.ts"
 import * as SharedSandbox from "./SharedSandbox.ts"
@@ -43,6 +44,7 @@ export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox
   const serves = use === "serve"
   const redis = Redis.layer(target)
   return Payments.layerEngine.pipe(
+    Layer.provideMerge(Hooks.layer(config)),
     Layer.provideMerge(GatewaySeries.layer),
     Layer.provideMerge(
       Layer.merge(Protection.breakers(config, { redis, serves }), serves ? Protection.rateLimiter(config, redis) : Layer.empty)
