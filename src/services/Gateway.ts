@@ -70,7 +70,8 @@ export type WebhookVerification =
  * - `Hint`: something changed; the gateway has to be asked.
  * - `FailedLater`: a capture or refund that had succeeded failed.
  * - `Released`: the gateway ended a hold by itself, or after our cancel.
- * - `ForPerson`: something that nobody did through us and that the payment's amounts do not show; it opens a review.
+ * - `ForPerson`: something that nobody did through us and that the payment's amounts do not show; it opens a review. `about`: the gateway's name
+ *   of it, 1 to 255 characters; told again it opens none.
  * - `About`: news of an object that is named by the gateway's id alone; `referenceOf` tells whose it is.
  * - `Ignored`: nothing that concerns payments. `Unreadable`: not what this version of the adapter knows; a person has to look.
  */
@@ -86,7 +87,7 @@ export type WebhookNews =
       readonly status: "open" | "won" | "lost"
     }
   | { readonly _tag: "Released"; readonly reference: string }
-  | { readonly _tag: "ForPerson"; readonly reference: string; readonly evidence: string }
+  | { readonly _tag: "ForPerson"; readonly reference: string; readonly evidence: string; readonly about?: string }
   | {
       readonly _tag: "About"
       readonly gatewayReference: GatewayReference

@@ -98,7 +98,14 @@ export type Command =
       readonly observedAt: number
     }
   | { readonly _tag: "EndPayment"; readonly after: NotCharged; readonly as: "failed" | "cancelled" | "expired" }
-  | { readonly _tag: "OpenReview"; readonly operation: OperationNumber; readonly reason: ReviewReason; readonly evidence: string }
+  /** `about`: what it is opened for, where that has a name: a person hears of each once. */
+  | {
+      readonly _tag: "OpenReview"
+      readonly operation: OperationNumber
+      readonly reason: ReviewReason
+      readonly evidence: string
+      readonly about?: string
+    }
   | { readonly _tag: "ReportFailure"; readonly operation: OperationNumber; readonly source: Source; readonly message: string }
   /** A person's word on an operation that needs review, or is in doubt. It closes the reviews of the operation. */
   | {

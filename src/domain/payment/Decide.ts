@@ -9,7 +9,7 @@ import { capture, refund } from "./decisions/Amounts.ts"
 import { cancel, cancelUncertain, closeDeclined, reverseLate } from "./decisions/Cancelling.ts"
 import { block, confirm, end, failOver, initiate, permitResend } from "./decisions/Charging.ts"
 import { type Decision, illegal, refuse } from "./decisions/Intent.ts"
-import { recordDispute, recordFailure, recordFinding, recordSettlement, recordWord } from "./Record.ts"
+import { recordDispute, recordFailure, openReview, recordFinding, recordSettlement, recordWord } from "./Record.ts"
 import type { PaymentState } from "./State.ts"
 
 /** The most operations of one payment. */
@@ -55,11 +55,7 @@ export const decide = (command: Command, state: PaymentState): Decision => {
     case "RecordFinding":
       return Result.succeed(recordFinding(command, state))
     case "OpenReview":
-      return state.reviews.some((review) => review.operation === command.operation && review.reason === command.reason)
-        ? Result.succeed([])
-        : Result.succeed([
-            { _tag: "ReviewOpened", operation: command.operation, reason: command.reason, evidence: command.evidence.slice(0, 1000) }
-          ])
+      return Result.succeed(openReview(command, state))
   }
 }
 

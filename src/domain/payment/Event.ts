@@ -141,7 +141,13 @@ export const PaymentEvent = Schema.Union([
   Schema.TaggedStruct("DisputeOpened", dispute),
   Schema.TaggedStruct("DisputeWon", dispute),
   Schema.TaggedStruct("DisputeLost", dispute),
-  Schema.TaggedStruct("ReviewOpened", { operation, reason: ReviewReason, evidence: ShortText(1000) }),
+  /** `about`: what it was opened for, where that has a name; the same is no news again, also when the review is closed. */
+  Schema.TaggedStruct("ReviewOpened", {
+    operation,
+    reason: ReviewReason,
+    evidence: ShortText(1000),
+    about: Schema.optionalKey(ShortText(255))
+  }),
   Schema.TaggedStruct("ReviewClosed", { operation, reason: ReviewReason, by: Source, note: ShortText(1000) })
 ])
 export type PaymentEvent = typeof PaymentEvent.Type

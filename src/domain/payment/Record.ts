@@ -15,7 +15,7 @@ import { settle, type Settlement } from "../operation/Settle.ts"
 import type { Command } from "./Command.ts"
 import type { PaymentEvent, Source } from "./Event.ts"
 import type { OperationNumber } from "./Ids.ts"
-import { evolve, isConfirmWithoutEffect, isNewsOfDispute, lastCharge, operationOf, type Payment } from "./State.ts"
+import { evolve, isConfirmWithoutEffect, isNewsOfDispute, isReviewed, lastCharge, maxReviewed, operationOf, type Payment } from "./State.ts"
 
 type Case<Tag extends Command["_tag"]> = Extract<Command, { _tag: Tag }>
 
@@ -126,6 +126,15 @@ export const recordDispute = (command: Case<"ReportDispute">, payment: Payment):
   if (dispute.amount.currency === currency || operation === undefined || isKnown) return [told]
   const evidence = `dispute ${dispute.disputeId} is over ${format(dispute.amount)}, the payment in ${currency}`
   return [told, { _tag: "ReviewOpened", operation, reason: "amount_mismatch", evidence }]
+}
+
+/** A review is opened once for an operation and a reason; what has a name is told a person once each, whether a review is open or was closed. */
+export const openReview = (command: Case<"OpenReview">, payment: Payment): ReadonlyArray<PaymentEvent> => {
+  const { about, evidence, operation, reason } = command
+  const opened: PaymentEvent = { _tag: "ReviewOpened", operation, reason, evidence: evidence.slice(0, 1000) }
+  const isOpened = payment.reviews.some((review) => review.operation === operation && review.reason === reason)
+  if (about === undefined || (payment.reviewed ?? []).length >= maxReviewed) return isOpened ? [] : [opened]
+  return isReviewed(payment, about) ? [] : [{ ...opened, about: about.slice(0, 255) }]
 }
 
 /** What a hook found, each thing once, and of one payment at most as much as there may be hooks. */
@@ -289,10 +298,26 @@ const recordProgress = (
             message: outcome.message,
             ...(outcome.gatewayReference === undefined ? {} : { gatewayReference: outcome.gatewayReference })
           }
+  if (event._tag !== "OperationUncertain" && goesOn(payment, operation)) return [...closeUnresolvable(operation, source), event]
   const next = afterwards(payment, operation, event)
   const moved = next !== undefined && (next.progress !== operation.progress || next.gatewayReference !== operation.gatewayReference)
   return moved ? [event] : []
 }
+
+/**
+ * In review since nobody could find out what became of it, and nothing else was found out or tried since: what the gateway says that it waits
+ * for is what was missing. A cancel of ours that failed is a matter for a person still: that it waits is no news then.
+ */
+const goesOn = (payment: Payment, { facts, givenUp, intent, progress }: Operation): boolean =>
+  progress._tag === "InReview" &&
+  facts.length === 0 &&
+  !givenUp &&
+  payment.reviews.every((review) => review.operation !== intent.number || review.reason === "unresolvable") &&
+  payment.operations.every((other) => other.intent.kind !== "void" || other.intent.target !== intent.number)
+
+const closeUnresolvable = ({ intent }: Operation, by: Source): ReadonlyArray<PaymentEvent> => [
+  { _tag: "ReviewClosed", operation: intent.number, reason: "unresolvable", by, note: "it became known what the gateway waits for" }
+]
 
 /** The action that the customer is known to have to take: whoever polls hears it again and again, and it is no news. */
 const asksAgain = ({ gatewayReference, progress }: Operation, outcome: Extract<Settlement, { _tag: "StillOpen" }>["outcome"]): boolean =>

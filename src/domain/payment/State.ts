@@ -63,6 +63,8 @@ export interface Payment {
   readonly ended: Ended | undefined
   readonly late: ReadonlyArray<OperationNumber>
   readonly reviews: ReadonlyArray<Review>
+  /** What reviews were opened for, where it has a name; absent where they were opened for nothing that has one. */
+  readonly reviewed?: ReadonlyArray<string>
   readonly disputes: ReadonlyArray<Dispute>
   /** What hooks found wrong after it came to rest; absent where they found nothing. */
   readonly findings?: ReadonlyArray<{ readonly by: HookName; readonly code: string }>
@@ -225,12 +227,13 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
     case "DisputeLost":
       return disputed(payment, disputeOf(event, "lost"))
     case "ReviewOpened":
-      return opened(payment, { operation: event.operation, reason: event.reason, evidence: event.evidence })
+      return opened(
+        withReviewed(payment, event.about),
+        { operation: event.operation, reason: event.reason, evidence: event.evidence },
+        event.about
+      )
     case "ReviewClosed":
-      return {
-        ...payment,
-        reviews: payment.reviews.filter((review) => review.operation !== event.operation || review.reason !== event.reason)
-      }
+      return closed(payment, event)
   }
 }
 
@@ -323,14 +326,46 @@ const disputed = (payment: Payment, dispute: Dispute): Payment => {
   return { ...payment, disputes: disputes.sort((left, right) => (left.disputeId < right.disputeId ? -1 : 1)) }
 }
 
-const opened = (payment: Payment, review: Review): Payment => {
-  if (payment.reviews.some((known) => known.operation === review.operation && known.reason === review.reason)) return payment
+/** The most things with a name that a payment remembers of its reviews. */
+export const maxReviewed = 100
+
+/** Was a review opened for it before, be it open or closed now? */
+export const isReviewed = ({ reviewed = [] }: Payment, about: string): boolean => reviewed.includes(about.slice(0, 255))
+
+const withReviewed = (payment: Payment, about: string | undefined): Payment =>
+  about === undefined || isReviewed(payment, about) ? payment : { ...payment, reviewed: [...(payment.reviewed ?? []), about].sort() }
+
+/** A second thing with a name stands beside the first in one review. */
+const opened = (payment: Payment, review: Review, about?: string): Payment => {
+  const isSame = (known: Review): boolean => known.operation === review.operation && known.reason === review.reason
+  if (payment.reviews.some(isSame)) {
+    return about === undefined
+      ? payment
+      : {
+          ...payment,
+          reviews: payment.reviews.map((known) => (isSame(known) ? { ...known, evidence: both(known.evidence, review.evidence) } : known))
+        }
+  }
   const reviews = [...payment.reviews, review].sort(
     (left, right) => left.operation - right.operation || (left.reason < right.reason ? -1 : 1)
   )
   const next = { ...payment, reviews }
   return review.reason === "unresolvable" ? settleOpenToReview(next, review.operation) : next
 }
+
+/** What is not known in spite of it is in doubt as before the review. */
+const closed = (payment: Payment, { operation: number, reason }: Extract<PaymentEvent, { _tag: "ReviewClosed" }>): Payment => {
+  const next = { ...payment, reviews: payment.reviews.filter((review) => review.operation !== number || review.reason !== reason) }
+  return reason === "unresolvable"
+    ? change(next, number, (operation) =>
+        operation.progress._tag === "InReview" && operation.facts.length === 0
+          ? { ...operation, progress: { _tag: "Uncertain", reason: "inconclusive", message: "the review was closed" } }
+          : operation
+      )
+    : next
+}
+
+const both = (known: string, more: string): string => [...new Set([...known.split("; "), more])].sort().join("; ").slice(0, 1000)
 
 const settleOpenToReview = (payment: Payment, number: OperationNumber): Payment =>
   change(payment, number, (operation) => (isOpen(operation) ? { ...operation, progress: { _tag: "InReview" } } : operation))

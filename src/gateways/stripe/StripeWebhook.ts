@@ -157,7 +157,9 @@ const newsOfOutsideRefund = (type: string, refund: Bodies.Refund): WebhookNews =
   const evidence = boundedMessage(
     `refund ${refund.id} of ${inWords} was not made by us; it is ${refund.status ?? "of unknown status"} at Stripe`
   )
-  return aboutOwner(type, refund.payment_intent, (reference) => ({ _tag: "ForPerson", reference, evidence }))
+  // That it failed is other news than that it was made: the money is back.
+  const about = refund.status === "failed" || refund.status === "canceled" ? `${refund.id} ${refund.status}` : refund.id
+  return aboutOwner(type, refund.payment_intent, (reference) => ({ _tag: "ForPerson", reference, evidence, about }))
 }
 
 /** News of the PaymentIntent that an object names, by its id or in full. */
@@ -208,7 +210,7 @@ const newsOfDispute = (type: string, value: unknown): WebhookNews => {
   }
   if (!isPrevented) return unreadable(type)
   const evidence = boundedMessage(`dispute ${disputeId} over ${Money.format(amount)} was prevented; whether it was refunded is not told`)
-  return aboutOwner(type, owner, (reference) => ({ _tag: "ForPerson", reference, evidence }))
+  return aboutOwner(type, owner, (reference) => ({ _tag: "ForPerson", reference, evidence, about: disputeId }))
 }
 
 /** The webhooks of an account; several secrets during a rotation. */

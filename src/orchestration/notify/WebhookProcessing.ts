@@ -144,8 +144,9 @@ const take = Effect.fnUntraced(function* (matched: Matched) {
       return yield* record(payment, { command: { _tag: "ReportDispute", disputeId, amount, status, ...at }, observedAt })
     }
     case "ForPerson": {
-      const { evidence } = news
-      return yield* record(payment, { command: { _tag: "OpenReview", operation: number, reason: "contradiction", evidence }, observedAt })
+      const about = news.about === undefined ? {} : { about: news.about }
+      const command = { _tag: "OpenReview", operation: number, reason: "contradiction", evidence: news.evidence, ...about } as const
+      return yield* record(payment, { command, observedAt })
     }
     case "Released":
       return isHolding(payment, operation) ? yield* released(matched) : yield* ask(matched, observedAt)

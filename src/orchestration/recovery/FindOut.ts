@@ -48,13 +48,13 @@ const isInReview = ({ progress }: Operation): boolean => progress._tag === "InRe
 
 /**
  * Asks about an operation that waits for a person: its webhook may be lost, and the customer may pay an object that could not be closed.
- * Only what the gateway names counts; that it knows of nothing now is no news, and nothing is sent again. It keeps to the schedule whatever
+ * Only what the gateway names counts, also that it waits for the customer; that it knows of nothing now is no news, and nothing is sent again. It keeps to the schedule whatever
  * is answered: a gateway that can tell nothing may be asked for as long as nobody looks.
  */
 const lookAgain = Effect.fnUntraced(function* ({ gateway, operation, payment }: Examined, lease: Fence) {
   const asked = yield* ask(gateway, payment, operation)
   yield* asItWasAsked(payment, operation, asked)
-  return isNamed(asked.answer) ? yield* record(payment, operation, asked, lease) : payment
+  return asked.answer._tag === "Absent" || asked.answer._tag === "Unknown" ? payment : yield* record(payment, operation, asked, lease)
 })
 
 const isNamed = ({ _tag }: LookupAnswer): boolean => _tag === "Succeeded" || _tag === "Declined"

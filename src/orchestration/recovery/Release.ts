@@ -93,7 +93,8 @@ const findOut = Effect.fnUntraced(function* (hold: Hold, gateway: Gateway, ask: 
   if (charge === undefined || !isHolding(payment, charge)) return yield* Effect.as(later, "skipped" as const)
   const { account, gateway: name } = charge.intent
   const object = objectOf(payment, charge)
-  if (name !== gateway.name || account !== gateway.account || !canBeAsked(gateway, object)) return yield* Effect.as(later, "skipped" as const)
+  if (name !== gateway.name || account !== gateway.account || !canBeAsked(gateway, object))
+    return yield* Effect.as(later, "skipped" as const)
   const answer = yield* ask({
     payment: payment.id,
     intent: object.intent,

@@ -4,7 +4,7 @@ import type { Command } from "../../../src/domain/payment/Command.ts"
 import type { PaymentState } from "../../../src/domain/payment/State.ts"
 import { nextStep } from "../../../src/domain/payment/NextStep.ts"
 import { amounts, status } from "../../../src/domain/payment/Status.ts"
-import { eur, operationNumber } from "../../support/payments.ts"
+import { eur, operationNumber, reference } from "../../support/payments.ts"
 import {
   absent,
   answered,
@@ -411,6 +411,91 @@ describe("reviews", () => {
       .when((state) => told(1, declined("hard"))(state, settledBy(t0) + 1))
       .then("OperationDeclined 1", "ReviewClosed 1 unresolvable")
     given(starts(), does(unresolvable)).when(answered(1, notSent)).then("OperationNotSent 1", "ReviewClosed 1 unresolvable")
+  })
+  it("what the gateway waits for was what could not be found out: the review is closed, and the payment goes on", () => {
+    const stuck = [starts({ returnUrl: "https://shop.example/return" }), answered(1, unknown), does(unresolvable)] as const
+    given(...stuck)
+      .when(told(1, requiresAction))
+      .then("ReviewClosed 1 unresolvable", "ActionRequired 1")
+      .hasStatus("requires_action")
+    given(...stuck)
+      .when(told(1, pending))
+      .then("ReviewClosed 1 unresolvable", "OperationPending 1")
+      .hasStatus("processing")
+    given(...stuck, told(1, requiresAction))
+      .when(told(1, requiresAction))
+      .then()
+    given(...stuck, told(1, requiresAction), told(1, succeeded())).hasStatus("succeeded")
+  })
+  it("that it waits is no news where a cancel of it failed, or something contradicts: a person has to look", () => {
+    const cancelFailed = [
+      starts({ returnUrl: "https://shop.example/return" }),
+      answered(1, requiresAction),
+      does(cancel),
+      answered(2, declined("gateway_error")),
+      does(unresolvable)
+    ] as const
+    given(...cancelFailed).hasStatus("needs_review")
+    given(...cancelFailed)
+      .when(told(1, requiresAction))
+      .then()
+    const contradiction: Command = { _tag: "OpenReview", operation: operationNumber(1), reason: "contradiction", evidence: "both" }
+    const both = [
+      starts({ returnUrl: "https://shop.example/return" }),
+      answered(1, unknown),
+      does(unresolvable),
+      does(contradiction)
+    ] as const
+    assert.deepStrictEqual(
+      given(...both, told(1, requiresAction)).state,
+      given(...both, told(1, requiresAction), told(1, requiresAction)).state
+    )
+    given(...both, told(1, requiresAction)).hasStatus("needs_review")
+  })
+  it("a thing with a name opens a review once, also after it was closed; another one opens another", () => {
+    const about = (name: string): Command => ({
+      _tag: "OpenReview",
+      operation: operationNumber(1),
+      reason: "contradiction",
+      evidence: `refund ${name}`,
+      about: name
+    })
+    const word: Command = {
+      _tag: "ResolveByPerson",
+      operation: operationNumber(1),
+      note: "seen",
+      saidAt: t0,
+      word: { _tag: "Succeeded", gatewayReference: reference("ch_1"), amount: eur(4990n), named: true }
+    }
+    const charged = [starts(), answered(1, succeeded())] as const
+    given(...charged, does(about("re_1"))).hasStatus("needs_review")
+    given(...charged, does(about("re_1")))
+      .when(about("re_1"))
+      .then()
+    const closed = [...charged, does(about("re_1")), does(word)] as const
+    given(...closed).hasStatus("succeeded")
+    given(...closed)
+      .when(about("re_1"))
+      .then()
+      .hasStatus("succeeded")
+    given(...closed)
+      .when(about("re_2"))
+      .then("ReviewOpened 1 contradiction")
+      .hasStatus("needs_review")
+    // Beside an open one it is told as well, in whatever order.
+    const [one, two] = [
+      given(...charged, does(about("re_1")), does(about("re_2"))),
+      given(...charged, does(about("re_2")), does(about("re_1")))
+    ]
+    for (const { state } of [one, two]) {
+      assert.deepStrictEqual(
+        begun(state).reviews.map(({ evidence }) => evidence),
+        ["refund re_1; refund re_2"]
+      )
+    }
+    given(...charged, does(about("re_1")), does(about("re_2")), does(word))
+      .when(about("re_2"))
+      .then()
   })
   it("an open review starts nothing", () => {
     const state = given(starts(), answered(1, unknown), does(unresolvable)).state

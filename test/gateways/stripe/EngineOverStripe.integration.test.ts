@@ -19,6 +19,7 @@ import * as WebhookProcessing from "../../../src/orchestration/notify/WebhookPro
 import * as WebhookReceipt from "../../../src/orchestration/notify/WebhookReceipt.ts"
 import * as Background from "../../../src/orchestration/operation/Background.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
+import * as Review from "../../../src/orchestration/recovery/Review.ts"
 import { PaymentRepository } from "../../../src/services/PaymentRepository.ts"
 import type { EngineSettings } from "../../../src/services/Settings.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
@@ -329,6 +330,43 @@ describe("webhooks", () => {
       const view = yield* viewOf(id)
       assert.deepStrictEqual([view.status, view.amountRefunded], ["needs_review", 0])
     })
+  )
+
+  withEngine(
+    "tell again of a refund of the dashboard that a person has seen: nothing; another refund, or its failure, is for a person again",
+    (fake) =>
+      Effect.gen(function* () {
+        const { id } = yield* paid("pm_card_visa")
+        const [object = ""] = fake.account.intents.keys()
+        const byHand = (amount: string) =>
+          fake.account.execute(
+            "/v1/refunds",
+            new Map([
+              ["payment_intent", object],
+              ["amount", amount]
+            ]),
+            "by hand"
+          )
+        const seen = Effect.gen(function* () {
+          assert.strictEqual((yield* viewOf(id)).status, "needs_review")
+          const after = yield* Review.resolve({ id, as: "succeeded", reason: "made in the dashboard, written into the books" })
+          assert.strictEqual(after.status, "succeeded")
+        })
+        byHand("990")
+        yield* told(fake.deliveries)
+        const first = fake.deliveries.at(-1) ?? assert.fail("no webhook of the refund")
+        yield* seen
+        const { version } = yield* viewOf(id)
+        yield* told([happened(first, 1), happened(first, 2)])
+        assert.deepInclude<object>(yield* viewOf(id), { status: "succeeded", version })
+        byHand("1000")
+        yield* told(fake.deliveries.slice(-1))
+        yield* seen
+        fake.account.failRefund([...fake.account.refunds.keys()][0] ?? "")
+        yield* told(fake.deliveries.slice(-1))
+        yield* seen
+        assert.strictEqual((yield* viewOf(id)).amountRefunded, 0)
+      })
   )
 
   withEngine("tell of a hold that Stripe ended, at the end of its validity or in the dashboard: it is voided, also in our books", (fake) =>

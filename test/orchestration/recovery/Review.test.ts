@@ -2,14 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import type { OperationCapabilities } from "../../../src/domain/operation/Capabilities.ts"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
 import { GatewayReference, OperationNumber, type PaymentId } from "../../../src/domain/payment/Ids.ts"
 import type { ChargeRequest } from "../../../src/orchestration/payment/Charge.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import * as Review from "../../../src/orchestration/recovery/Review.ts"
+import type { LookupAnswer } from "../../../src/services/Gateway.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
-import { chargeRequest, declined, engine, success, tenant, testGateway, unknown } from "../../support/TestEngine.ts"
+import { chargeRequest, declined, engine, requiresAction, success, tenant, testGateway, unknown } from "../../support/TestEngine.ts"
 
 /** Nobody can find out what became of a request: it cannot be asked for, and its key is forgotten before it has settled. */
 const mute = { lookupByReference: undefined, replay: "result", replayWindowMillis: 1, cancelByReference: "none" } as const
@@ -59,6 +61,28 @@ describe("a charge that nobody can find out about", () => {
       assert.deepInclude<object>(again, { why: "nothing_to_resolve" })
     }).pipe(Effect.provide(engine([lostAt("a")], retries)))
   )
+
+  it.effect("waits for its customer, says the gateway when it can be asked: the review is closed, and the payment goes on", () => {
+    const answers: { lookup: LookupAnswer } = { lookup: { _tag: "Absent" } }
+    const a = lostAt("a", { lookup: () => Effect.succeed(answers.lookup) })
+    return Effect.gen(function* () {
+      const before = yield* inReview
+      const operations: { sale: OperationCapabilities } = a.capabilities.operations
+      operations.sale = { ...operations.sale, lookupByReference: { lagMillis: 0 } }
+      yield* TestClock.adjust("1 hour")
+      yield* recover
+      assert.strictEqual((yield* view(before.id)).status, "needs_review", "that it knows nothing now is no news")
+      answers.lookup = requiresAction as LookupAnswer
+      yield* TestClock.adjust("1 hour")
+      yield* recover
+      const after = yield* view(before.id)
+      assert.deepInclude<object>(after, { status: "requires_action", reviews: [] })
+      assert.strictEqual(after.nextAction?.type, "redirect")
+      const events = yield* lastEvents(before.id, before.version)
+      assert.deepInclude<object>(events[0]!, { _tag: "ReviewClosed", by: "recovery", reason: "unresolvable" })
+      assert.lengthOf(a.sent, 1, "nothing is sent again")
+    }).pipe(Effect.provide(engine([a], retries)))
+  })
 
   it.effect("failed: the payment ends, and is not charged at another gateway, since the word may be wrong", () => {
     const b = testGateway("b")
