@@ -39,6 +39,7 @@ const tasks = {
   "bench:compare": ["scripts/bench/compare.ts"],
   "bench:report": ["scripts/bench/report.ts"],
   defaults: ["scripts/defaults.ts"],
+  demo: ["scripts/demo/demo.ts"],
   "demo:outage": ["scripts/demo/main.ts"]
 }
 

@@ -4,11 +4,13 @@
  * Everything is at its default but times: what takes minutes at a real gateway takes seconds here, so that a whole outage can be watched.
  */
 import "effect/schema/SchemaJITCompiler/enable"
+import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as SqlClient from "effect/sql/SqlClient"
 import { join } from "node:path"
 import { CurrencyCode } from "../../src/domain/Currency.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
@@ -26,14 +28,16 @@ import * as PostgresLock from "../../src/layers/postgres/Lock.ts"
 import * as Migrations from "../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../src/layers/postgres/Postgres.ts"
 import * as PostgresGatewayMetrics from "../../src/layers/postgres/routing/GatewayMetrics.ts"
+import * as HookRegistry from "../../src/orchestration/hooks/HookRegistry.ts"
 import * as Background from "../../src/orchestration/operation/Background.ts"
 import * as Payments from "../../src/orchestration/payment/Payments.ts"
 import { CircuitBreakers } from "../../src/orchestration/resilience/CircuitBreakers.ts"
 import type { Gateway } from "../../src/services/Gateway.ts"
+import { Hooks } from "../../src/services/hooks/Hooks.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
 import { RoutingPolicy } from "../../src/services/routing/RoutingPolicy.ts"
 import { defaults, type EngineSettings, Settings } from "../../src/services/Settings.ts"
-import type { Provider } from "./Provider.ts"
+import type { Account, Provider } from "./Provider.ts"
 
 /** Where the payments are kept. */
 export const stores = ["memory", "postgres"] as const
@@ -75,22 +79,35 @@ export interface Engine {
   readonly payments: Payments.Payments["Service"]
   readonly breakers: CircuitBreakers["Service"]
   readonly repository: PaymentRepository["Service"]
+  readonly hooks: Hooks["Service"]
   readonly calls: ReadonlyArray<Call>
 }
 
 /** HMAC keys must have 32 bytes; this one protects nothing. */
 const fingerprintKey = Redacted.make("a demo only: this is not a secret")
 
-/** Builds the engine over these providers and starts its recovery, for as long as the scope lives. */
-export const build = Effect.fnUntraced(function* (options: {
+/** What an engine is built of. */
+export interface EngineOptions {
   readonly providers: ReadonlyArray<Provider>
   readonly store: Store
   /** For the database, if there is one. */
   readonly directory: string
-}) {
-  const { providers } = options
+  /** A database that is there already and up to date, in place of one of its own. */
+  readonly database?: Database | undefined
+  /** What the engine believes that providers take. Default: what they take. */
+  readonly priceOf?: (account: Account) => Account["price"]
+  /** Instead of the settings of the demo. */
+  readonly settings?: Partial<EngineSettings> | undefined
+}
+
+/** The client of a database. */
+export type Database = Layer.Layer<PgClient.PgClient | SqlClient.SqlClient>
+
+/** Builds the engine over these providers and starts its recovery, for as long as the scope lives. */
+export const build = Effect.fnUntraced(function* (options: EngineOptions) {
+  const { priceOf = ({ price }) => price, providers } = options
   const calls: Array<Call> = []
-  const fees = providers.map(({ account: { name, price } }) => [GatewayName.make(name), [{ currency, ...price }]] as const)
+  const fees = providers.map(({ account }) => [GatewayName.make(account.name), [{ currency, ...priceOf(account) }]] as const)
   const gateways = Layer.unwrap(
     Effect.map(
       Effect.forEach(providers, (provider) => Effect.map(adapter(provider), (gateway) => watched(gateway, calls))),
@@ -99,10 +116,11 @@ export const build = Effect.fnUntraced(function* (options: {
   ).pipe(Layer.provide(GatewayHttpClient.layer({ connectLimitMillis })))
   const context = yield* Payments.layerEngine.pipe(
     Layer.provideMerge(Background.layer),
+    Layer.provideMerge(HookRegistry.layer),
     Layer.provideMerge(Layer.merge(gateways, RequestFingerprint.layer(fingerprintKey))),
-    Layer.provideMerge(options.store === "memory" ? Memory.layer : postgres(join(options.directory, "postgres"))),
+    Layer.provideMerge(options.store === "memory" ? Memory.layer : postgres(options)),
     Layer.provideMerge(Layer.succeed(RoutingPolicy, { policy: Policy.make({}, new Map(fees)), customRules: [] })),
-    Layer.provideMerge(Layer.succeed(Settings, settings)),
+    Layer.provideMerge(Layer.succeed(Settings, { ...settings, ...options.settings })),
     Layer.build
   )
   const payments = Context.get(context, Payments.Payments)
@@ -111,15 +129,20 @@ export const build = Effect.fnUntraced(function* (options: {
     payments,
     breakers: Context.get(context, CircuitBreakers),
     repository: Context.get(context, PaymentRepository),
+    hooks: Context.get(context, Hooks),
     calls
   } satisfies Engine
 })
 
-const postgres = (dataDir: string) =>
-  Layer.mergeAll(Postgres.layer, PostgresLock.layer, PostgresGatewayMetrics.layer, Ids.layer).pipe(
-    Layer.provide(Migrations.layer),
-    Layer.provide(EmbeddedPostgres.layerClient({ dataDir, durable: false }))
-  )
+const postgres = ({ database, directory }: EngineOptions) => {
+  const stores = Layer.mergeAll(Postgres.layer, PostgresLock.layer, PostgresGatewayMetrics.layer, Ids.layer)
+  return database === undefined
+    ? stores.pipe(
+        Layer.provide(Migrations.layer),
+        Layer.provide(EmbeddedPostgres.layerClient({ dataDir: join(directory, "postgres"), durable: false }))
+      )
+    : Layer.provide(stores, database)
+}
 
 /** Nothing can take effect later than an attempt lasts: the provider executes what it gets at once. */
 const adapter = ({ account, apiKey, url }: Provider) =>

@@ -20,6 +20,7 @@ import { join } from "node:path"
 import { GatewayName } from "../../src/domain/payment/Ids.ts"
 import * as BreakerName from "../../src/domain/resilience/BreakerName.ts"
 import type { Transition } from "../../src/orchestration/resilience/CircuitBreakers.ts"
+import type { EngineSettings } from "../../src/services/Settings.ts"
 import * as Engine from "./Engine.ts"
 import * as Checks from "./outage/Checks.ts"
 import * as Compare from "./outage/Compare.ts"
@@ -49,6 +50,8 @@ export interface OutageOptions {
   readonly outageMillis: number
   readonly afterMillis: number
   readonly say: (line: string) => void
+  /** Instead of the settings of the demo: what the checks find then. */
+  readonly settings?: Partial<EngineSettings>
 }
 
 export const defaults = {
@@ -118,7 +121,7 @@ const setUp = Effect.fnUntraced(function* (options: OutageOptions) {
   const { say } = options
   const directory = yield* temporaryDirectory
   const providers = yield* Effect.forEach(accounts, (account) => Provider.start(account, directory), { concurrency: "unbounded" })
-  const engine = yield* Engine.build({ providers, store: options.store, directory })
+  const engine = yield* Engine.build({ providers, store: options.store, directory, settings: options.settings })
   for (const line of Text.introduction({ accounts, options, settings: Engine.settings, amountMinor: Load.amountMinor })) say(line)
   yield* Effect.orDie(Load.warmUp(engine))
   const transitions: Array<Transition> = []

@@ -57,7 +57,9 @@ export const make = Effect.gen(function* () {
       }),
       Effect.tap(() => told(false, "the cache of the exchange rates answers again")),
       Effect.catch((error) =>
-        Effect.all([Metrics.rateCacheFailed({ action: operation }), told(true, error.message)], { discard: true }).pipe(Effect.andThen(otherwise))
+        Effect.all([Metrics.rateCacheFailed({ action: operation }), told(true, error.message)], { discard: true }).pipe(
+          Effect.andThen(otherwise)
+        )
       )
     )
 

@@ -44,11 +44,13 @@ export interface RatesOptions {
   readonly ages?: Partial<Quote.AgeLimits>
   readonly attemptTimeoutMillis?: number
   readonly waitMillis?: number
+  /** Between attempts at one source. */
+  readonly strategy?: RetryStrategy
 }
 
 const presets = Presets.rates
 
-const strategy: RetryStrategy = {
+const usual: RetryStrategy = {
   kind: "exponential",
   retries: presets.retries.value,
   baseMillis: presets.retryBaseMillis.value,
@@ -96,7 +98,7 @@ const make = Effect.fnUntraced(function* (options: RatesOptions) {
     const startedAt = yield* Clock.currentTimeMillis
     const table = yield* Retry.run(attempt(source, pair), {
       name: breakerOf(source.name),
-      strategy,
+      strategy: options.strategy ?? usual,
       classify,
       deadline: Effect.map(Clock.currentTimeMillis, (now) => startedAt + presets.sourceMillis.value - now)
     }).pipe(Effect.tapError((error) => counted(source.name, error)))
