@@ -6,6 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import { replay } from "./commands/routing/command.ts"
+import { chaos } from "./commands/chaos/command.ts"
 import { simulate } from "./commands/simulation/command.ts"
 import * as Flags from "./Flags.ts"
 import * as GlobalFlags from "./GlobalFlags.ts"
@@ -346,6 +347,6 @@ const migrate = Command.make(
 /** The whole command line. */
 export const aegispay = Command.make("aegispay").pipe(
   Command.withDescription("Payment orchestration: charges a customer at most once, through several gateways"),
-  Command.withSubcommands([serve, pay, payment, routing, recover, rebuild, reconcile, outbox, webhooks, sandbox, simulate, migrate]),
+  Command.withSubcommands([serve, pay, payment, routing, recover, rebuild, reconcile, outbox, webhooks, sandbox, simulate, chaos, migrate]),
   Command.withGlobalFlags(GlobalFlags.all)
 )

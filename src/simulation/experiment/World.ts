@@ -45,6 +45,8 @@ export interface World {
 /** How far a world is. Times in virtual milliseconds. */
 export interface Progress {
   readonly atMillis: number
+  /** When the load ends. */
+  readonly loadMillis: number
   readonly charges: number
   readonly injections: number
 }
@@ -59,11 +61,22 @@ const stepsAtOnce = 5_000
 export function* until({ kernel, recorder }: Pick<World, "kernel" | "recorder">, holds: () => boolean): Life<boolean> {
   while (!holds()) {
     const stopAt = kernel.steps() + stepsAtOnce
-    const reached = kernel.runUntil(() => kernel.steps() >= stopAt || holds())
+    const reached = withoutStacks(() => kernel.runUntil(() => kernel.steps() >= stopAt || holds()))
     if (!reached) return holds()
-    yield { atMillis: kernel.now(), charges: recorder.charges.length, injections: recorder.injected }
+    yield { atMillis: kernel.now(), loadMillis: recorder.loadMillis, charges: recorder.charges.length, injections: recorder.injected }
   }
   return true
+}
+
+/** A stack costs more than what throws it, and nobody reads it here. */
+const withoutStacks = <A>(run: () => A): A => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = limit
+  }
 }
 
 /** Runs an effect of the world to its end, in a scope that never closes. */
