@@ -109,11 +109,14 @@ export const commit = (options: {
   })
 }
 
-/** Tells hooks that listen what is durable. Waits for none of them. */
+/** Tells hooks that listen what is durable. Waits for none of them, and whatever goes wrong there is no matter of who committed. */
 export const publish = (change: Listening.Change): Effect.Effect<void, never, EventStore | Ids> =>
   Effect.contextWith((context: Context.Context<EventStore | Ids>) => {
     const registry = Context.get(context, ActiveHooks)
-    return Listening.hasListeners(registry) ? Listening.publish(registry, change, recordFinding) : Effect.void
+    if (!Listening.hasListeners(registry)) return Effect.void
+    return Effect.catchCause(Listening.publish(registry, change, recordFinding), (cause) =>
+      Effect.logError("hooks could not be told of events", cause)
+    )
   })
 
 /** Records what a post-validation found. What cannot be recorded is in the log: nothing but the record depends on it. */

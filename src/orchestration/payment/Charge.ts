@@ -99,9 +99,8 @@ export const prepare = (request: ChargeRequest) =>
   )
 
 const driveAtOnce = Effect.fnUntraced(function* ({ change, started }: Durable) {
-  const answering = started === undefined ? undefined : yield* driveInBackground(change.after, started)
   yield* Journal.publish(change)
-  return { change, answering }
+  return { change, answering: started === undefined ? undefined : yield* driveInBackground(change.after, started) }
 })
 
 const startAfterCommit = Effect.fnUntraced(function* ({ change, started }: Durable) {
