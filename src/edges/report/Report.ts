@@ -40,8 +40,8 @@ const chartsOf = (result: ExperimentResult) => {
     Stacks.routing,
     Stacks.errors,
     Stacks.gatewayErrors,
-    Stacks.injections,
-    Bands.faults
+    Bands.faults,
+    Stacks.injections
   ].map((chart) => chart(result, timeline))
 }
 
