@@ -154,7 +154,7 @@ describe("layout", () => {
   })
 
   it("modules of the folders are nouns in PascalCase, folders are lower-case", () => {
-    const named = (file: string) => /^src(\/[a-z][a-z0-9-]*)+\/([A-Z]\w*|(?<=migrations\/)\d{4}_\w+)\.ts$/.test(file)
+    const named = (file: string) => /^src(\/[a-z][a-z0-9-]*)+\/([A-Z]\w*|(?<=migrations\/(?:[a-z]+\/)?)\d{4}_\w+)\.ts$/.test(file)
     none(sources.filter((file) => !/^src\/(\w+\.ts$|public\/|edges\/cli\/)/.test(file) && !named(file)))
   })
 

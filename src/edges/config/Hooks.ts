@@ -37,7 +37,10 @@ export const settingsOf = (section: typeof Section.Type = {}): HooksInForce => {
   const { blockAtScore, onFraudFailure, onValidationFailure, ...builtin } = section
   return {
     settings: {
-      ...defaults,
+      limits: defaults.limits,
+      minConfidence: defaults.minConfidence,
+      queue: defaults.queue,
+      listenerConcurrency: defaults.listenerConcurrency,
       blockAtScore,
       onFraudFailure: onFraudFailure ?? defaults.onFraudFailure,
       onValidationFailure: onValidationFailure ?? defaults.onValidationFailure

@@ -11,7 +11,6 @@ import * as PaymentLine from "../../../src/domain/hooks/builtin/PaymentLine.ts"
 import * as RetryAdvice from "../../../src/domain/hooks/builtin/RetryAdvice.ts"
 import * as Velocity from "../../../src/domain/hooks/builtin/Velocity.ts"
 import { bound } from "../../../src/domain/hooks/Advice.ts"
-import type { PaymentFacts } from "../../../src/domain/hooks/PaymentFacts.ts"
 import { FraudVerdict } from "../../../src/domain/hooks/Verdict.ts"
 import { DeclineCategory, safetyOf } from "../../../src/domain/operation/Decline.ts"
 import type { NotCharged } from "../../../src/domain/operation/Settle.ts"
@@ -102,7 +101,7 @@ describe("geographic", () => {
     Geographic.judge(of, {
       method: { type: "card", ...(card === undefined ? {} : { country: card }) },
       ...(customer === undefined ? {} : { customer: { country: customer } })
-    } as Pick<PaymentFacts, "customer" | "method">)
+    })
 
   it("one country that is blocked is enough, whichever it is", () => {
     assert.deepStrictEqual(judge("KP", "DE"), {

@@ -83,10 +83,11 @@ const openOperationOf = (row: OpenRow): OpenOperation => ({
   ...(row.asked_at === null ? {} : { askedAt: Number(row.asked_at) })
 })
 
-type Grouped = Pick<PaymentRepository["Service"], "findClaim" | "count">
+type Service = PaymentRepository["Service"]
 
-const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository["Service"] =>
-  PaymentRepository.of({
+/** Reads of payments. */
+const payments = (sql: SqlClient) =>
+  ({
     get: Effect.fn("PaymentRepository.get")(function* ({ id, tenant }) {
       const name = "PaymentRepository.get"
       const rows = yield* repeatable(
@@ -101,9 +102,6 @@ const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository[
       const views = yield* readAll(rows, (row) => viewOf(name, row))
       return Option.fromUndefinedOr(views[0])
     }),
-
-    findClaim,
-    count,
 
     list: Effect.fn("PaymentRepository.list")(function* (options) {
       const name = "PaymentRepository.list"
@@ -141,8 +139,12 @@ const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository[
       sql,
       "PaymentRepository.reviewCount",
       sql.unsafe<{ readonly count: bigint }>("select count(*) as count from aegispay.reviews")
-    ).pipe(Effect.map((rows) => Number(rows[0]?.count ?? 0))),
+    ).pipe(Effect.map((rows) => Number(rows[0]?.count ?? 0)))
+  }) satisfies Partial<Service>
 
+/** What is open and what is held. */
+const unsettled = (sql: SqlClient) =>
+  ({
     openOperations: Effect.fn("PaymentRepository.openOperations")(function* (options) {
       const limit = bounded(options.limit, maxOpenPageSize)
       const { add, bind, parameters, where } = conditions()
@@ -221,13 +223,15 @@ const make = (sql: SqlClient, { count, findClaim }: Grouped): PaymentRepository[
         }))
       )
     )
-  })
+  }) satisfies Partial<Service>
 
 /** The payment repository on the database of the `SqlClient`. Needs the schema (`Migrations`), and no right to change it. */
 export const layer: Layer.Layer<PaymentRepository, never, SqlClient> = Layer.effect(
   PaymentRepository,
   Effect.gen(function* () {
     const sql = (yield* SqlClient).withoutTransforms()
-    return make(sql, { findClaim: yield* ClaimLookup.make(sql), count: yield* PaymentCount.make(sql) })
+    const findClaim = yield* ClaimLookup.make(sql)
+    const count = yield* PaymentCount.make(sql)
+    return PaymentRepository.of({ ...payments(sql), ...unsettled(sql), findClaim, count })
   })
 )
