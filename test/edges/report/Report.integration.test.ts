@@ -3,7 +3,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Browser, Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import type { ExperimentResult } from "../../../src/domain/chaos/experiment/ExperimentResult.ts"
 import { colours } from "../../../src/edges/report/charts/Chart.ts"
 import { renderHtml } from "../../../src/edges/report/Report.ts"
@@ -75,10 +75,6 @@ const wide = { width: 1_100, colorScheme: "light" } as const
 const dark = { width: 1_100, colorScheme: "dark" } as const
 const narrow = { width: 390, colorScheme: "light" } as const
 
-const open = Effect.fnUntraced(function* (browser: Browser, result: ExperimentResult, look: TestBrowser.Look) {
-  return yield* TestBrowser.open(browser, yield* renderHtml(result), look)
-})
-
 /** The page is no wider than the window. */
 const overflow = (page: Page): Effect.Effect<number> =>
   Effect.promise(() => page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
@@ -98,8 +94,9 @@ TestBrowser.suites("the report in a browser", () => {
   it.effect("draws every chart, wide and narrow, light and dark, with nothing loaded and nothing run", () =>
     Effect.gen(function* () {
       const browser = yield* TestBrowser.launch
+      const document = yield* renderHtml(results.passed)
       for (const [name, look] of Object.entries({ wide, dark, narrow })) {
-        const { noises, page } = yield* open(browser, results.passed, look)
+        const { noises, page } = yield* TestBrowser.open(browser, document, look)
         assert.include(yield* Effect.promise(() => page.title()), "acme-eu-outage: passed")
         const figures = yield* figuresOf(page)
         assert.deepStrictEqual(Object.keys(figures), Object.keys(expected))
@@ -114,8 +111,9 @@ TestBrowser.suites("the report in a browser", () => {
   it.effect("shows the colours of every chart, and text that stands out, on white and on black", () =>
     Effect.gen(function* () {
       const browser = yield* TestBrowser.launch
+      const document = yield* renderHtml(results.passed)
       for (const look of [wide, dark]) {
-        const { page } = yield* open(browser, results.passed, look)
+        const { page } = yield* TestBrowser.open(browser, document, look)
         for (const [id, { colours }] of Object.entries(expected)) {
           const picture = page.locator(`#chart-${id} > svg.wide`)
           const pixels = yield* TestBrowser.coloursOf(browser, yield* Effect.promise(() => picture.screenshot()))
@@ -131,7 +129,7 @@ TestBrowser.suites("the report in a browser", () => {
   it.effect("shows markup in a result as text", () =>
     Effect.gen(function* () {
       const browser = yield* TestBrowser.launch
-      const { noises, page } = yield* open(browser, results.hostile, wide)
+      const { noises, page } = yield* TestBrowser.open(browser, yield* renderHtml(results.hostile), wide)
       const foreign = "script, img, iframe, object, embed, link, form, image, use, foreignObject, a:not([href^='#'])"
       assert.strictEqual(yield* Effect.promise(() => page.locator(foreign).count()), 0)
       const handlers = `[...document.querySelectorAll("*")].flatMap((one) => one.getAttributeNames()).filter((name) => name.startsWith("on"))`
@@ -146,9 +144,11 @@ TestBrowser.suites("the report in a browser", () => {
   it.effect("of a failure, of nothing and of very much fits too", () =>
     Effect.gen(function* () {
       const browser = yield* TestBrowser.launch
-      for (const name of ["failed", "empty", "silent", "largest"] as const) {
+      const { empty, failed, largest, silent } = results
+      for (const [name, result] of Object.entries({ empty, failed, largest, silent })) {
+        const document = yield* renderHtml(result)
         for (const look of [wide, narrow]) {
-          const { noises, page } = yield* open(browser, results[name], look)
+          const { noises, page } = yield* TestBrowser.open(browser, document, look)
           assert.strictEqual(yield* overflow(page), 0, `${name}, ${look.width}`)
           for (const [id, figure] of Object.entries(yield* figuresOf(page))) {
             assert.deepStrictEqual(figure.outside, [], `${name}, ${look.width}, ${id}: every mark is inside its picture`)
