@@ -12,6 +12,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
+import * as Injector from "../domain/chaos/Injector.ts"
 import * as Journal from "./Journal.ts"
 import { problem, resolve, type ResolvedAccount, type ResolvedOptions, type SandboxOptions } from "./Options.ts"
 import * as Ledger from "./psp/Ledger.ts"
@@ -54,8 +55,16 @@ export interface Step<A> {
   readonly value: A
 }
 
+/** A plan of faults at work. */
+export interface FaultRun {
+  readonly injector: Injector.Injector
+  readonly startedNanos: bigint
+}
+
 export interface Engine {
   readonly options: ResolvedOptions
+  /** The plan that runs, if any. */
+  readonly faults: { run: FaultRun | undefined }
   readonly accounts: ReadonlyMap<string, Account>
   readonly random: Random.Random
   /** Runs a step at the present time and ends when its change is durable. */
@@ -214,8 +223,11 @@ export const make = Effect.fnUntraced(function* (
     perform(account, (now) => ({ change: decide(account.state, commandOf(timer), now).change, value: undefined }))
 
   for (const account of accounts.values()) yield* settleAll(account, account.state)
+  const run =
+    options.chaos === undefined ? undefined : { injector: Injector.make(options.chaos), startedNanos: yield* Clock.monotonicTimeNanos }
   return {
     options,
+    faults: { run },
     accounts,
     random,
     perform,

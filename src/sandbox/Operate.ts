@@ -164,7 +164,8 @@ const before = (engine: Engine, account: Account, prepared: Prepared, fault: Fau
 }
 
 const hugePadding = "x".repeat(1024 * 1024 + 1)
-const garbage = "<!doctype html><html><body><h1>It works</h1></body></html>"
+/** What is no answer of a PSP. */
+export const garbage = "<!doctype html><html><body><h1>It works</h1></body></html>"
 
 /** Faults of the answer to a request that was executed. */
 const after = (engine: Engine, account: Account, executed: Executed, fault: FaultAfter): Effect.Effect<Reply.Reply> => {

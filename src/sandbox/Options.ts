@@ -5,6 +5,7 @@
  * and reliability, so that routing has something to choose from; `quietAccounts` are the same without latency and errors.
  */
 import * as Redacted from "effect/Redacted"
+import type { ChaosPlan } from "../domain/chaos/ChaosPlan.ts"
 
 /** One account of the sandbox: a PSP of its own, with its own keys, charges and ledger. */
 export interface AccountOptions {
@@ -69,6 +70,8 @@ export interface SandboxOptions {
   /** Pending settlements after which charges that would be pending answer 503. Default: 10,000. */
   readonly maxPending?: number
   readonly webhooks?: WebhookOptions
+  /** Faults from the start on; the gateways of the plan are the accounts' names. Default: none. */
+  readonly chaos?: ChaosPlan
 }
 
 /** How webhooks are delivered. */
@@ -142,7 +145,8 @@ export interface ResolvedAccount extends Required<Omit<AccountOptions, "webhookU
   readonly authorizationValidityMillis: number | undefined
 }
 
-export interface ResolvedOptions extends Required<Omit<SandboxOptions, "accounts" | "directory" | "seed" | "webhooks">> {
+export interface ResolvedOptions extends Required<Omit<SandboxOptions, "accounts" | "chaos" | "directory" | "seed" | "webhooks">> {
+  readonly chaos: ChaosPlan | undefined
   readonly accounts: ReadonlyArray<ResolvedAccount>
   readonly directory: string | undefined
   readonly seed: number | string | undefined
@@ -191,6 +195,7 @@ export const resolve = (options: SandboxOptions): ResolvedOptions => ({
   ...defaults,
   ...options,
   accounts: (options.accounts ?? defaultAccounts).map(resolveAccount),
+  chaos: options.chaos,
   directory: options.directory,
   seed: options.seed,
   webhooks: { ...webhookDefaults, ...options.webhooks }
@@ -206,6 +211,19 @@ const nonNegative = [
   "maxKeys",
   "maxPending"
 ] as const
+
+/** Why a plan of faults is none for these accounts: it names others, or faults of what a PSP does not have. */
+export const planProblem = (plan: ChaosPlan, accounts: ReadonlyArray<string>): string | undefined => {
+  const named = [
+    ...plan.rules.flatMap(({ gateways }) => gateways ?? []),
+    ...(plan.cascades ?? []).flatMap(({ from, to }) => [from, ...to]),
+    ...(plan.script ?? []).flatMap(({ gateway }) => gateway ?? [])
+  ]
+  const unknown = named.find((name) => !accounts.includes(name))
+  if (unknown !== undefined) return `the plan names gateway "${unknown}"; accounts of this sandbox: ${accounts.join(", ")}`
+  const foreign = [...plan.rules, ...(plan.script ?? [])].find(({ target }) => target !== "gateway")
+  return foreign === undefined ? undefined : `the plan has faults of ${foreign.target}; a sandbox has those of gateway alone`
+}
 
 /** The first thing that is wrong with the settings, as a sentence, or `undefined`. */
 export const problem = (options: ResolvedOptions): string | undefined => {
@@ -228,5 +246,11 @@ export const problem = (options: ResolvedOptions): string | undefined => {
     }
   }
   const wrong = nonNegative.find((name) => !(options[name] >= 0))
-  return wrong === undefined ? undefined : `${wrong} is out of range`
+  return wrong === undefined ? chaosProblem(options) : `${wrong} is out of range`
+}
+
+const chaosProblem = ({ accounts, chaos }: ResolvedOptions): string | undefined => {
+  const names = accounts.map(({ name }) => name)
+  const found = chaos === undefined ? undefined : planProblem(chaos, names)
+  return found === undefined ? undefined : `chaos: ${found}`
 }

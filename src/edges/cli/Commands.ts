@@ -309,6 +309,11 @@ const sandbox = Command.make(
       Flag.withMetavar("SEED"),
       Flag.withDescription("Make latency, errors and ids reproducible"),
       Flag.optional
+    ),
+    chaos: Flag.String("chaos").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Inject the faults of this plan from the start; its gateways are the accounts (docs/chaos.md)"),
+      Flag.optional
     )
   },
   lazily(

@@ -66,9 +66,10 @@ export const control = (engine: Engine, account: Account, body: string): Reply.R
   return Reply.json(describe(engine, account))
 }
 
-/** `POST /control/reset`: every account behaves again as it was configured. Charges and ledgers stay. */
+/** `POST /control/reset`: every account behaves again as it was configured, without faults of a plan. Charges and ledgers stay. */
 export const resetControl = (engine: Engine): Reply.Reply => {
   if (!engine.options.control) return Reply.noRoute
   for (const account of engine.accounts.values()) account.control = initialControl(account.options)
+  engine.faults.run = undefined
   return Reply.json(overview(engine))
 }

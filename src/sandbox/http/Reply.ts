@@ -52,10 +52,9 @@ export const serverError: Answer = refuse(500, {
 
 export const unavailable = error(503, "api_error", "service_unavailable", "The service is temporarily unavailable.")
 
-export const rateLimited: Reply = json(
-  refuse(429, { type: "rate_limit_error", code: "rate_limited", message: "Too many requests." }).answer,
-  { "retry-after": "1" }
-)
+export const rateLimited = json(refuse(429, { type: "rate_limit_error", code: "rate_limited", message: "Too many requests." }).answer, {
+  "retry-after": "1"
+})
 
 export const notAllowed = error(403, "account_error", "account_not_allowed", "The account may not do this.")
 

@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import { createHash, timingSafeEqual } from "node:crypto"
 import * as Admin from "./Admin.ts"
 import * as CustomerPage from "./CustomerPage.ts"
+import * as Faults from "./Faults.ts"
 import type { Account, Engine } from "../Engine.ts"
 import type { JournalError } from "../Journal.ts"
 import * as Operate from "../Operate.ts"
@@ -112,7 +113,7 @@ const get = (engine: Engine, account: Account, segments: ReadonlyArray<string>, 
     Effect.map(Clock.currentTimeMillis, (now) => read(account, segments, request.query, now))
   )
 
-/** The API: an outage strikes first, then the API key is asked for. */
+/** The API: an outage strikes first, then a fault of a plan, then the API key is asked for. */
 const api = (engine: Engine, account: Account, segments: ReadonlyArray<string>, request: Reply.WireRequest): Handled => {
   switch (account.control.outage) {
     case "refuse":
@@ -125,6 +126,10 @@ const api = (engine: Engine, account: Account, segments: ReadonlyArray<string>, 
     case "slow":
       break
   }
+  return Faults.within(engine, account, { ...request, segments }, authorized(engine, account, segments, request))
+}
+
+const authorized = (engine: Engine, account: Account, segments: ReadonlyArray<string>, request: Reply.WireRequest): Handled => {
   if (!isAuthorized(account, request.headers["authorization"])) return Effect.succeed(Reply.unauthorized)
   if (request.method === "POST") return post(engine, account, segments, request)
   return request.method === "GET" ? get(engine, account, segments, request) : Effect.succeed(Reply.noRoute)
@@ -180,6 +185,7 @@ const route = (engine: Engine, request: Reply.WireRequest): Handled => {
   if (request.method === "POST" && first === "control" && rest[0] === "reset") {
     return Effect.succeed(Admin.resetControl(engine))
   }
+  if (first === "control" && rest[0] === "chaos" && rest.length === 1) return Faults.control(engine, request)
   return Effect.succeed(Reply.noRoute)
 }
 

@@ -3,7 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { readFile } from "node:fs/promises"
+import { ChaosPlan } from "../../../domain/chaos/ChaosPlan.ts"
 import * as Sandbox from "../../../sandbox/Sandbox.ts"
+import { describe, problemsOf } from "../../config/Issues.ts"
 import { cannotRun, endsByInterruption } from "../Failure.ts"
 import { bindProblem } from "../ListenProblem.ts"
 import { print } from "../Output.ts"
@@ -15,6 +19,7 @@ export interface Input {
   readonly accounts: Option.Option<string>
   readonly control: boolean
   readonly seed: Option.Option<string>
+  readonly chaos: Option.Option<string>
 }
 
 /** Names known from the defaults keep their price, latency and reliability; others are free of charge, fast and reliable. */
@@ -25,8 +30,27 @@ const accountsOf = (names: string): ReadonlyArray<Sandbox.AccountOptions> =>
     .filter((name) => name !== "")
     .map((name) => Sandbox.defaultAccounts.find((account) => account.name === name) ?? { name })
 
+/** The largest file of a plan: one with a script of 10,000 entries fits. */
+const maxPlanBytes = 4_194_304
+
+const decodePlan = Schema.decodeUnknownEffect(ChaosPlan, { errors: "all", onExcessProperty: "error" })
+
+/** The plan of faults in a file. */
+const planIn = Effect.fnUntraced(function* (path: string) {
+  const text = yield* Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (error) => cannotRun(`${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"}); name a file with --chaos`)
+  })
+  if (text.length > maxPlanBytes) return yield* cannotRun(`${path}: a plan may have at most ${maxPlanBytes} bytes`)
+  const input = yield* Effect.try({ try: (): unknown => JSON.parse(text), catch: () => cannotRun(`${path} is not valid JSON`) })
+  return yield* Effect.mapError(decodePlan(input), ({ issue }) =>
+    cannotRun(`${path}: ${problemsOf(issue, input).slice(0, 3).map(describe).join("; ")}`)
+  )
+})
+
 /** Serves until it is interrupted. */
 export const run = Effect.fnUntraced(function* (input: Input) {
+  const plan = Option.isNone(input.chaos) ? undefined : yield* planIn(input.chaos.value)
   const context = yield* Effect.context<Effect.Services<ReturnType<typeof announce>>>()
   return yield* Sandbox.serve({
     port: input.port,
@@ -35,6 +59,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.directory) ? { directory: input.directory.value } : {}),
     ...(Option.isSome(input.accounts) ? { accounts: accountsOf(input.accounts.value) } : {}),
     ...(Option.isSome(input.seed) ? { seed: input.seed.value } : {}),
+    ...(plan === undefined ? {} : { chaos: plan }),
     onListening: (sandbox) => Effect.provideContext(announce(sandbox, Option.getOrUndefined(input.directory)), context)
   }).pipe(
     Effect.mapError((error) => {
