@@ -51,6 +51,8 @@ export interface Options {
   readonly concurrency: ReadonlyArray<number>
   readonly payments: number
   readonly inFlight: number
+  /** Calls that the workloads sketch and routing record before they measure. */
+  readonly calls: number
   /** Times that gateways take to answer, in milliseconds; 0 is always measured. */
   readonly gatewayMillis: ReadonlyArray<number>
   /** Payments that arrive per second. */

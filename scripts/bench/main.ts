@@ -22,19 +22,19 @@ import * as Text from "./report/Text.ts"
 
 /** The workloads. A process loads only its own. */
 const workloads: Readonly<Record<string, () => Promise<{ readonly run: (options: Options) => Effect.Effect<Report> }>>> = {
-  engine: () => import("./EngineWorkload.ts"),
-  "cold-start": () => import("./ColdStartWorkload.ts"),
-  breaker: () => import("./BreakerWorkload.ts"),
+  engine: () => import("./engine/EngineWorkload.ts"),
+  "cold-start": () => import("./process/ColdStartWorkload.ts"),
+  breaker: () => import("./parts/BreakerWorkload.ts"),
   latency: () => import("./load/LatencyWorkload.ts"),
-  limiter: () => import("./LimiterWorkload.ts"),
-  memory: () => import("./MemoryWorkload.ts"),
+  limiter: () => import("./parts/LimiterWorkload.ts"),
+  memory: () => import("./process/MemoryWorkload.ts"),
   outbox: () => import("./load/OutboxWorkload.ts"),
   peers: () => import("./peers/PeersWorkload.ts"),
   pgbench: () => import("./limit/PgbenchWorkload.ts"),
-  recovery: () => import("./RecoveryWorkload.ts"),
-  routing: () => import("./RoutingWorkload.ts"),
-  "routing-study": () => import("./RoutingStudy.ts"),
-  sketch: () => import("./SketchWorkload.ts")
+  recovery: () => import("./engine/RecoveryWorkload.ts"),
+  routing: () => import("./routing/RoutingWorkload.ts"),
+  "routing-study": () => import("./routing/RoutingStudy.ts"),
+  sketch: () => import("./parts/SketchWorkload.ts")
 }
 
 /** It measures no time, and writes into the documentation. */
@@ -49,6 +49,7 @@ Without names: all but routing-study, which is no measurement.
   --concurrency <n,...>   payments at a time (default: engine 1,64,256; peers 64, and 1 for two of them; pgbench 256)
   --gateway-ms <n,...>    times that gateways take in the workload engine, beside none (default 20)
   --rate <n,...>          payments per second in the workload latency (default 150,1000)
+  --calls <n>             calls recorded before the workloads sketch and routing measure (default 10000000)
   --only <text>           of engine, peers, pgbench and breaker only the cases whose name contains the text
   --payments <n>          payments of the memory and outbox workloads (default 100000; outbox at most 10000)
   --in-flight <n>         payments under way in the memory and recovery workloads (default 10000)
@@ -86,6 +87,7 @@ const parse = () => {
         rate: { type: "string", default: "150,1000" },
         payments: { type: "string", default: "100000" },
         "in-flight": { type: "string", default: "10000" },
+        calls: { type: "string", default: "10000000" },
         only: { type: "string", default: "" },
         seeds: { type: "string", default: "20" },
         plot: { type: "string", default: "docs/plots/routing-study.svg" },
@@ -157,6 +159,7 @@ const main = Effect.gen(function* () {
         : values.concurrency.split(",").map((text) => numberOf("concurrency", text, { min: 1, max: 10_000 })),
     payments: numberOf("payments", values.payments, { min: 100, max: 10_000_000 }),
     inFlight: numberOf("in-flight", values["in-flight"], { min: 1, max: 1_000_000 }),
+    calls: numberOf("calls", values.calls, { min: 2_000, max: 1_000_000_000 }),
     gatewayMillis: values["gateway-ms"].split(",").map((text) => numberOf("gateway-ms", text, { min: 0, max: 10_000 })),
     rates: values.rate.split(",").map((text) => numberOf("rate", text, { min: 1, max: 100_000 })),
     only: values.only,

@@ -49,6 +49,8 @@ const shortest = [
   "100",
   "--in-flight",
   "20",
+  "--calls",
+  "2000",
   "--concurrency",
   "2",
   "--gateway-ms",
@@ -67,6 +69,8 @@ const workloads = [
   { name: "recovery", ratios: 0 },
   { name: "breaker", ratios: 1 },
   { name: "limiter", ratios: 1 },
+  { name: "sketch", ratios: 3 },
+  { name: "routing", ratios: 1 },
   { name: "cold-start", ratios: 1 }
 ] as const
 

@@ -25,6 +25,7 @@ const resultsOf = (commit: string, ...reports: ReadonlyArray<Report>): Results.R
     concurrency: [],
     payments: 1,
     inFlight: 1,
+    calls: 1,
     gatewayMillis: [],
     rates: [],
     only: "",

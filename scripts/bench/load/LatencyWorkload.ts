@@ -5,12 +5,12 @@
  * the scheduled time (see `OpenLoop.ts`).
  */
 import * as Effect from "effect/Effect"
-import * as Database from "../Database.ts"
-import * as Engine from "../Engine.ts"
+import * as Database from "../engine/Database.ts"
+import * as Engine from "../engine/Engine.ts"
 import { alternate, type Case, type Options, ratioOf, repeatFor, type Report, resultsOf, type Sample } from "../Harness.ts"
 import * as PeerSubject from "../peers/PeerSubject.ts"
 import * as HandWritten from "../peers/HandWritten.ts"
-import * as Subject from "../Subject.ts"
+import * as Subject from "../engine/Subject.ts"
 import * as OpenLoop from "./OpenLoop.ts"
 import { arrivals, quantile } from "./Schedule.ts"
 

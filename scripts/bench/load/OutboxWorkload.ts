@@ -14,10 +14,10 @@ import * as Relay from "../../../src/orchestration/notify/Relay.ts"
 import type { HostTransaction } from "../../../src/services/HostTransaction.ts"
 import { Notifier } from "../../../src/services/notify/Notifier.ts"
 import { Outbox } from "../../../src/services/Outbox.ts"
-import * as Database from "../Database.ts"
-import * as Engine from "../Engine.ts"
+import * as Database from "../engine/Database.ts"
+import * as Engine from "../engine/Engine.ts"
 import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
-import * as Subject from "../Subject.ts"
+import * as Subject from "../engine/Subject.ts"
 
 /** Payments that fill the log, at most: some ten thousand rows are drained in a second. */
 const maxPayments = 10_000

@@ -1,7 +1,7 @@
 /** A peer as a subject of measurements. */
 import * as Effect from "effect/Effect"
-import type * as Database from "../Database.ts"
-import type * as Subject from "../Subject.ts"
+import type * as Database from "../engine/Database.ts"
+import type * as Subject from "../engine/Subject.ts"
 import type { Peer } from "./Peer.ts"
 
 /** The peer on a database of its own, whose tables are made now. */

@@ -5,10 +5,10 @@
  * answers at once like theirs. Every peer has a database of its own on the same server, with `synchronous_commit` on.
  */
 import * as Effect from "effect/Effect"
-import * as Database from "../Database.ts"
-import * as Engine from "../Engine.ts"
+import * as Database from "../engine/Database.ts"
+import * as Engine from "../engine/Engine.ts"
 import { alternate, type Options, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
-import * as Subject from "../Subject.ts"
+import * as Subject from "../engine/Subject.ts"
 import * as HandWritten from "./HandWritten.ts"
 import * as Installed from "./Installed.ts"
 import * as PeerSubject from "./PeerSubject.ts"

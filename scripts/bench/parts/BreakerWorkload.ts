@@ -10,11 +10,11 @@
 import * as Effect from "effect/Effect"
 import * as EffectBreaker from "effect/persistence/CircuitBreaker"
 import { createRequire } from "node:module"
-import * as Breaker from "../../src/domain/resilience/Breaker.ts"
-import { BreakerName } from "../../src/domain/resilience/BreakerName.ts"
-import { gatewayDefault } from "../../src/domain/resilience/BreakerSettings.ts"
-import * as CircuitBreakers from "../../src/orchestration/resilience/CircuitBreakers.ts"
-import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, type Sample, spreadOf } from "./Harness.ts"
+import * as Breaker from "../../../src/domain/resilience/Breaker.ts"
+import { BreakerName } from "../../../src/domain/resilience/BreakerName.ts"
+import { gatewayDefault } from "../../../src/domain/resilience/BreakerSettings.ts"
+import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitBreakers.ts"
+import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, type Sample, spreadOf } from "../Harness.ts"
 
 const aimNanos = 600
 
@@ -102,7 +102,7 @@ interface Peers {
 
 /** opossum is a CommonJS module, cockatiel one of the others. */
 const load = async (): Promise<Peers | undefined> => {
-  const from = createRequire(new URL("peers/package.json", import.meta.url))
+  const from = createRequire(new URL("../peers/package.json", import.meta.url))
   try {
     const cockatiel = (await import(from.resolve("cockatiel"))) as Peers["cockatiel"]
     return { cockatiel, Opossum: from("opossum") as Peers["Opossum"] }

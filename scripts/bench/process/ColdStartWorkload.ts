@@ -11,7 +11,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, type Sample } from "./Harness.ts"
+import { alternate, type Case, type Options, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
 
 /** The aim for `--help` with a filled compile cache, in milliseconds. */
 const aimMillis = 500
@@ -19,7 +19,7 @@ const aimMillis = 500
 /** Starts of every case. */
 const startsPerRound = 2
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
+const root = fileURLToPath(new URL("../../..", import.meta.url))
 const programs = {
   built: join(root, "dist/edges/cli/main.js"),
   sources: join(root, "src/edges/cli/main.ts")

@@ -17,8 +17,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import { readFileSync } from "node:fs"
-import * as Migrations from "../../src/layers/postgres/Migrations.ts"
-import * as TestDatabase from "../../test/support/TestDatabase.ts"
+import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
+import * as TestDatabase from "../../../test/support/TestDatabase.ts"
 
 /** Connections of a client, as many as the engine's default pool has. */
 const maxConnections = 10

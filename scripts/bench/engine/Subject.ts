@@ -6,13 +6,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as PostgresGatewayMetrics from "../../src/layers/postgres/routing/GatewayMetrics.ts"
-import * as PostgresLock from "../../src/layers/postgres/Lock.ts"
-import * as Postgres from "../../src/layers/postgres/Postgres.ts"
-import type { Gateway } from "../../src/services/Gateway.ts"
+import * as PostgresGatewayMetrics from "../../../src/layers/postgres/routing/GatewayMetrics.ts"
+import * as PostgresLock from "../../../src/layers/postgres/Lock.ts"
+import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
+import type { Gateway } from "../../../src/services/Gateway.ts"
 import type * as Database from "./Database.ts"
 import * as Engine from "./Engine.ts"
-import { type Case, repeatFor, type Sample } from "./Harness.ts"
+import { type Case, repeatFor, type Sample } from "../Harness.ts"
 
 /** Time that a case runs before it is measured, as a share of the measured time. */
 export const warmUpShare = 0.25

@@ -4,20 +4,20 @@
  * The aims are 20 ns for adding to a sketch and 0.6 us for a quantile inside a fiber. Every case sees the same durations, log-normal around
  * 400 ms. hdr-histogram-js (in JavaScript and in WebAssembly, two significant digits, and one, which has bins of our width) is a histogram only; `window` is ours with the rolling hour, verdicts
  * and approvals. What routing reads is measured through the service: ten gateways for one segment, unchanged and with a call recorded
- * at each in between, with a thousand calls recorded and after ten million.
+ * at each in between, with a thousand calls recorded and after ten million (`--calls`).
  *
  * The peers are installed with `npm install --prefix scripts/bench/peers`; without them their cases are left out.
  */
 import * as Effect from "effect/Effect"
 import { createRequire } from "node:module"
-import { CurrencyCode } from "../../src/domain/Currency.ts"
-import { GatewayName } from "../../src/domain/payment/Ids.ts"
-import * as GatewayWindow from "../../src/domain/routing/GatewayWindow.ts"
-import * as Segment from "../../src/domain/routing/Segment.ts"
-import * as Sketch from "../../src/domain/routing/Sketch.ts"
-import * as MemoryGatewayMetrics from "../../src/layers/memory/GatewayMetrics.ts"
-import { GatewayMetrics } from "../../src/services/routing/GatewayMetrics.ts"
-import { alternate, type Case, type Options, progress, ratioOf, type Report, resultsOf, type Sample } from "./Harness.ts"
+import { CurrencyCode } from "../../../src/domain/Currency.ts"
+import { GatewayName } from "../../../src/domain/payment/Ids.ts"
+import * as GatewayWindow from "../../../src/domain/routing/GatewayWindow.ts"
+import * as Segment from "../../../src/domain/routing/Segment.ts"
+import * as Sketch from "../../../src/domain/routing/Sketch.ts"
+import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
+import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
+import { alternate, type Case, type Options, progress, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
 
 const aims = { addNanos: 20, quantileMicros: 0.6, decisionMicros: 3 }
 
@@ -70,7 +70,7 @@ interface HdrModule {
 
 const peers = ((): HdrModule | undefined => {
   try {
-    return createRequire(new URL("peers/package.json", import.meta.url))("hdr-histogram-js") as HdrModule
+    return createRequire(new URL("../peers/package.json", import.meta.url))("hdr-histogram-js") as HdrModule
   } catch {
     return undefined
   }
@@ -125,7 +125,7 @@ const measure = (subject: Subject, seconds: number): Sample => {
 
 const gateways = Array.from({ length: 10 }, (_, index) => GatewayName.make(`gateway-${index}`))
 const segment: Segment.Segment = { method: "card", currency: CurrencyCode.make("EUR"), country: "DE" }
-const history = { few: 1_000, many: 10_000_000 }
+const few = 1_000
 
 /** Through the service inside one fiber: calls recorded at ten gateways in turn, and what a decision reads of them. */
 const serviceCase = Effect.fnUntraced(function* (recorded: number) {
@@ -189,7 +189,7 @@ const serviceCase = Effect.fnUntraced(function* (recorded: number) {
 })
 
 /** Runs the workload. */
-export const run = ({ rounds, seconds }: Options): Effect.Effect<Report> =>
+export const run = ({ calls: many, rounds, seconds }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     const subjects: Array<readonly [string, Subject]> = [
       ["sketch", sketch()],
@@ -203,21 +203,21 @@ export const run = ({ rounds, seconds }: Options): Effect.Effect<Report> =>
         ["hdr-histogram-js, wasm, 1 digit", hdr(peers, true, 1)]
       )
     }
-    const service = `service, ${history.few} calls`
-    const serviceLater = `service, ${history.many} calls`
-    yield* progress(`sketch: recording ${history.many} calls`)
+    const service = `service, ${few} calls`
+    const serviceLater = `service, ${many} calls`
+    yield* progress(`sketch: recording ${many} calls`)
     const build = (recorded: number) => serviceCase(recorded).pipe(Effect.provide(MemoryGatewayMetrics.layer, { local: true }))
-    const [few, many] = [yield* build(history.few), yield* build(history.many)]
+    const [afterFew, afterMany] = [yield* build(few), yield* build(many)]
     const cases: ReadonlyArray<Case> = [
       ...subjects.map(([name, subject]): Case => ({ name, measure: Effect.sync(() => measure(subject, seconds / 4)) })),
-      { name: service, measure: few },
-      { name: serviceLater, measure: many }
+      { name: service, measure: afterFew },
+      { name: serviceLater, measure: afterMany }
     ]
     const samples = yield* alternate("sketch", cases, rounds)
     const ratio = (over: string, number: string) => ratioOf(samples, { name: `${number}: sketch / ${over}`, of: "sketch", over, number })
     const compared = subjects.slice(2).flatMap(([name]) => [ratio(name, "add ns"), ratio(name, "q99 us")])
     const flat = ["record ns", "stats of 10 us", "stats of 10, all changed us"].map((number) =>
-      ratioOf(samples, { name: `${number}: after ${history.many} calls / after ${history.few}`, of: serviceLater, over: service, number })
+      ratioOf(samples, { name: `${number}: after ${many} calls / after ${few}`, of: serviceLater, over: service, number })
     )
     return {
       workload: "sketch",

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
-import type { Intent } from "../../src/domain/operation/Operation.ts"
-import { makePaymentId, requestKeyOf } from "../../src/domain/payment/Ids.ts"
+import type { Intent } from "../../../src/domain/operation/Operation.ts"
+import { makePaymentId, requestKeyOf } from "../../../src/domain/payment/Ids.ts"
 import * as Engine from "./Engine.ts"
 
 /** The intent of a real payment. */

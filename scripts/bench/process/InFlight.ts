@@ -9,11 +9,11 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { defaults } from "../../../src/services/Settings.ts"
-import type * as Database from "../Database.ts"
-import * as Engine from "../Engine.ts"
+import type * as Database from "../engine/Database.ts"
+import * as Engine from "../engine/Engine.ts"
 import { type CaseResult, progress, spreadOf } from "../Harness.ts"
-import { heapBytes } from "../Heap.ts"
-import * as Subject from "../Subject.ts"
+import { heapBytes } from "./Heap.ts"
+import * as Subject from "../engine/Subject.ts"
 
 /** Payments before the first size is taken: code is compiled, connections are open. */
 const warmUpPayments = 2_000

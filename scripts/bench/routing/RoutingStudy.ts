@@ -12,13 +12,13 @@
 import * as Effect from "effect/Effect"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
-import { GatewayName } from "../../src/domain/payment/Ids.ts"
-import * as Policy from "../../src/domain/routing/policy/Policy.ts"
-import { type CaseResult, type Options, progress, type Report, type Spread } from "./Harness.ts"
-import * as Arrivals from "./routing/Arrivals.ts"
-import * as Day from "./routing/Day.ts"
-import * as Plot from "./routing/Plot.ts"
-import * as World from "./routing/World.ts"
+import { GatewayName } from "../../../src/domain/payment/Ids.ts"
+import * as Policy from "../../../src/domain/routing/policy/Policy.ts"
+import { type CaseResult, type Options, progress, type Report, type Spread } from "../Harness.ts"
+import * as Arrivals from "./Arrivals.ts"
+import * as Day from "./Day.ts"
+import * as Plot from "./Plot.ts"
+import * as World from "./World.ts"
 
 const dearestFirst = ["premium", "standard", "newcomer", "budget"].map((name) => GatewayName.make(name))
 

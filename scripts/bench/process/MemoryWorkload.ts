@@ -9,12 +9,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { MemoryStore } from "../../src/layers/memory/MemoryStore.ts"
-import * as Database from "./Database.ts"
-import * as Engine from "./Engine.ts"
-import { type Options, progress, type Report, spreadOf } from "./Harness.ts"
+import { MemoryStore } from "../../../src/layers/memory/MemoryStore.ts"
+import * as Database from "../engine/Database.ts"
+import * as Engine from "../engine/Engine.ts"
+import { type Options, progress, type Report, spreadOf } from "../Harness.ts"
 import { heapBytes } from "./Heap.ts"
-import * as InFlight from "./load/InFlight.ts"
+import * as InFlight from "./InFlight.ts"
 
 /** Payments before the first size is taken: code is compiled, metrics have their series. */
 const warmUpPayments = 2000

@@ -17,14 +17,14 @@ import * as EffectLimiter from "effect/persistence/RateLimiter"
 import { createRequire } from "node:module"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import * as Presets from "../../src/domain/Presets.ts"
-import { type Algorithm, algorithms, type RateLimit } from "../../src/domain/resilience/RateLimit.ts"
-import * as Check from "../../src/domain/resilience/RateLimitCheck.ts"
-import * as State from "../../src/domain/resilience/RateLimitState.ts"
-import * as MemoryRateLimitStore from "../../src/layers/memory/resilience/RateLimitStore.ts"
-import * as RateLimiter from "../../src/orchestration/resilience/RateLimiter.ts"
-import { RateLimitStore } from "../../src/services/resilience/RateLimitStore.ts"
-import { alternate, type Case, type Options, progress, ratioOf, type Report, resultsOf, type Sample } from "./Harness.ts"
+import * as Presets from "../../../src/domain/Presets.ts"
+import { type Algorithm, algorithms, type RateLimit } from "../../../src/domain/resilience/RateLimit.ts"
+import * as Check from "../../../src/domain/resilience/RateLimitCheck.ts"
+import * as State from "../../../src/domain/resilience/RateLimitState.ts"
+import * as MemoryRateLimitStore from "../../../src/layers/memory/resilience/RateLimitStore.ts"
+import * as RateLimiter from "../../../src/orchestration/resilience/RateLimiter.ts"
+import { RateLimitStore } from "../../../src/services/resilience/RateLimitStore.ts"
+import { alternate, type Case, type Options, progress, ratioOf, type Report, resultsOf, type Sample } from "../Harness.ts"
 
 const aimNanos = 300
 
@@ -166,7 +166,7 @@ interface Peers {
 }
 
 const load = (): Peers | undefined => {
-  const from = createRequire(new URL("peers/package.json", import.meta.url))
+  const from = createRequire(new URL("../peers/package.json", import.meta.url))
   try {
     return { flexible: from("rate-limiter-flexible") as Peers["flexible"], limiter: from("limiter") as Peers["limiter"] }
   } catch {
