@@ -5,9 +5,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import type { FraudVerdict } from "../../../src/domain/hooks/Verdict.ts"
+import type { PaymentEvent } from "../../../src/domain/payment/Event.ts"
+import { replay } from "../../../src/domain/payment/Replay.ts"
+import { evolve } from "../../../src/domain/payment/State.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import { EventStore, EventStoreError } from "../../../src/services/EventStore.ts"
 import { type FraudCheck, type Hook, Hooks, type PreValidation, type ScreeningInput } from "../../../src/services/hooks/Hooks.ts"
+import * as Metrics from "../../../src/services/Metrics.ts"
 import { engineWith, eventsOf, only, registryOf } from "../../support/hooks.ts"
 import { collecting } from "../../support/logs.ts"
 import { alone, countsOf } from "../../support/metrics.ts"
@@ -169,7 +173,15 @@ describe("a payment that was charged", () => {
         checks: ["request_valid"],
         verdicts: [{ hook: "doubt", action: "flag", score: 61, code: "new_card" }]
       } as unknown as typeof screened)
-    }).pipe(Effect.provide(engineWith([testGateway("a")], [check("doubt", { action: "flag", score: 61, code: "new_card" })])))
+      const before = yield* Effect.fromResult(replay(payment.id, yield* (yield* EventStore).read(payment.id)))
+      assert.strictEqual(before._tag, "Payment")
+      if (before._tag === "New") return
+      assert.deepStrictEqual(before.fraud, { action: "flag", score: 61 })
+      const event: PaymentEvent = { _tag: "DisputeOpened", disputeId: "dp_1", amount: before.details.amount }
+      const after = evolve(before, { version: 5, recordedAt: 0, event })
+      if (after._tag === "Payment") yield* Metrics.recorded({ before, after, events: [event] })
+      assert.deepInclude(yield* countsOf("aegispay_fraud_disputes_total"), { flag: 1, allow: 0 })
+    }).pipe(Effect.provide(engineWith([testGateway("a")], [check("doubt", { action: "flag", score: 61, code: "new_card" })])), alone)
   )
 })
 
