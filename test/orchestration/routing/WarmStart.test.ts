@@ -21,9 +21,11 @@ import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import { warmStart, type WarmStartOptions } from "../../../src/orchestration/routing/WarmStart.ts"
 import type { Commit } from "../../../src/services/EventStore.ts"
+import type { Hook } from "../../../src/services/hooks/Hooks.ts"
 import { GatewayMetrics } from "../../../src/services/routing/GatewayMetrics.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
 import { RoutingPolicy } from "../../../src/services/routing/RoutingPolicy.ts"
+import { engineWith } from "../../support/hooks.ts"
 import * as Events from "../../support/payments.ts"
 import { chargeRequest, declined, engine, requiresAction, success, testGateway, unknown } from "../../support/TestEngine.ts"
 
@@ -122,6 +124,16 @@ describe("WarmStart", () => {
       })
     )
   )
+
+  it.effect("a payment counts in the segment that enrichments made of it", () => {
+    const table: Hook = { kind: "enrichment", name: "bin-table", run: () => Effect.succeed({ method: { country: "DE" } }) }
+    return Effect.gen(function* () {
+      for (let nth = 0; nth < 25; nth++) yield* charge(nth, { method: "card", currency: euro })
+      const { metrics } = yield* startAnother()
+      const all = [yield* GatewayMetrics, metrics]
+      for (const known of all) assert.deepInclude(yield* known.stats(alpha, german), { segmentUsed: "full", samples: 25 })
+    }).pipe(Effect.provide(engineWith([testGateway("alpha")], [table])))
+  })
 
   it.effect("what approved charges cost is rebuilt from the fees that their decisions name, by currency", () =>
     seeded(
