@@ -129,6 +129,7 @@ describe("WarmStart", () => {
     const table: Hook = { kind: "enrichment", name: "bin-table", run: () => Effect.succeed({ method: { country: "DE" } }) }
     return Effect.gen(function* () {
       for (let nth = 0; nth < 25; nth++) yield* charge(nth, { method: "card", currency: euro })
+      yield* TestClock.adjust("20 seconds")
       const { metrics } = yield* startAnother()
       const all = [yield* GatewayMetrics, metrics]
       for (const known of all) assert.deepInclude(yield* known.stats(alpha, german), { segmentUsed: "full", samples: 25 })
