@@ -29,7 +29,15 @@ export type Fault = FaultBefore | FaultAfter
 export type Distortion = "wrong_amount" | "wrong_currency"
 
 /** How later operations on the charge misbehave. */
-export type LaterTrouble = "capture_fails" | "void_fails" | "refund_fails_later" | "refund_pending"
+export type LaterTrouble =
+  | "capture_fails"
+  | "capture_pending"
+  | "void_fails"
+  | "void_pending"
+  | "refund_fails"
+  | "refund_fails_later"
+  | "refund_pending"
+  | "refund_pending_failure"
 
 export type OperationKind = "charge" | "confirm" | "capture" | "void" | "refund"
 
@@ -94,6 +102,7 @@ export const failures = {
   },
   captureFailed: { type: "processing_error", code: "capture_failed", message: "The capture was refused." },
   voidFailed: { type: "processing_error", code: "void_failed", message: "The void was refused." },
+  refundRefused: { type: "processing_error", code: "refund_refused", message: "The refund was refused." },
   refundFailed: { type: "processing_error", code: "refund_failed", message: "The refund was returned by the issuer." }
 } as const satisfies Record<string, Failure>
 
@@ -253,7 +262,20 @@ const faults: ReadonlyArray<MagicToken> = [
 
 const later: ReadonlyArray<MagicToken> = [
   success("tok_capture_fails", { later: "capture_fails", answer: "201", summary: "Its captures answer 402." }),
+  success("tok_capture_pending", {
+    later: "capture_pending",
+    answer: "201",
+    summary:
+      "Its captures answer pending and become succeeded after the settle delay; webhook. Nothing else is captured or voided meanwhile."
+  }),
   success("tok_void_fails", { later: "void_fails", answer: "201", summary: "Its voids answer 402." }),
+  success("tok_void_pending", {
+    later: "void_pending",
+    answer: "201",
+    summary:
+      "Voids of its authorization answer pending and become succeeded after the settle delay; webhook. Nothing is captured meanwhile."
+  }),
+  success("tok_refund_fails", { later: "refund_fails", answer: "201", summary: "Its refunds answer 402." }),
   success("tok_refund_fails_later", {
     later: "refund_fails_later",
     answer: "201",
@@ -263,6 +285,11 @@ const later: ReadonlyArray<MagicToken> = [
     later: "refund_pending",
     answer: "201",
     summary: "Its refunds answer pending and become succeeded after the settle delay; webhook."
+  }),
+  success("tok_refund_pending_failure", {
+    later: "refund_pending_failure",
+    answer: "201",
+    summary: "Its refunds answer pending and become failed after the settle delay; webhook."
   })
 ]
 

@@ -213,7 +213,89 @@ describe("captures, voids and refunds", () => {
     transition(state, { _tag: "CaptureCharge", chargeId, reference: "c", amount: 400, final: false }, 2)
     assert.strictEqual(transition(state, { _tag: "VoidCharge", chargeId, reference: "v" }, 3).answer.status, 200)
     assert.deepStrictEqual(kinds(state), ["authorize 1000", "capture 400", "void 600"])
-    assert.strictEqual(transition(state, { _tag: "VoidCharge", chargeId, reference: "w" }, 4).answer.status, 409)
+    assert.strictEqual(transition(state, { _tag: "VoidCharge", chargeId, reference: "w" }, 4).answer.status, 200, "it is over already")
+    assert.lengthOf(kinds(state), 3)
+    const other = authorized()
+    transition(other.state, { _tag: "CaptureCharge", chargeId: other.chargeId, reference: "c", amount: 1_000, final: false }, 2)
+    assert.strictEqual(transition(other.state, { _tag: "VoidCharge", chargeId: other.chargeId, reference: "w" }, 4).answer.status, 409)
+  })
+
+  it("an authorization lapses at its time, with what is left of it; not what is captured or voided before", () => {
+    const validity = { authorizationValidityMillis: 100 }
+    const state = fresh(validity)
+    transition(state, create({ capture: "manual" }), 1)
+    const chargeId = only(state).id
+    assert.deepStrictEqual(PspState.waiting(state), [{ kind: "hold", id: chargeId, at: 101 }])
+    const lapse = { _tag: "LapseHold", chargeId } as const
+    assert.strictEqual(decide(state, lapse, 100).change, undefined, "not before")
+    transition(state, { _tag: "CaptureCharge", chargeId, reference: "c", amount: 400, final: false }, 50)
+    const { change } = transition(state, lapse, 101)
+    assert.deepStrictEqual(kinds(state), ["authorize 1000", "capture 400", "void 600"])
+    assert.deepStrictEqual(
+      change?.events.map(({ type }) => type),
+      ["charge.expired"]
+    )
+    assert.deepInclude(only(state), { status: "succeeded", released: true, closed: true })
+    assert.lengthOf(PspState.waiting(state), 0)
+    assert.strictEqual(decide(state, lapse, 500).change, undefined, "once")
+    assert.strictEqual(transition(state, { _tag: "VoidCharge", chargeId, reference: "v" }, 102).answer.status, 200)
+    assert.lengthOf(kinds(state), 3)
+
+    for (const end of [{ _tag: "CaptureCharge", reference: "c", final: false } as const, { _tag: "VoidCharge", reference: "v" } as const]) {
+      const other = fresh(validity)
+      transition(other, create({ capture: "manual" }), 1)
+      transition(other, { ...end, chargeId: only(other).id }, 2)
+      assert.lengthOf(PspState.waiting(other), 0)
+      assert.strictEqual(decide(other, { _tag: "LapseHold", chargeId: only(other).id }, 500).change, undefined)
+    }
+    const never = fresh()
+    transition(never, create({ capture: "manual" }), 1)
+    assert.lengthOf(PspState.waiting(never), 0)
+  })
+
+  for (const [kind, token, ends] of [
+    ["capture", "tok_capture_pending", "capture 1000"],
+    ["void", "tok_void_pending", "void 1000"]
+  ] as const) {
+    it(`a ${kind} that is pending moves nothing until it settles, and keeps everything else out`, () => {
+      const state = fresh()
+      transition(state, create({ capture: "manual", token }), 1)
+      const chargeId = only(state).id
+      const commands = {
+        capture: { _tag: "CaptureCharge", chargeId, reference: "x", final: true },
+        void: { _tag: "VoidCharge", chargeId, reference: "x" }
+      } as const
+      const { answer } = transition(state, commands[kind], 2)
+      assert.strictEqual((answer.body["operation"] as { readonly status: string }).status, "pending")
+      assert.deepStrictEqual(kinds(state), ["authorize 1000"])
+      for (const other of [commands.capture, commands.void]) {
+        assert.strictEqual(decide(state, { ...other, reference: "y" }, 3).answer.status, 409)
+      }
+      assert.strictEqual(decide(state, { _tag: "VoidByReference", targetReference: "r1", reference: "z" }, 3).answer.status, 409)
+      const [timer] = PspState.waiting(state)
+      assert.deepStrictEqual(timer, { kind: "charge", id: chargeId, at: 1_002 })
+      transition(state, { _tag: "SettleCharge", chargeId }, 1_002)
+      assert.deepStrictEqual(kinds(state), ["authorize 1000", ends])
+      assert.strictEqual(state.operations.get((answer.body["operation"] as { readonly id: string }).id)?.status, "succeeded")
+      assert.strictEqual(state.pending, 0)
+      assert.strictEqual(decide(state, { _tag: "SettleCharge", chargeId }, 1_003).change, undefined)
+    })
+  }
+
+  it("a refund is refused, or pending and then failed, with nothing given back", () => {
+    const refused = fresh()
+    transition(refused, create({ token: "tok_refund_fails" }), 1)
+    const refund = { _tag: "RefundCharge", reference: "f", amount: 600 } as const
+    assert.strictEqual(transition(refused, { ...refund, chargeId: only(refused).id }, 2).answer.status, 402)
+    assert.deepStrictEqual([only(refused).refunded, kinds(refused)], [0, ["charge 1000"]])
+    const state = fresh()
+    transition(state, create({ token: "tok_refund_pending_failure" }), 1)
+    transition(state, { ...refund, chargeId: only(state).id }, 2)
+    assert.deepStrictEqual([...state.refunds.values()][0]?.status, "pending")
+    const [timer] = PspState.waiting(state)
+    transition(state, { _tag: "SettleRefund", refundId: timer?.id ?? "" }, 1_002)
+    assert.deepStrictEqual([...state.refunds.values()][0]?.status, "failed")
+    assert.deepStrictEqual([only(state).refunded, kinds(state)], [0, ["charge 1000", "refund 600", "refund_failed 600"]])
   })
 
   it("cancels by the caller's reference and names what it cancelled", () => {

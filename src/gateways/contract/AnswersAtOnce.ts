@@ -76,7 +76,7 @@ export const answersAtOnce = (add: Add): void => {
       })
   )
 
-  for (const kind of ["capture", "void"] as const) {
+  for (const kind of ["capture", "void", "refund"] as const) {
     add(`a declined ${kind} moves nothing, and is not found as a success`, { on: kind, what: "declined" }, (on) =>
       Effect.gen(function* () {
         const { operation } = yield* prepare(on, kind)

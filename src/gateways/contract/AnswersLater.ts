@@ -43,7 +43,9 @@ export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOption
         ]
   for (const [what, does] of acts) {
     const ends = what === "action_success" && does !== "fail" ? "Succeeded" : "Declined"
-    add(`${what}, then ${does}: ends as ${ends}, once`, { on: "charge", what }, (on) => afterAction(on, does, ends))
+    for (const kind of ["sale", "authorize"] as const) {
+      add(`${kind}, ${what}, then ${does}: ends as ${ends}, once`, { on: "charge", what }, (on) => afterAction(on, kind, does, ends))
+    }
   }
 
   if (chargedBy === "customer") {
@@ -62,14 +64,54 @@ export const answersLater = (add: Add, { chargedBy = "confirm" }: ContractOption
 
   add("a refund that had succeeded and fails later is found as declined", { on: "refund", what: "fails_later" }, refundFailsLater)
 
-  add("a refund that is pending is found as pending, then as succeeded", { on: "refund", what: "pending" }, (on) =>
+  for (const [kind, what, ends] of [
+    ["capture", "pending", "Succeeded"],
+    ["void", "pending", "Succeeded"],
+    ["refund", "pending", "Succeeded"],
+    ["refund", "action", "Succeeded"],
+    ["refund", "pending_failure", "Declined"]
+  ] as const) {
+    const scenario = kind === "refund" ? ({ on: kind, what } as const) : ({ on: kind, what: "pending" } as const)
+    add(`a ${kind} (${what}) is found as pending, then as ${ends}, once`, scenario, (on) => pendingLater(on, kind, ends))
+  }
+}
+
+const pendingLater = Effect.fnUntraced(function* (on: Bench, kind: "capture" | "void" | "refund", ends: "Succeeded" | "Declined") {
+  const { operation } = yield* prepare(on, kind)
+  const answer = yield* on.send(operation)
+  isTagged(answer, "Pending")
+  const reference = referenceOf(answer)
+  isTagged(yield* on.truth(operation), "Pending")
+  isTagged(yield* on.send(operation), "Pending")
+  const settled = yield* eventually(on.lookup(operation, reference), (result) => result._tag !== "Pending")
+  isTagged(settled, ends)
+  if (settled._tag === "Succeeded") assert.equal(succeeded(settled), reference)
+  isTagged(yield* on.truth(operation), ends)
+  // A refund may be in the books from its acceptance on.
+  if (kind !== "refund") yield* on.moved(operation, kind)
+})
+
+/** What is left of an authorization that the PSP ended, and that the void which records it finds it over. */
+export const holds = (add: Add): void => {
+  add("an authorization holds until the PSP ends it; a void then finds it over", { on: "charge", what: "success" }, (on) =>
     Effect.gen(function* () {
-      const { operation } = yield* prepare(on, "refund")
-      const answer = yield* on.send(operation)
-      isTagged(answer, "Pending")
-      const settled = yield* eventually(on.lookup(operation, referenceOf(answer)), (result) => result._tag !== "Pending")
-      assert.equal(succeeded(settled), referenceOf(answer))
-      succeeded(yield* on.truth(operation))
+      const one = on.charge("authorize")
+      const reference = succeeded(yield* on.send(one))
+      assert.deepEqual(yield* on.hold(one, reference), { _tag: "Held" })
+      yield* on.lapse?.(reference) ?? assert.fail("this PSP does not end authorizations")
+      assert.deepEqual(yield* eventually(on.hold(one, reference), ({ _tag }) => _tag !== "Held"), { _tag: "Released" })
+      assert.equal(succeeded(yield* on.truth(one)), reference, "that it succeeded is true for ever")
+      const voiding = on.later("void", reference)
+      succeeded(yield* on.send(voiding))
+      yield* on.moved(voiding, undefined)
+    })
+  )
+
+  add("an authorization that is captured is not ended", { on: "charge", what: "success" }, (on) =>
+    Effect.gen(function* () {
+      const { first, operation, target } = yield* prepare(on, "capture")
+      succeeded(yield* on.send(operation))
+      assert.deepEqual(yield* on.hold(first, target), { _tag: "Held" })
     })
   )
 }
@@ -81,8 +123,8 @@ const refundFailsLater = Effect.fnUntraced(function* (on: Bench) {
   isTagged(yield* on.truth(operation), "Declined")
 })
 
-const afterAction = Effect.fnUntraced(function* (on: Bench, does: Act, ends: "Succeeded" | "Declined") {
-  const one = on.charge()
+const afterAction = Effect.fnUntraced(function* (on: Bench, kind: "sale" | "authorize", does: Act, ends: "Succeeded" | "Declined") {
+  const one = on.charge(kind)
   const answer = yield* on.send(one)
   if (answer._tag !== "RequiresAction") return assert.fail(`no action: ${answer._tag}`)
   isTagged(yield* on.lookup(one, answer.gatewayReference), "RequiresAction")
@@ -96,6 +138,6 @@ const afterAction = Effect.fnUntraced(function* (on: Bench, does: Act, ends: "Su
   isTagged(yield* on.lookup(confirm, answer.gatewayReference), ends)
   isTagged(yield* on.send(confirm), ends)
   isTagged(yield* on.lookup(one, answer.gatewayReference), ends)
-  const charges = (yield* on.ledger).filter((entry) => entry.kind === "charge")
+  const charges = (yield* on.ledger).filter((entry) => entry.kind === (kind === "sale" ? "charge" : "authorize"))
   assert.equal(charges.length, ends === "Succeeded" ? 1 : 0)
 })

@@ -27,8 +27,8 @@ export type Scenario =
   | { readonly on: "charge"; readonly what: "pending_success" | "pending_failure" | "action_success" | "action_failure" }
   | { readonly on: "charge"; readonly what: "timeout_before_once" | "reset_before_once" }
   | { readonly on: "charge" | "confirm" | "capture" | "void" | "refund"; readonly what: Fault }
-  | { readonly on: "capture" | "void"; readonly what: "declined" }
-  | { readonly on: "refund"; readonly what: "pending" | "fails_later" }
+  | { readonly on: "capture" | "void" | "refund"; readonly what: "declined" | "pending" }
+  | { readonly on: "refund"; readonly what: "fails_later" | "pending_failure" | "action" }
 
 /** Something the PSP did with money: the kind in our words, our reference, minor units. */
 export interface LedgerEntry {
@@ -43,6 +43,8 @@ export interface GatewayUnderTest {
   readonly unreachable: Gateway
   readonly ledger: Effect.Effect<ReadonlyArray<LedgerEntry>>
   readonly customer: (reference: GatewayReference, does: "complete" | "fail") => Effect.Effect<void>
+  /** The authorization is over at the PSP, without our doing. Needed where the gateway has `hold`. */
+  readonly lapse?: (reference: GatewayReference) => Effect.Effect<void>
   /** The webhooks that the PSP has sent so far, as they arrived. */
   readonly webhooks?: Effect.Effect<ReadonlyArray<WebhookRequest>>
 }
@@ -53,6 +55,8 @@ export interface ContractOptions {
   readonly make: Effect.Effect<GatewayUnderTest, never, Scope.Scope>
   /** The token that makes a scenario happen; `undefined`: this PSP cannot be made to do it, and the case is skipped by name. */
   readonly tokenFor: (scenario: Scenario) => Token | undefined
+  /** Why this PSP never does it, in words: a property that is declared, and the reason by which the case is skipped. Default: it may do all. */
+  readonly never?: (scenario: Scenario) => string | undefined
   /** How long an answer that is lost is waited for, in milliseconds; shorter than the PSP holds the connection. */
   readonly patienceMillis: number
   /**
@@ -60,6 +64,8 @@ export interface ContractOptions {
    * customer has acted, and a confirm learns it.
    */
   readonly chargedBy?: "confirm" | "customer"
+  /** Can the gateway be asked what is left of an authorization, and does `make` give `lapse`? Default false, and its case is skipped. */
+  readonly tellsHolds?: boolean
   /** Does `make` give `webhooks`? Default false, and their cases are skipped. */
   readonly tellsByWebhook?: boolean
 }
@@ -151,6 +157,9 @@ export const bench = Effect.fnUntraced(function* (
       return gateway.lookup({ payment, intent: one, gatewayReference, made })
     })
   const lookup = lookupAhead(0)
+  /** Asks what is left of an authorization. */
+  const hold = (one: Intent, gatewayReference: GatewayReference) =>
+    gateway.hold?.({ payment, intent: one, gatewayReference }) ?? Effect.die(new Error("the gateway cannot be asked what it holds"))
   /** Asks by our reference when the lag is over. */
   const truth = (one: Intent) =>
     Effect.andThen(
@@ -175,6 +184,7 @@ export const bench = Effect.fnUntraced(function* (
     sendInVain,
     lookup,
     lookupAhead,
+    hold,
     truth,
     moved,
     movedBy,

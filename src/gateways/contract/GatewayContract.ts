@@ -14,7 +14,7 @@
  */
 import * as Effect from "effect/Effect"
 import { answersAtOnce } from "./AnswersAtOnce.ts"
-import { answersLater } from "./AnswersLater.ts"
+import { answersLater, holds } from "./AnswersLater.ts"
 import { type Add, bench, type Case, type ContractOptions } from "./Bench.ts"
 import { clocks } from "./Clocks.ts"
 import { keys } from "./Keys.ts"
@@ -34,7 +34,7 @@ export const cases = (options: ContractOptions): ReadonlyArray<Case> => {
       const ahead = processAheadMillis === undefined ? {} : { processAheadMillis }
       all.push({
         title: `${group}: ${title}`,
-        skipped: impossible ?? (token === undefined ? "this gateway has no token for it" : undefined),
+        skipped: impossible ?? options.never?.(scenario) ?? (token === undefined ? "this gateway has no token for it" : undefined),
         run:
           token === undefined
             ? Effect.void
@@ -51,6 +51,7 @@ export const cases = (options: ContractOptions): ReadonlyArray<Case> => {
   for (const minutes of [-15, 15]) {
     clocks(adder(`clocks, of a process ${minutes} minutes ahead`, undefined, minutes * 60_000))
   }
+  holds(adder("holds", options.tellsHolds === true ? undefined : "this gateway cannot be asked what is left of an authorization"))
   keys(adder("keys"))
   webhooks(adder("webhooks", options.tellsByWebhook === true ? undefined : "this gateway sends none here"))
   return all

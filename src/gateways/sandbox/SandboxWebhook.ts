@@ -2,7 +2,7 @@
  * The sandbox's webhooks: their signature, and what they tell.
  *
  * `Sandbox-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256(secret, "t.rawBody")>`, accepted within 300 s. An event carries the operation
- * and its charge as they were when it happened. A refund fails only after it had succeeded: one that is refused makes no event.
+ * and its charge as they were when it happened. A refund fails after it had succeeded, or while it is pending: one that is refused makes no event.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"

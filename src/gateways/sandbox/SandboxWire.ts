@@ -233,7 +233,8 @@ const categories: { readonly [code: string]: DeclineCategory } = {
   processor_unavailable: "gateway_error",
   capture_failed: "gateway_error",
   void_failed: "gateway_error",
-  refund_failed: "gateway_error"
+  refund_failed: "gateway_error",
+  refund_refused: "gateway_error"
 }
 
 /** Codes after which a network forbids every further attempt with the card. */

@@ -72,6 +72,7 @@ export const capture = (state: AccountState, command: CaptureCharge, now: number
   if (charge.status !== "authorized" && charge.status !== "partially_captured") {
     return invalidState(charge, `A charge that is ${charge.status} cannot be captured.`)
   }
+  if (charge.accepted !== undefined) return busy(charge)
   const capturable = charge.authorized - charge.captured
   const amount = command.amount ?? capturable
   if (amount > capturable) {
@@ -82,18 +83,10 @@ export const capture = (state: AccountState, command: CaptureCharge, now: number
   if (troubleOf(charge) === "capture_fails") {
     return refused(draft, { reference: command.reference, kind: "capture", charge, amount, failure: failures.captureFailed })
   }
-  const captured = charge.captured + amount
-  const closed = command.final || state.rules.captures === "single" || captured === charge.authorized
-  const done: Charge = {
-    ...(closed ? withoutTimers(charge) : charge),
-    status: closed ? "succeeded" : "partially_captured",
-    captured,
-    closed,
-    fee: fee(state.rules, captured),
-    updated: draft.at
+  if (troubleOf(charge) === "capture_pending") {
+    return accept(draft, charge, { kind: "capture", reference: command.reference, amount, final: command.final })
   }
-  draft.charges.push(done)
-  Draft.addEntry(draft, { kind: "capture", charge: done, reference: command.reference, amount })
+  const done = take(draft, charge, { reference: command.reference, amount, final: command.final })
   const operation = Draft.addOperation(draft, {
     reference: command.reference,
     kind: "capture",
@@ -104,6 +97,57 @@ export const capture = (state: AccountState, command: CaptureCharge, now: number
   Draft.addEvent(draft, "charge.captured", operation.id)
   return { answer: { status: 200, body: resultJson({ operation, charge: done }) }, change: Draft.toChange(draft) }
 }
+
+/** Takes an amount of the authorization. */
+const take = (
+  draft: Draft.Draft,
+  charge: Charge,
+  { amount, final, reference }: { readonly reference: string; readonly amount: number; readonly final: boolean }
+): Charge => {
+  const { rules } = draft.state
+  const captured = charge.captured + amount
+  const closed = final || rules.captures === "single" || captured === charge.authorized
+  const done: Charge = {
+    ...(closed ? withoutTimers(charge) : charge),
+    status: closed ? "succeeded" : "partially_captured",
+    captured,
+    closed,
+    fee: fee(rules, captured),
+    updated: draft.at
+  }
+  draft.charges.push(done)
+  Draft.addEntry(draft, { kind: "capture", charge: done, reference, amount })
+  return done
+}
+
+/** Accepts a capture or void, which is carried out when it settles. */
+const accept = (draft: Draft.Draft, charge: Charge, accepted: Omit<NonNullable<Charge["accepted"]>, "operationId">): Decision => {
+  if (draft.state.pending >= draft.state.rules.maxPending) return capacity("Too many operations are pending.")
+  const { amount, kind, reference } = accepted
+  const operation = Draft.addOperation(draft, { reference, kind, charge, amount, status: "pending" })
+  const done: Charge = {
+    ...charge,
+    accepted: { ...accepted, operationId: operation.id },
+    settlesAt: draft.at + draft.state.rules.settleDelayMillis,
+    updated: draft.at
+  }
+  draft.charges.push(done)
+  return { answer: { status: 200, body: resultJson({ operation, charge: done }) }, change: Draft.toChange(draft) }
+}
+
+/** Carries out what was accepted. */
+export const settleAccepted = (state: AccountState, charge: Charge, now: number): Decision => {
+  const { accepted, settlesAt: _settlesAt, ...rest } = charge
+  if (accepted === undefined) return notFound("operation that waits")
+  const draft = Draft.make(state, now)
+  if (accepted.kind === "capture") take(draft, rest, accepted)
+  else release(draft, rest, accepted.reference)
+  Draft.setOperation(draft, accepted.operationId, "succeeded")
+  Draft.addEvent(draft, accepted.kind === "capture" ? "charge.captured" : "charge.voided", accepted.operationId)
+  return { answer: { status: 200, body: {} }, change: Draft.toChange(draft) }
+}
+
+const busy = (charge: Charge): Decision => invalidState(charge, `A ${charge.accepted?.kind} of the charge is in progress.`)
 
 type Voidability = "voidable" | "already" | "impossible"
 
@@ -145,7 +189,8 @@ const release = (draft: Draft.Draft, charge: Charge, reference: string): Charge 
 /** The validity of an authorization is over: what is not captured is released, and a webhook says so. */
 export const lapse = (state: AccountState, command: LapseHold, now: number): Decision => {
   const charge = state.charges.get(command.chargeId)
-  if (charge?.lapsesAt === undefined || charge.lapsesAt > now) return notFound("authorization that lapses")
+  // What was accepted in time is carried out.
+  if (charge?.lapsesAt === undefined || charge.lapsesAt > now || charge.accepted !== undefined) return notFound("authorization that lapses")
   const draft = Draft.make(state, now)
   release(draft, charge, charge.reference)
   Draft.addEvent(draft, "charge.expired", charge.operationId)
@@ -167,6 +212,7 @@ const recordVoid = (draft: Draft.Draft, charge: Charge, reference: string): Oper
 export const voidCharge = (state: AccountState, command: VoidCharge, now: number): Decision => {
   const charge = state.charges.get(command.chargeId)
   if (charge === undefined) return notFound("charge")
+  if (charge.accepted !== undefined) return busy(charge)
   const can = voidability(charge)
   if (can === "impossible") return invalidState(charge, `A charge that is ${charge.status} cannot be voided.`)
   if (isExhausted(state)) return exhausted
@@ -174,6 +220,10 @@ export const voidCharge = (state: AccountState, command: VoidCharge, now: number
   if (can === "voidable" && troubleOf(charge) === "void_fails") {
     const amount = charge.authorized - charge.captured
     return refused(draft, { reference: command.reference, kind: "void", charge, amount, failure: failures.voidFailed })
+  }
+  if (can === "voidable" && troubleOf(charge) === "void_pending" && charge.authorized > 0) {
+    const amount = charge.authorized - charge.captured
+    return accept(draft, charge, { kind: "void", reference: command.reference, amount, final: true })
   }
   const done = can === "voidable" ? release(draft, charge, command.reference) : charge
   const operation = recordVoid(draft, done, command.reference)
@@ -198,6 +248,8 @@ const targets = (state: AccountState, reference: string): ReadonlyArray<Charge> 
 export const voidByReference = (state: AccountState, command: VoidByReference, now: number): Decision => {
   const charges = targets(state, command.targetReference)
   if (charges === undefined) return notFound("operation")
+  const waiting = charges.find((charge) => charge.accepted !== undefined)
+  if (waiting !== undefined) return busy(waiting)
   const impossible = charges.find((charge) => charge.status === "succeeded")
   if (impossible !== undefined) return invalidState(impossible, "The charge already succeeded.")
   const cancelled = charges.filter((charge) => voidability(charge) !== "impossible")
@@ -243,10 +295,14 @@ export const refund = (state: AccountState, command: RefundCharge, now: number):
     return invalid("amount", "amount_exceeds_captured", `At most ${refundable} can be refunded.`)
   }
   const trouble = troubleOf(charge)
-  const settlesLater = trouble === "refund_pending" || trouble === "refund_fails_later"
+  const isPending = trouble === "refund_pending" || trouble === "refund_pending_failure"
+  const settlesLater = isPending || trouble === "refund_fails_later"
   if (settlesLater && state.pending >= state.rules.maxPending) return capacity("Too many refunds are pending.")
   if (isExhausted(state)) return exhausted
   const draft = Draft.make(state, now)
+  if (trouble === "refund_fails") {
+    return refused(draft, { reference: command.reference, kind: "refund", charge, amount: command.amount, failure: failures.refundRefused })
+  }
   const made: Refund = {
     id: Draft.nextId(draft, "re"),
     operationId: Draft.nextId(draft, "op"),
@@ -255,7 +311,7 @@ export const refund = (state: AccountState, command: RefundCharge, now: number):
     payment: charge.payment,
     amount: command.amount,
     currency: charge.currency,
-    status: trouble === "refund_pending" ? "pending" : "succeeded",
+    status: isPending ? "pending" : "succeeded",
     created: draft.at,
     updated: draft.at,
     ...(settlesLater ? { settlesAt: draft.at + state.rules.settleDelayMillis } : {})
@@ -285,7 +341,8 @@ export const settleRefund = (state: AccountState, command: SettleRefund, now: nu
   if (known?.settlesAt === undefined || charge === undefined) return notFound("refund that waits")
   const draft = Draft.make(state, now)
   const { settlesAt: _, ...rest } = known
-  const fails = troubleOf(charge) === "refund_fails_later"
+  const trouble = troubleOf(charge)
+  const fails = trouble === "refund_fails_later" || trouble === "refund_pending_failure"
   draft.refunds.push({
     ...rest,
     status: fails ? "failed" : "succeeded",

@@ -45,6 +45,14 @@ export interface Charge {
   readonly metadata: Readonly<Record<string, string>>
   readonly failure?: Failure
   readonly settlesAt?: number
+  /** A capture or void that was accepted and is carried out when it settles. */
+  readonly accepted?: {
+    readonly kind: "capture" | "void"
+    readonly operationId: string
+    readonly reference: string
+    readonly amount: number
+    readonly final: boolean
+  }
   /** When what is not captured by then is released. */
   readonly lapsesAt?: number
   /** What was not captured was released. */

@@ -38,12 +38,18 @@ export const decide = (state: AccountState, command: Command, now: number): Deci
     case "CustomerAction":
       return Charges.customer(state, command, now)
     case "SettleCharge":
-      return Charges.settle(state, command, now)
+      return settleCharge(state, command, now)
     case "SettleRefund":
       return FollowUps.settleRefund(state, command, now)
     case "LapseHold":
       return FollowUps.lapse(state, command, now)
   }
+}
+
+/** A charge that is pending, or what was accepted of one that is not. */
+const settleCharge = (state: AccountState, command: Charges.SettleCharge, now: number): Decision => {
+  const charge = state.charges.get(command.chargeId)
+  return charge?.accepted === undefined ? Charges.settle(state, command, now) : FollowUps.settleAccepted(state, charge, now)
 }
 
 /** Decides a command and applies its change. */

@@ -25,13 +25,16 @@ const charges: { readonly [what: string]: string } = {
   action_failure: "pm_actionFails"
 }
 
-const tokenFor = ({ on, what }: Scenario): Token | undefined => {
-  // Stripe asks for authentication by a decline only where the customer cannot be sent anywhere; tested with the adapter.
-  if (what === "declined_authentication_required") return undefined
-  // A cancel of Stripe's is carried out or finds another state.
-  if (on === "void" && what === "declined") return undefined
-  const method = on === "charge" ? (charges[what] ?? `pm_fault_charge_${what}`) : `pm_fault_${on}_${what}`
-  return Token.make(method)
+const tokenFor = ({ on, what }: Scenario): Token =>
+  Token.make(on === "charge" ? (charges[what] ?? `pm_fault_charge_${what}`) : `pm_fault_${on}_${what}`)
+
+const never = ({ on, what }: Scenario): string | undefined => {
+  if (what === "declined_authentication_required") {
+    return "Stripe asks for authentication by a decline only where the customer cannot be sent anywhere; tested with the adapter"
+  }
+  if (on === "void" && what === "declined") return "a cancel at Stripe is carried out, or finds another state"
+  if (on === "void" && what === "pending") return "a cancel at Stripe is carried out at once"
+  return undefined
 }
 
 const make = (overrides: Partial<StripeAccount>): Effect.Effect<GatewayUnderTest, never, Scope.Scope> =>
@@ -42,11 +45,12 @@ const make = (overrides: Partial<StripeAccount>): Effect.Effect<GatewayUnderTest
       unreachable: yield* gatewayOf(accountOf(`http://127.0.0.1:${yield* closedPort}`, overrides)),
       ledger: Effect.sync(() => stripe.account.movements.map((entry) => ({ ...entry, amount: BigInt(entry.amount) }))),
       customer: (reference, does) => Effect.sync(() => stripe.account.customer(reference, does)),
+      lapse: (reference) => Effect.sync(() => stripe.account.expire(reference, false)),
       webhooks: Effect.sync(() => stripe.deliveries)
     }
   })
 
-const shared = { tokenFor, patienceMillis: 500, chargedBy: "customer", tellsByWebhook: true } as const
+const shared = { tokenFor, never, patienceMillis: 500, chargedBy: "customer", tellsByWebhook: true, tellsHolds: true } as const
 
 suite("stripe, found in the list", { ...shared, make: make({}) })
 suite("stripe, found by search 80 ms after execution", { ...shared, make: make({ lookup: "search", searchLagMillis: 80 }) })

@@ -240,13 +240,20 @@ export const make = (options: Options) => {
       return fail(400, { code: "charge_expired_for_capture", message: "The authorization has expired." })
     }
     intent.metadata = { ...intent.metadata, ...metadataOf(form) }
-    intent.status = "succeeded"
-    intent.amount_received = amount
     intent.amount_capturable = 0
-    if (intent.latest_charge !== null) intent.latest_charge.captured = true
-    movements.push({ kind: "capture", reference, amount })
-    tell("charge.captured", intent.latest_charge)
-    tell("payment_intent.succeeded", { ...intent, latest_charge: intent.latest_charge?.id ?? null })
+    const captured = () => {
+      intent.status = "succeeded"
+      intent.amount_received = amount
+      if (intent.latest_charge !== null) intent.latest_charge.captured = true
+      movements.push({ kind: "capture", reference, amount })
+      tell("charge.captured", intent.latest_charge)
+      tell("payment_intent.succeeded", { ...intent, latest_charge: intent.latest_charge?.id ?? null })
+    }
+    if (Behaviour.faultOf(methods.get(intent.id) ?? "", "capture") === "pending") {
+      intent.status = "processing"
+      tell("payment_intent.processing", intent)
+      later(options.settleMillis, captured)
+    } else captured()
     return ok(snapshot(intent))
   }
 
@@ -273,11 +280,11 @@ export const make = (options: Options) => {
     if (charge.amount_refunded >= intent.amount_received) return fail(400, { code: "charge_already_refunded" })
     if (amount > intent.amount_received - charge.amount_refunded) return fail(400, { code: "amount_too_large", param: "amount" })
     const fault = Behaviour.faultOf(methods.get(intent.id) ?? "", "refund")
-    const isPending = fault === "pending"
+    const isPending = fault === "pending" || fault === "action" || fault === "pending_failure"
     const made: Refund = {
       object: "refund",
       id: id("re"),
-      status: isPending ? "pending" : "succeeded",
+      status: fault === "action" ? "requires_action" : isPending ? "pending" : fault === "declined" ? "failed" : "succeeded",
       amount,
       currency: intent.currency,
       created: seconds(),
@@ -286,6 +293,12 @@ export const make = (options: Options) => {
       metadata: metadataOf(form)
     }
     refunds.set(made.id, made)
+    // https://docs.stripe.com/refunds#failed-refunds: a refund may be created as failed.
+    if (fault === "declined") {
+      made.failure_reason = "declined"
+      tell("refund.failed", made)
+      return ok(snapshot(made))
+    }
     charge.amount_refunded += amount
     movements.push({ kind: "refund", reference, amount })
     tell("refund.created", made)
@@ -298,8 +311,9 @@ export const make = (options: Options) => {
     }
     if (isPending) {
       later(options.settleMillis, () => {
-        made.status = "succeeded"
-        tell("refund.updated", made)
+        made.status = fault === "pending_failure" ? "failed" : "succeeded"
+        if (fault === "pending_failure") made.failure_reason = "insufficient_funds"
+        tell(fault === "pending_failure" ? "refund.failed" : "refund.updated", made)
       })
     }
     return ok(snapshot(made))

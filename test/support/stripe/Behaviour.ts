@@ -74,6 +74,8 @@ export type Fault =
   | "late"
   | "declined"
   | "pending"
+  | "pending_failure"
+  | "action"
   | "fails_later"
 
 /** The fault of a method in an operation, if it has one. */

@@ -98,6 +98,9 @@ const answerInto = (fault: Behaviour.Fault, response: ServerResponse) => {
   }
 }
 
+/** What the account does, not what happens on the way. */
+const isOfTheAccount: ReadonlySet<Behaviour.Fault> = new Set(["declined", "pending", "pending_failure", "action", "fails_later"])
+
 const isExecuted = (fault: Behaviour.Fault): boolean => !fault.includes("_before") && fault !== "late" && fault !== "redirect"
 
 const start = (options: Options) => {
@@ -210,8 +213,7 @@ const start = (options: Options) => {
     }
     const fault = Behaviour.faultOf(account.methodOf(request.path, form), operation === "cancel" ? "void" : operation)
     const isOver = fault !== undefined && happened.has(key) && /(_once|late|garbage|(timeout|reset)_after)$/.test(fault)
-    if (fault === undefined || fault === "declined" || fault === "pending" || fault === "fails_later" || isOver)
-      return answer(response, execute())
+    if (fault === undefined || isOfTheAccount.has(fault) || isOver) return answer(response, execute())
     happened.add(key)
     if (fault === "slow") return slowly(key, request, response, execute)
     if (fault === "late") return void setTimeout(execute, options.lateMillis ?? 900).unref()
