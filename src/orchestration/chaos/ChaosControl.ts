@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import type { ChaosPlan } from "../../domain/chaos/ChaosPlan.ts"
 import * as ChaosTime from "../../domain/chaos/ChaosTime.ts"
 import * as Injector from "../../domain/chaos/Injector.ts"
+import * as Presets from "../../domain/Presets.ts"
 import { Chaos, type ChaosStatus, type InjectionCount } from "../../services/chaos/Chaos.ts"
 import * as Metrics from "../../services/Metrics.ts"
 
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(function* ({ crash = dies, plan }: Options
       // First, so that the clock is right when it is read.
       running = undefined
       running = last = begin(next, clock)
-      return Effect.andThen(Effect.logWarning("faults are injected from now on", summaryOf(next)), status)
+      return Effect.andThen(Effect.annotateLogs(Effect.logWarning("faults are injected from now on"), summaryOf(next)), status)
     })
 
   const stop = Clock.clockWith((clock) => {
@@ -72,7 +73,7 @@ export const make = Effect.fnUntraced(function* ({ crash = dies, plan }: Options
     const { injections } = running.injector
     running.stoppedMillis = elapsedOf(running, clock)
     running = undefined
-    return Effect.andThen(Effect.logWarning("no more faults are injected", { injections }), status)
+    return Effect.andThen(Effect.annotateLogs(Effect.logWarning("no more faults are injected"), { injections }), status)
   })
 
   const clockOffset = (clock: Clock.Clock): number => {
@@ -148,7 +149,7 @@ const summaryOf = ({ cascades, maxInjections, rules, script, seed }: ChaosPlan) 
   rules: rules.length,
   cascades: cascades?.length ?? 0,
   scripted: script?.length ?? 0,
-  maxInjections
+  maxInjections: maxInjections ?? Presets.chaos.maxInjections.value
 })
 
 const statusOf = (run: Run | undefined, now: { readonly isRunning: boolean; readonly clock: Clock.Clock }): ChaosStatus => {

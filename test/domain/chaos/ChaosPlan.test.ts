@@ -38,7 +38,7 @@ describe("a plan", () => {
       ["eventStore", { type: "latency", minMillis: 1, maxMillis: 300_000 }],
       ["lock", { type: "lock_busy" }],
       ["lock", { type: "lease_lost" }]
-    ]) {
+    ] as const) {
       assert.strictEqual(problemOf(planWith({ target, inject })), "", `${target} ${JSON.stringify(inject)}`)
     }
     assert.strictEqual(
