@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Answers from "../../domain/chaos/experiment/Answers.ts"
 import type { Arrival } from "../../domain/chaos/experiment/Arrivals.ts"
 import type { CompleteExperiment } from "../../domain/chaos/experiment/Experiment.ts"
@@ -61,15 +62,15 @@ export const live = Effect.fnUntraced(function* (options: CallersOptions, arriva
   const charge = Recorder.asked(recorder, kernel.now())
   options.onAsked(charge, keyOf(arrival))
   const program: Program = ({ charge }) => charge(requestOf(arrival))
-  if (arrival.kind === "duplicate") yield* Effect.forkChild(duplicate(options, arrival, program))
+  const again = arrival.kind === "duplicate" ? yield* Effect.forkChild(duplicate(options, arrival, program)) : undefined
   const heard = yield* insist(options, keyOf(arrival), program)
   const judged = typeof heard === "string" ? Answers.ofError(heard) : Answers.ofPayment(heard)
   const firstChoice = typeof heard === "string" ? undefined : heard.operations[0]?.gateway
   Recorder.answered(charge, { at: kernel.now(), ...judged, firstChoice })
   options.onAnswered(charge)
-  if (typeof heard === "string" || judged.answer !== "succeeded") return
+  if (again !== undefined) yield* Fiber.join(again)
   const then = followUpOf(arrival)
-  if (then === undefined) return
+  if (then === undefined || typeof heard === "string" || judged.answer !== "succeeded") return
   yield* Effect.sleep(experiment.load.followUpMillis)
   yield* followUp(options, then, heard)
 })

@@ -39,7 +39,7 @@ export interface MachineOptions {
   /** Reaches the PSP. */
   readonly client: HttpClient.HttpClient
   readonly chaos: Chaos["Service"]
-  readonly onCall: Upstream.OnCall
+  readonly watch: Upstream.Watch
   readonly onDelivered: (notification: Notification) => void
   readonly bug: Bug | undefined
 }
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function* (options: MachineOptions) {
   return yield* Layer.build(layer)
 })
 
-const gatewayOf = ({ bug, chaos, experiment, onCall }: MachineOptions, account: CompleteExperiment["gateways"][number]) =>
+const gatewayOf = ({ bug, chaos, experiment, watch }: MachineOptions, account: CompleteExperiment["gateways"][number]) =>
   Effect.map(
     SandboxGateway.make({
       name: account.name,
@@ -83,7 +83,7 @@ const gatewayOf = ({ bug, chaos, experiment, onCall }: MachineOptions, account: 
       settleTimeMillis: settleTimeMillisOf(experiment, account.latencyMillis)
     }),
     (gateway) => {
-      const watched = Upstream.watched(ChaosGateway.make(gateway, chaos), onCall)
+      const watched = Upstream.watched(ChaosGateway.make(gateway, chaos), watch)
       return bug?.gateway?.(watched) ?? watched
     }
   )

@@ -65,14 +65,10 @@ export const start = (options: ServerOptions): Server => {
     const onReady = (engine: Engine) => {
       running = { process: booted, engine, lost: new Set() }
     }
-    kernel.fork(booted, life({ ...options, client: options.clientOf(booted) }, onReady), (exit) =>
+    kernel.fork(booted, onItsClock(options, booted, life({ ...options, client: options.clientOf(booted) }, onReady)), (exit) =>
       options.onDefect(`the server ended: ${String(exit)}`)
     )
   }
-
-  const movesClock = options.experiment.chaos.rules.some(({ target }) => target === "clock")
-  const onItsClock = <A, E>({ context }: Process, program: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    movesClock ? Effect.provideService(program, Clock.Clock, ChaosClock.make(Context.get(context, Clock.Clock), options.chaos)) : program
 
   boot()
   return {
@@ -84,7 +80,7 @@ export const start = (options: ServerOptions): Server => {
         if (server === undefined) return lose()
         server.lost.add(lose)
         kernel.post(server.process, () => {
-          kernel.fork(server.process, onItsClock(server.process, program(server.engine)), (exit) => {
+          kernel.fork(server.process, program(server.engine), (exit) => {
             server.lost.delete(lose)
             back(Effect.succeed(exit))
           })
@@ -101,6 +97,12 @@ export const start = (options: ServerOptions): Server => {
     crashes: () => crashes
   }
 }
+
+/** With the clock that the chaos plan moves, if it does. Database, machine and callers have the true one. */
+const onItsClock = <A, E>({ chaos, experiment }: ServerOptions, { context }: Process, life: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  experiment.chaos.rules.some(({ target }) => target === "clock")
+    ? Effect.provideService(life, Clock.Clock, ChaosClock.make(Context.get(context, Clock.Clock), chaos))
+    : life
 
 /** What a process does until it dies. */
 const life = (options: ServerOptions & Machine.MachineOptions, onReady: (engine: Engine) => void) =>

@@ -1,7 +1,6 @@
 /**
  * Watches the calls that the engine makes to a gateway, faults included: how long each took and why it went wrong.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { safetyOf } from "../../domain/operation/Decline.ts"
@@ -9,22 +8,28 @@ import type { Outcome } from "../../domain/operation/Outcome.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import type { Gateway } from "../../services/Gateway.ts"
 
-/** Told of every request that ended. Times in epoch milliseconds. `error`: why it went wrong; a decline by the customer's bank is no error. */
-export type OnCall = (call: {
+/** `error`: why it went wrong; a decline by the customer's bank is no error. */
+interface Call {
   readonly gateway: GatewayName
   readonly startedAt: number
   readonly endedAt: number
   readonly error: string | undefined
-}) => void
+}
+
+/** `onCall`: told of every request that ended. `now`: in the time that it is told in. */
+export interface Watch {
+  readonly now: () => number
+  readonly onCall: (call: Call) => void
+}
 
 /** The same gateway, watched. Look-ups are not counted: nobody waits for them. */
-export const watched = (gateway: Gateway, onCall: OnCall): Gateway => ({
+export const watched = (gateway: Gateway, { now, onCall }: Watch): Gateway => ({
   ...gateway,
   send: (request) =>
-    Effect.clockWith((clock) => {
-      const startedAt = clock.currentTimeMillisUnsafe()
+    Effect.suspend(() => {
+      const startedAt = now()
       return Effect.onExit(gateway.send(request), (exit) =>
-        Effect.map(Clock.currentTimeMillis, (endedAt) => onCall({ gateway: gateway.name, startedAt, endedAt, error: errorOf(exit) }))
+        Effect.sync(() => onCall({ gateway: gateway.name, startedAt, endedAt: now(), error: errorOf(exit) }))
       )
     })
 })

@@ -130,8 +130,7 @@ export function* make(experiment: CompleteExperiment, bug: Bug | undefined): Lif
     chaos,
     bug,
     clientOf: (process) => Network.clientOf(network, process),
-    onCall: ({ endedAt, startedAt, ...call }) =>
-      Recorder.called(recorder, { ...call, startedAt: startedAt - Kernel.epochMillis, endedAt: endedAt - Kernel.epochMillis }),
+    watch: { now: kernel.now, onCall: (call) => Recorder.called(recorder, call) },
     onDelivered: ({ payment, version }) => void received.push({ payment, version }),
     onBreaker: (change) => Recorder.breakerChanged(recorder, change),
     onDefect: (what) => void wrong.push(what)

@@ -21,7 +21,7 @@ const Identity = Schema.Struct({
   seed: Seed,
   mode: Schema.Literals(["virtual", "server"]),
   durationMillis: Millis,
-  definitionHash: Schema.String.check(Schema.isPattern(/^[0-9a-f]{16,64}$/)),
+  definitionHash: Schema.String.check(Schema.isPattern(/^[0-9a-f]{16,64}$/u)),
   gateways: Schema.Array(Gateway).check(Schema.isMaxLength(64)),
   /** The load and the faults in words, one line each. */
   summary: Schema.Array(sentences(300)).check(Schema.isMaxLength(50))

@@ -16,7 +16,7 @@ export const integer = (minimum: number, maximum: number) => {
 /** A number that need not be whole. */
 export const between = (minimum: number, maximum: number) => {
   const message = `expected a number from ${minimum} to ${maximum}`
-  return numeric(message).check(Schema.isBetween({ minimum, maximum }, { message }))
+  return numeric(message).check(Schema.isFinite({ message }), Schema.isBetween({ minimum, maximum }, { message }))
 }
 
 /** A share of a whole. */
@@ -30,7 +30,7 @@ export const millis = (minimum = 0) => integer(minimum, maxDurationMillis)
 
 /** The name of an experiment: what files and reports call it. */
 export const Name = Schema.String.annotate({ message: "expected a name" }).check(
-  Schema.isPattern(/^[a-z0-9][a-z0-9-]{0,63}$/, { message: "expected a name of 1 to 64 characters a-z, 0-9 and -" })
+  Schema.isPattern(/^[a-z0-9][a-z0-9-]{0,63}$/u, { message: "expected a name of 1 to 64 characters a-z, 0-9 and -" })
 )
 
 /** A sentence or two for people. */

@@ -1,0 +1,39 @@
+/**
+ * Every named experiment passes with the engine's defaults, and injects what it is about.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { ExperimentResult } from "../../../src/domain/chaos/experiment/ExperimentResult.ts"
+import { named } from "../../../src/domain/chaos/experiment/presets/Named.ts"
+import * as Virtual from "../../../src/simulation/experiment/Virtual.ts"
+import { experimentOf, limitMillis, stamped } from "./experiments.ts"
+
+const isResult = Schema.is(ExperimentResult)
+
+describe("named experiments", () => {
+  for (const name of named.keys()) {
+    it(
+      `${name} passes`,
+      () => {
+        const findings = Virtual.run(experimentOf(name))
+        assert.deepStrictEqual(findings.verdict, { outcome: "passed", reasons: [] })
+        assert.isTrue(isResult(stamped(findings)), "the result is as its schema says")
+        assert.isTrue(findings.invariants.every(({ status }) => status === "held"))
+        assert.isAbove(findings.totals.injections, 0)
+        assert.strictEqual(findings.totals.unsettled, 0)
+        const { slices } = findings.series
+        assert.strictEqual(
+          slices.reduce((total, { charges }) => total + charges, 0),
+          findings.totals.charges,
+          "every charge is in one slice"
+        )
+        assert.strictEqual(
+          slices.reduce((total, { injections }) => total + Object.values(injections).reduce((sum, count) => sum + count, 0), 0),
+          findings.totals.injections,
+          "every fault is in one slice"
+        )
+      },
+      limitMillis
+    )
+  }
+})
