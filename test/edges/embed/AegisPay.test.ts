@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Gateway } from "../../../src/services/Gateway.ts"
 import * as Embed from "../../../src/public/embed.ts"
 import { ScriptedGateway } from "../../../src/public/testing.ts"
+import { heldGateway } from "./heldGateway.ts"
 
 const environment = {}
 
@@ -29,24 +30,6 @@ const rejection = (promise: Promise<unknown>): Promise<unknown> =>
     (value) => assert.fail(`it answered ${JSON.stringify(value)}`),
     (error: unknown) => error
   )
-
-/** A gateway that answers when it is told to. */
-const held = () => {
-  const scripted = ScriptedGateway.make("psp")
-  const called = Promise.withResolvers<void>()
-  const answer = Promise.withResolvers<void>()
-  const gateway: Gateway = {
-    ...scripted,
-    send: (request) => {
-      called.resolve()
-      return Effect.andThen(
-        Effect.promise(() => answer.promise),
-        scripted.send(request)
-      )
-    }
-  }
-  return { gateway, scripted, called: called.promise, answer: () => answer.resolve() }
-}
 
 describe("answers", () => {
   it("a charge, its repetition, a refund, and reading it back", async () => {
@@ -140,7 +123,7 @@ describe("a signal", () => {
   })
 
   it("ends the wait; the payment goes on and is found under its key", async () => {
-    const { answer, called, gateway, scripted } = held()
+    const { answer, called, gateway, scripted } = heldGateway()
     await using aegis = await made(gateway)
     const controller = new AbortController()
     const waiting = rejection(aegis.charge(order("1"), { signal: controller.signal }))
@@ -157,7 +140,7 @@ describe("a signal", () => {
 
 describe("close", () => {
   it("waits for what is in hand, takes nothing new, and may be called twice", async () => {
-    const { answer, called, gateway } = held()
+    const { answer, called, gateway } = heldGateway()
     const aegis = await made(gateway)
     const charging = aegis.charge(order("1"))
     await called

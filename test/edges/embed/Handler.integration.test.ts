@@ -7,12 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import express from "express"
 import Fastify from "fastify"
-import { createServer, type RequestListener, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { RequestListener } from "node:http"
 import * as SandboxSignature from "../../../src/sandbox/WebhookSignature.ts"
 import { AegisPay, type WebHandler } from "../../../src/public/embed.ts"
-import { ScriptedGateway } from "../../../src/public/testing.ts"
-import type { Gateway } from "../../../src/services/Gateway.ts"
+import { heldGateway } from "./heldGateway.ts"
+import { served } from "./served.ts"
 
 const key = "sk_test_0123456789abcdef"
 const secret = "the-secret-of-webhooks"
@@ -26,18 +25,6 @@ const made = () =>
     },
     { environment: { KEY: key, WEBHOOK: secret }, background: false, log: () => {} }
   )
-
-/** Serves for the time of a function. */
-const served = async <A>(listener: RequestListener, use: (url: string) => Promise<A>): Promise<A> => {
-  const server: Server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  try {
-    return await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  } finally {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-}
 
 /** Bytes that no parser and serializer would make again. */
 const event = '{ "id":"evt_1" ,"type":"charge.succeeded","created":1,\n "data":{"object":{}} }'
@@ -158,33 +145,21 @@ describe("a host's body parser before it", () => {
 
 /** A payment over a gateway that answers when it is told to, whose engine is closed meanwhile. */
 const closedWhilePaying = async (send: (url: string) => Promise<Response>, mount: (aegis: AegisPay) => RequestListener) => {
-  const scripted = ScriptedGateway.make("psp")
-  const called = Promise.withResolvers<void>()
-  const answer = Promise.withResolvers<void>()
-  const gateway: Gateway = {
-    ...scripted,
-    send: (request) => {
-      called.resolve()
-      return Effect.andThen(
-        Effect.promise(() => answer.promise),
-        scripted.send(request)
-      )
-    }
-  }
+  const { answer, called, gateway } = heldGateway()
   const aegis = await AegisPay.make(
     { database: "memory", http: { apiKeys: [{ merchant: "m1", key: "env:KEY" }] } },
     { gateways: [gateway], environment: { KEY: key }, background: false, log: () => {} }
   )
   await served(mount(aegis), async (url) => {
     const paying = send(url)
-    await called.promise
+    await called
     const closing = aegis.close()
     const refused = await fetch(`${url}/v1/payments`, { headers: { authorization: `Bearer ${key}` } })
     assert.deepStrictEqual(
       [refused.status, refused.headers.get("retry-after"), ((await refused.json()) as { code: string }).code],
       [503, "5", "not_accepting"]
     )
-    answer.resolve()
+    answer()
     const answered = await paying
     assert.deepStrictEqual([answered.status, ((await answered.json()) as { status: string }).status], [201, "succeeded"])
     await closing
