@@ -119,10 +119,11 @@ export const notRouted = (excluded: ReadonlyArray<{ readonly reason: ExclusionRe
   })
 
 /** A commit was answered. `result`: the tags of `CommitResult`. */
-export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> => {
-  const counted = Metric.update(commits({ result }), 1)
-  return result === "VersionConflict" ? Effect.andThen(counted, Metric.update(commitConflicts({}), 1)) : counted
-}
+export const committed = (result: CommitResult["_tag"]): Effect.Effect<void> =>
+  atOnce((context) => {
+    commits({ result }).updateUnsafe(1, context)
+    if (result === "VersionConflict") commitConflicts({}).updateUnsafe(1, context)
+  })
 
 /** Events of one payment are durable: counts operations that ended, failovers, and the payment if it came to rest. Once per commit. */
 export const recorded = (change: {
@@ -150,7 +151,8 @@ const restingStatuses: ReadonlySet<PaymentStatus> = new Set<PaymentStatus>(catal
 const isResting = (status: PaymentStatus): status is Resting => restingStatuses.has(status)
 
 /** A request with an idempotency key: `new`: it claimed the key; `hit`: the key's own request again; `conflict`: another request. */
-export const idempotency = (result: "new" | "hit" | "conflict"): Effect.Effect<void> => Metric.update(idempotencyKeys({ result }), 1)
+export const idempotency = (result: "new" | "hit" | "conflict"): Effect.Effect<void> =>
+  atOnce((context) => idempotencyKeys({ result }).updateUnsafe(1, context))
 
 /** Reconciliation found that ours and theirs are not the same. */
 export const reconciled = (finding: LabelsOf<"aegispay_reconciliation_findings_total">["finding"]): Effect.Effect<void> =>

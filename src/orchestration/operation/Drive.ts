@@ -103,33 +103,38 @@ const hasAlternative = (payment: Payment): boolean => {
  */
 export const keepTrying = (durable: Payment, answer: Answering): Effect.Effect<Persist, never, Background> =>
   Effect.contextWith((context: Context.Context<Background>) => {
-    const background = Context.get(context, Background)
-    const { storeWaitMillis } = Context.get(context, Settings)
-    const clock = Context.get(context, Clock.Clock)
-    const away = Effect.fnUntraced(function* <A, R>(
-      commit: Effect.Effect<A, EventStoreError, R>,
-      error: EventStoreError,
-      issuedAt: number
-    ) {
-      if (!error.isRetryable) return yield* error
-      yield* PaymentLog.about(
-        durable.id,
-        durable.operations.at(-1)?.intent.gateway
-      )(Effect.logWarning(`the outcome cannot be stored, trying again: ${error.message}`))
-      const left = storeWaitMillis - (clock.currentTimeMillisUnsafe() - issuedAt)
-      const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
-        Effect.andThen(Deferred.succeed(answer, durable)),
-        Effect.andThen(Effect.never)
-      )
-      return yield* background.whileUnstored(Effect.raceFirst(repeat(commit), toldMeanwhile))
-    })
     const persist: Persist = (commit) =>
       Effect.suspend(() => {
-        const issuedAt = clock.currentTimeMillisUnsafe()
-        return Effect.catchTag(commit, "EventStoreError", (error) => away(commit, error, issuedAt))
+        const issuedAt = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+        return Effect.catchTag(commit, "EventStoreError", (error) => keep(commit, { error, issuedAt, durable, answer, context }))
       })
     return Effect.succeed(persist)
   })
+
+/** A commit that failed: when it was issued, what is durable without it, and who waits. */
+interface Unstored {
+  readonly error: EventStoreError
+  readonly issuedAt: number
+  readonly durable: Payment
+  readonly answer: Answering
+  readonly context: Context.Context<Background>
+}
+
+const keep = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, EventStoreError, R>, unstored: Unstored) {
+  const { answer, context, durable, error, issuedAt } = unstored
+  if (!error.isRetryable) return yield* error
+  yield* PaymentLog.about(
+    durable.id,
+    durable.operations.at(-1)?.intent.gateway
+  )(Effect.logWarning(`the outcome cannot be stored, trying again: ${error.message}`))
+  const { storeWaitMillis } = Context.get(context, Settings)
+  const left = storeWaitMillis - (Context.get(context, Clock.Clock).currentTimeMillisUnsafe() - issuedAt)
+  const toldMeanwhile = Effect.sleep(Duration.millis(Math.max(0, left))).pipe(
+    Effect.andThen(Deferred.succeed(answer, durable)),
+    Effect.andThen(Effect.never)
+  )
+  return yield* Context.get(context, Background).whileUnstored(Effect.raceFirst(repeat(commit), toldMeanwhile))
+})
 
 /** Presets `outcomes`: 100 ms doubled, capped, without end while a repetition may work. */
 const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, EventStoreError, R>) {

@@ -8,7 +8,6 @@
  * A caller that leaves before its request was taken takes it along. What was taken runs to its end.
  */
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -26,7 +25,7 @@ export interface Options<Request, Answer> {
 
 interface Waiting<Request, Answer> {
   readonly request: Request
-  readonly answer: Deferred.Deferred<Answer>
+  readonly answer: (answer: Effect.Effect<Answer>) => void
 }
 
 /** Groups the requests that go through it, until its scope closes. */
@@ -41,7 +40,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   let busy = false
 
   const settle = (waiters: ReadonlyArray<Waiter>, answerOf: (index: number) => Answer) => {
-    for (const [index, { answer }] of waiters.entries()) Deferred.doneUnsafe(answer, Effect.succeed(answerOf(index)))
+    for (const [index, { answer }] of waiters.entries()) answer(Effect.succeed(answerOf(index)))
   }
 
   /** The next group in order of arrival. A request goes no earlier than an older one with its key. */
@@ -89,16 +88,15 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
     return Effect.forkIn(inOwnContext, scope)
   })
 
-  const wait = (request: Request) => {
-    const waiter: Waiter = { request, answer: Deferred.makeUnsafe() }
-    waiting.push(waiter)
-    return Effect.onInterrupt(Deferred.await(waiter.answer), () =>
-      Effect.sync(() => {
+  const wait = (request: Request) =>
+    Effect.callback<Answer>((answer) => {
+      const waiter: Waiter = { request, answer }
+      waiting.push(waiter)
+      return Effect.sync(() => {
         const index = waiting.indexOf(waiter)
         if (index >= 0) waiting.splice(index, 1)
       })
-    )
-  }
+    })
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
