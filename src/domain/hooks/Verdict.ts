@@ -58,6 +58,10 @@ export interface CombinedVerdict {
   readonly by?: RecordedVerdict
 }
 
+/** What the fraud checks said together, as it is shown. */
+export const FraudSummary = Schema.Struct({ action: FraudAction, score: Schema.optionalKey(FraudScore) })
+export type FraudSummary = typeof FraudSummary.Type
+
 const severity: { readonly [Action in FraudAction]: number } = { allow: 0, flag: 1, block: 2 }
 
 /** Any block blocks, the highest score wins. `blockAtScore`: a score as high as this blocks too. */

@@ -7,7 +7,7 @@
  */
 import * as Enrichment from "../hooks/Enrichment.ts"
 import type { HookName } from "../hooks/HookKind.ts"
-import { combine, type FraudAction, type RecordedVerdict } from "../hooks/Verdict.ts"
+import { combine, type FraudSummary, type RecordedVerdict } from "../hooks/Verdict.ts"
 import { advance, counted, decided, failed, intended, learn, withFact } from "../operation/Advance.ts"
 import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber, PaymentId } from "./Ids.ts"
@@ -55,7 +55,7 @@ export interface Payment {
   readonly completeBefore: number
   readonly screened: boolean
   /** What the fraud checks said together; absent where there were none. */
-  readonly fraud?: { readonly action: FraudAction; readonly score?: number }
+  readonly fraud?: FraudSummary
   readonly operations: ReadonlyArray<Operation>
   readonly cancelRequested: boolean
   /** How often a cancel was recorded. */

@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { CurrencyCode } from "../Currency.ts"
+import { FraudSummary } from "../hooks/Verdict.ts"
 import { DeclineCategory } from "../operation/Decline.ts"
 import { OperationKind, Purpose, type Operation } from "../operation/Operation.ts"
 import { NextAction } from "../operation/Outcome.ts"
@@ -60,6 +61,8 @@ export const PaymentView = Schema.Struct({
   gateway: Schema.optionalKey(GatewayName),
   captureMethod: CaptureMethod,
   failure: Schema.optionalKey(Failure),
+  /** What the host's fraud checks said; absent where there were none. */
+  fraud: Schema.optionalKey(FraudSummary),
   nextAction: Schema.optionalKey(NextAction),
   cancelRequested: Schema.Boolean,
   reviews: Schema.Array(Schema.Struct({ operation: OperationNumber, reason: ReviewReason, evidence: Schema.String })),
@@ -95,6 +98,7 @@ export const ofPayment = (payment: Payment): PaymentView => {
     ...(payment.ended?.as === "failed"
       ? { failure: { category: payment.ended.category, code: payment.ended.code, message: payment.ended.message } }
       : {}),
+    ...(payment.fraud === undefined ? {} : { fraud: payment.fraud }),
     ...(action?._tag === "AwaitingCustomer" && shown === "requires_action" ? { nextAction: action.nextAction } : {}),
     cancelRequested: payment.cancelRequested,
     reviews: payment.reviews,

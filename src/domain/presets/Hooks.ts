@@ -22,7 +22,11 @@ export const hooks = {
   onFraudFailure: preset("block" as const, "allow or block", "required: what could not be judged is not charged"),
   minConfidence: preset(0.5, "confidence of a routing strategy, in [0, 1]", "more likely right than not"),
   priority: preset(100, "priority, lowest first", "as for routing rules: room before and after"),
-  maxAbandoned: preset(64, "runs of one hook that took too long and do not end", "a hook that hangs is not started again and again without end"),
+  maxAbandoned: preset(
+    64,
+    "runs of one hook that took too long and do not end",
+    "a hook that hangs is not started again and again without end"
+  ),
   queue: preset(1_000, "events waiting for one listener", "a few seconds of a busy process; what comes then is dropped and counted"),
   listenerConcurrency: preset(
     4,

@@ -17,6 +17,7 @@ export const payment = (view: PaymentView): ReadonlyArray<string> => [
     ["refunded", amount(view.amountRefunded, view.currency)],
     ...(view.doubleCharge === undefined ? [] : [["double charge", doubleChargeText(view.doubleCharge, view.currency)]]),
     ["gateway", view.gateway ?? "none"],
+    ...(view.fraud === undefined ? [] : [["fraud checks", fraudText(view.fraud)]]),
     ...(view.nextAction === undefined ? [] : [["next action", nextActionText(view)]]),
     ...view.reviews.map((review) => ["review", `operation ${review.operation}: ${review.reason}: ${review.evidence}`]),
     ["updated", time(view.updatedAt)]
@@ -113,6 +114,9 @@ const eventText = (event: Event.PaymentEvent): string => {
       return event._tag
   }
 }
+
+const fraudText = ({ action, score }: NonNullable<PaymentView["fraud"]>): string =>
+  score === undefined ? action : `${action}, score ${score}`
 
 const verdictText = ({ action, failure, hook, score }: RecordedVerdict): string =>
   `${hook}: ${action}${score === undefined ? "" : ` ${score}`}${failure === undefined ? "" : ` (${failure})`}`

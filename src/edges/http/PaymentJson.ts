@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { CurrencyCode } from "../../domain/Currency.ts"
+import { FraudSummary } from "../../domain/hooks/Verdict.ts"
 import { PositiveAmount } from "../../domain/Money.ts"
 import { OperationKind } from "../../domain/operation/Operation.ts"
 import { NextAction } from "../../domain/operation/Outcome.ts"
@@ -66,6 +67,7 @@ export const Payment = Schema.Struct({
   gateway: Schema.optionalKey(GatewayName),
   captureMethod: Event.CaptureMethod,
   failure: Schema.optionalKey(Failure),
+  fraud: Schema.optionalKey(FraudSummary),
   nextAction: Schema.optionalKey(NextAction),
   operations: Schema.Array(
     Schema.Struct({ number: OperationNumber, kind: OperationKind, gateway: GatewayName, status: OperationStatus, amount: Schema.Int })
@@ -144,6 +146,7 @@ export const ofView = (view: PaymentView): Payment => ({
   ...(view.gateway === undefined ? {} : { gateway: view.gateway }),
   captureMethod: view.captureMethod,
   ...(view.failure === undefined ? {} : { failure: view.failure }),
+  ...(view.fraud === undefined ? {} : { fraud: view.fraud }),
   ...(view.nextAction === undefined ? {} : { nextAction: view.nextAction }),
   operations: view.operations.map(({ amount, gateway, kind, number, status }) => ({ number, kind, gateway, status, amount })),
   version: view.version,
