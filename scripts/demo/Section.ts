@@ -3,19 +3,19 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Shared } from "./Shared.ts"
+import type { Ground } from "./Ground.ts"
 import type { Check } from "./outage/Checks.ts"
 
 /**
  * What a section works with.
  *
  * - `say`: a line, at once.
- * - `shared`: database, providers and engine, started when the first section asks for them.
+ * - `ground`: database, providers and engine, started when the first section asks for them.
  * - `sabotaged`: the section takes away what it shows the effect of, so that its checks have to fail.
  */
 export interface Stage {
   readonly say: (line: string) => void
-  readonly shared: Effect.Effect<Shared, unknown>
+  readonly ground: Effect.Effect<Ground, unknown>
   readonly sabotaged: boolean
 }
 

@@ -21,8 +21,8 @@ export const section: Section = {
     "knows. The intent was durable before the call, so `aegispay recover`, another process, asks the provider by our own reference and records what happened."
   ],
   sabotage: "nobody recovers, and the customer tries again under another key",
-  run: Effect.fnUntraced(function* ({ sabotaged, say, shared }) {
-    const { anotherDatabase, directory, providers } = yield* shared
+  run: Effect.fnUntraced(function* ({ sabotaged, say, ground }) {
+    const { anotherDatabase, directory, providers } = yield* ground
     const provider = providers[2]!
     const url = yield* anotherDatabase("crash")
     const config = join(directory, "aegispay.json")

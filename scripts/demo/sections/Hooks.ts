@@ -20,8 +20,8 @@ export const section: Section = {
     `and an enrichment that hangs. The block reaches no gateway; the one that hangs is left out after ${timeoutMillis} ms, and reported by name.`
   ],
   sabotage: "the fraud check is switched off",
-  run: Effect.fnUntraced(function* ({ sabotaged, say, shared }) {
-    const { engine, providers } = yield* shared
+  run: Effect.fnUntraced(function* ({ sabotaged, say, ground }) {
+    const { engine, providers } = yield* ground
     const heard: Array<PaymentEvent["_tag"]> = []
     for (const hook of hooksOf(heard)) yield* engine.hooks.registerScoped(hook)
     if (sabotaged) yield* engine.hooks.setEnabled("blocked-customers", false)

@@ -16,8 +16,8 @@ export const section: Section = {
     "One of them charges; the others wait for it and get its payment. The same key with another amount is refused."
   ],
   sabotage: "every request has a key of its own",
-  run: Effect.fnUntraced(function* ({ sabotaged, say, shared }) {
-    const { engine, providers } = yield* shared
+  run: Effect.fnUntraced(function* ({ sabotaged, say, ground }) {
+    const { engine, providers } = yield* ground
     const tenant = Ask.tenant("idempotency")
     const asked = yield* Effect.forEach(
       Array.from({ length: requests }, (_, number) => (sabotaged ? `order-1001-${number}` : "order-1001")),

@@ -12,7 +12,7 @@ import { IdempotencyKey } from "../../../src/domain/payment/Ids.ts"
 import * as Ask from "../Ask.ts"
 import type { Check } from "../outage/Checks.ts"
 import type { Section, Stage } from "../Section.ts"
-import type { Shared } from "../Shared.ts"
+import type { Ground } from "../Ground.ts"
 
 const writers = 10
 const bookings = 10
@@ -29,12 +29,12 @@ export const section: Section = {
   ],
   sabotage: "updates take whatever version is there",
   run: Effect.fnUntraced(function* (stage) {
-    const shared = yield* stage.shared
-    return [yield* giftCard(stage, shared), yield* refunds(stage, shared)]
+    const ground = yield* stage.ground
+    return [yield* giftCard(stage, ground), yield* refunds(stage, ground)]
   })
 }
 
-const giftCard = Effect.fnUntraced(function* ({ sabotaged, say }: Stage, { database }: Shared) {
+const giftCard = Effect.fnUntraced(function* ({ sabotaged, say }: Stage, { database }: Ground) {
   const context = yield* Layer.build(Layer.provide(VersionedStore.layer, database))
   const cards = Context.get(context, VersionedStores).of({ entity: "gift card", schema: GiftCard })
   yield* cards.insert(id, { bookedMinor: 0 })
@@ -76,7 +76,7 @@ const careless = <A>(store: Store<A>): Store<A> => ({
     )
 })
 
-const refunds = Effect.fnUntraced(function* ({ say }: Stage, { engine, providers }: Shared) {
+const refunds = Effect.fnUntraced(function* ({ say }: Stage, { engine, providers }: Ground) {
   const tenant = Ask.tenant("locking")
   const { payment } = yield* engine.payments.charge(Ask.charge({ tenant, key: "order-1", minor: 1_000n }))
   const results = yield* Effect.forEach(

@@ -33,8 +33,8 @@ export const section: Section = {
     "through Postgres, so a second server is no second budget, and nobody else is affected."
   ],
   sabotage: "every server counts for itself",
-  run: Effect.fnUntraced(function* ({ sabotaged, say, shared }) {
-    const { database } = yield* shared
+  run: Effect.fnUntraced(function* ({ sabotaged, say, ground }) {
+    const { database } = yield* ground
     const store = sabotaged ? MemoryRateLimitStore.layer : Layer.provide(PostgresRateLimitStore.layer, database)
     const server = Effect.map(Layer.build(Layer.fresh(Layer.provide(RateLimiter.layer, store))), (context) =>
       Context.get(context, RateLimiter.RateLimiter)

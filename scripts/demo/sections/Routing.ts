@@ -30,8 +30,8 @@ export const section: Section = {
     "cost (0.2) from what was measured; 5 % explore the others. Every decision is stored with the payment, with all that it was made from."
   ],
   sabotage: "the engine believes that the dearest gateway is free",
-  run: Effect.fnUntraced(function* ({ sabotaged, say, shared }) {
-    const { database, directory, engine: usual, providers } = yield* shared
+  run: Effect.fnUntraced(function* ({ sabotaged, say, ground }) {
+    const { database, directory, engine: usual, providers } = yield* ground
     const free = { fixedMinor: 0, basisPoints: 0 }
     const engine = sabotaged
       ? yield* Engine.build({

@@ -1,5 +1,5 @@
 /**
- * What sections share: an embedded Postgres, three payment providers as processes, and an engine over both.
+ * What sections stand on: an embedded Postgres, three payment providers as processes, and an engine over both.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import * as Engine from "./Engine.ts"
 import * as Outage from "./Outage.ts"
 import * as Provider from "./Provider.ts"
 
-export interface Shared {
+export interface Ground {
   readonly directory: string
   readonly providers: ReadonlyArray<Provider.Provider>
   readonly engine: Engine.Engine
@@ -29,7 +29,7 @@ const maxConnections = 10
 const clientOf = (url: Redacted.Redacted): Engine.Database => Layer.orDie(PgClient.layer({ url, maxConnections }))
 
 /** Starts everything, for as long as the scope lives. */
-export const start = Effect.fnUntraced(function* (directory: string): Effect.fn.Return<Shared, unknown, Scope.Scope> {
+export const start = Effect.fnUntraced(function* (directory: string): Effect.fn.Return<Ground, unknown, Scope.Scope> {
   const [postgres, providers] = yield* Effect.all(
     [
       EmbeddedPostgres.start({ dataDir: join(directory, "postgres"), durable: false }),
