@@ -8,6 +8,7 @@ import type {
   InvariantResult,
   SteadyState
 } from "../../domain/chaos/experiment/ExperimentResult.ts"
+import { wordsOf } from "../../domain/chaos/experiment/Findings.ts"
 import type { Latency } from "../../domain/chaos/experiment/Measures.ts"
 import { byFrequency } from "./charts/Chart.ts"
 import { type Content, html, type Html } from "./Html.ts"
@@ -32,10 +33,10 @@ export const verdict = ({ experiment, figures, totals, verdict }: ExperimentResu
     <h1>${experiment.name}</h1>
     <p><strong class="badge ${tone}">${word}</strong></p>
     ${reasons === undefined ? undefined : html`<div class="reasons">${reasons}</div> `}
-    <p class="kind">Over the whole experiment, the steady states included</p>
+    <p class="kind">Rates, latency and charges: of the time in which the faults were on</p>
     ${Parts.tiles([
       ["success rate", Text.share(figures.successRate)],
-      ["final success rate", Text.share(figures.finalSuccessRate)],
+      ["in the end", Text.share(figures.finalSuccessRate)],
       ["latency, p95", Text.millis(figures.latency.p95)],
       ["charges", Text.count(figures.charges)],
       ["faults injected", Text.count(totals.injections)],
@@ -72,28 +73,17 @@ export const criteria = ({ criteria }: ExperimentResult): Html =>
     "criteria",
     "Criteria",
     html`<p class="quiet">
-      Rates and latencies are those of the charges that were asked for while the faults were on. The final success rate counts what recovery
-      found out later as well.
+      Rates and latencies are those of the charges that were asked for while the faults were on. The success rate in the end counts what
+      recovery found out later as well.
     </p>`,
     criteria.length === 0 ? html`<p>None were set.</p>` : criteriaTable("Criteria, and what was measured", criteria)
   )
-
-const criterionWords: Readonly<Record<string, string>> = {
-  minSuccessRate: "success rate",
-  minFinalSuccessRate: "final success rate",
-  maxAverageLatencyMillis: "average latency",
-  maxP95LatencyMillis: "latency, p95",
-  maxP99LatencyMillis: "latency, p99",
-  maxBreakerOpens: "times that breakers opened",
-  minBreakerOpens: "times that breakers opened",
-  minInjections: "faults injected"
-}
 
 const criteriaTable = (caption: string, criteria: ReadonlyArray<CriterionResult>): Html =>
   Parts.table(
     { caption, head: ["criterion", "limit", "measured", "verdict"], columns: ["name", "number", "number", "name"] },
     criteria.map((one) => [
-      Object.hasOwn(criterionWords, one.name) ? criterionWords[one.name] : one.name,
+      wordsOf(one),
       Text.limit(one),
       one.measured === null ? "nothing to measure" : Text.figure(one.measured, one.unit),
       one.met ? html`<span class="good-text">met</span>` : html`<span class="bad-text">not met</span>`
@@ -137,41 +127,51 @@ export const invariants = ({ invariants }: ExperimentResult): Html =>
         )
   )
 
-/** All that was counted. */
-export const totals = ({ figures, totals }: ExperimentResult): Html =>
-  Parts.section(
+/** How charges were answered before, under and after the faults, and all that was counted. */
+export const totals = ({ figures, steadyState: { after, before }, totals }: ExperimentResult): Html => {
+  const row = (name: string, figures: Figures): ReadonlyArray<Content> => [
+    name,
+    ...[figures.charges, figures.succeeded, figures.declined, figures.failed, figures.inDoubt].map(Text.count),
+    Text.share(figures.successRate),
+    Text.share(figures.finalSuccessRate)
+  ]
+  return Parts.section(
     "totals",
     "Totals",
     Parts.table(
       {
         caption: "How charges were answered",
-        head: ["charges", "succeeded", "declined", "failed", "in doubt", "recovered", "unsettled"]
+        head: ["asked for", "charges", "succeeded", "declined", "failed", "in doubt", "success rate", "in the end"]
       },
-      [
-        [figures.charges, figures.succeeded, figures.declined, figures.failed, figures.inDoubt, totals.recovered, totals.unsettled].map(
-          Text.count
-        )
-      ]
+      windows(figures, { after, before }).map(([name, figures]) => row(name, figures))
     ),
-    Parts.table(
-      {
-        caption: "What was asked for and done",
-        head: ["requests", "duplicates", "captures", "cancels", "refunds", "of these failed", "gateway calls", "failovers"]
-      },
-      [
-        [
-          totals.requests,
-          totals.duplicates,
-          totals.captures,
-          totals.cancels,
-          totals.refunds,
-          totals.followUpsFailed,
-          totals.gatewayCalls,
-          totals.failovers
-        ].map(Text.count)
-      ]
-    )
+    Parts.table({ caption: "All of the experiment", head: ["", "count"] }, [
+      ["requests", Text.count(totals.requests)],
+      ["charges", Text.count(totals.charges)],
+      ["asked for twice", Text.count(totals.duplicates)],
+      ["captures", Text.count(totals.captures)],
+      ["cancels", Text.count(totals.cancels)],
+      ["refunds", Text.count(totals.refunds)],
+      ["of these not done", Text.count(totals.followUpsFailed)],
+      ["in doubt at first, succeeded in the end", Text.count(totals.recovered)],
+      ["end never known", Text.count(totals.unsettled)],
+      ["calls to gateways", Text.count(totals.gatewayCalls)],
+      ["failovers", Text.count(totals.failovers)],
+      ["faults injected", Text.count(totals.injections)],
+      ["times that circuit breakers opened", Text.count(totals.breakerOpens)]
+    ])
   )
+}
+
+/** The times whose charges are looked at apart. */
+const windows = (
+  figures: Figures,
+  { after, before }: { readonly before: SteadyState | null; readonly after: SteadyState | null }
+): ReadonlyArray<readonly [name: string, figures: Figures]> => [
+  ...(before === null ? [] : [["before the faults", before.figures] as const]),
+  ["while the faults were on", figures],
+  ...(after === null ? [] : [["after the faults", after.figures] as const])
+]
 
 /** How long answers took. */
 export const latency = ({ figures, gateways, steadyState: { after, before } }: ExperimentResult): Html => {
@@ -179,25 +179,22 @@ export const latency = ({ figures, gateways, steadyState: { after, before } }: E
     name,
     ...[average, p50, p95, p99, max].map(Text.millis)
   ]
-  const steady = (name: string, state: { readonly figures: Figures } | null) => (state === null ? [] : [row(name, state.figures.latency)])
   return Parts.section(
     "latency",
     "Latency",
     Parts.table({ caption: "From a request to its answer", head: ["", "average", "p50", "p95", "p99", "longest"] }, [
-      row("charges, whole experiment", figures.latency),
-      ...steady("charges, steady state before", before),
-      ...steady("charges, steady state after", after),
+      ...windows(figures, { after, before }).map(([name, { latency }]) => row(`charges ${name}`, latency)),
       ...gateways.map(({ gateway, latency }) => row(`calls to ${gateway}`, latency))
     ])
   )
 }
 
 /** What went wrong, by kind. */
-export const errors = ({ errors, figures, gatewayErrors, totals }: ExperimentResult): Html =>
+export const errors = ({ errors, gatewayErrors, totals }: ExperimentResult): Html =>
   Parts.section(
     "errors",
     "Errors by type",
-    countTable("Charges that were answered neither with success nor with a decline", "of charges", errors, figures.charges),
+    countTable("Charges that were answered neither with success nor with a decline", "of charges", errors, totals.charges),
     countTable("Calls to gateways that went wrong", "of calls", gatewayErrors, totals.gatewayCalls)
   )
 

@@ -17,8 +17,8 @@ export const count = (value: number | null): string =>
 /** A share as a percentage; never rounded up to all nor down to nothing. */
 export const share = (value: number | null): string => {
   if (value === null) return none
-  if (value === 0 || value === 1) return `${value * 100}%`
-  return `${Number(Math.min(99.99, Math.max(0.01, value * 100)).toFixed(2))}%`
+  if (value === 0 || value === 1) return `${value * 100} %`
+  return `${Number(Math.min(99.99, Math.max(0.01, value * 100)).toFixed(2))} %`
 }
 
 /** Milliseconds as they are, with their thousands apart: for tables of latencies. */

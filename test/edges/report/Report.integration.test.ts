@@ -3,10 +3,14 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { Page } from "playwright-core"
+import { Experiment } from "../../../src/domain/chaos/experiment/Experiment.ts"
 import type { ExperimentResult } from "../../../src/domain/chaos/experiment/ExperimentResult.ts"
+import { named } from "../../../src/domain/chaos/experiment/presets/Named.ts"
 import { colours } from "../../../src/edges/report/charts/Chart.ts"
 import { renderHtml } from "../../../src/edges/report/Report.ts"
+import * as Virtual from "../../../src/simulation/experiment/Virtual.ts"
 import * as TestBrowser from "../../support/TestBrowser.ts"
 import { figuresOf, type Figure } from "./figures.ts"
 import * as results from "./results.ts"
@@ -27,49 +31,52 @@ const stack = [colours.blue, colours.orange, colours.green]
 const parts = (of: (slice: ExperimentResult["series"]["slices"][number]) => Readonly<Record<string, number>>): number =>
   results.passed.series.slices.flatMap((slice) => Object.values(of(slice))).filter((count) => count > 0).length
 
-/** Of the result `passed`: 60 slices, 3 gateways, 8 bands of breakers, 5 windows of faults, 2 times of shade. */
+/** Of the result `passed`: 60 slices, 3 gateways, 8 bands of breakers, 5 spells of faults, 1 time of shade. */
 const expected: Readonly<Record<string, Expected>> = {
   success: {
-    marks: { line: 1, symbol: 60, rect: 2, rule: 5 },
+    marks: { line: 1, symbol: 60, rect: 1, rule: 5 },
     colours: [colours.blue],
-    legend: ["succeeded", `${criterion}least 70%`, "faults injected"],
+    legend: ["succeeded", `${criterion}least 70 %`, "faults on"],
     yTitle: "succeeded (%)"
   },
   latency: {
-    marks: { line: 2, symbol: 120, rect: 2, rule: 5 },
+    marks: { line: 2, symbol: 120, rect: 1, rule: 5 },
     colours: [colours.blue, colours.vermillion],
-    legend: ["p50", "p95", `${criterion}most 12,000 ms`, "faults injected"],
+    legend: ["p50", "p95", `${criterion}most 12,000 ms`, "faults on"],
     yTitle: "answered within (ms, log scale)"
   },
   breakers: {
-    marks: { rect: 10, text: 3, rule: 4 },
+    marks: { rect: 9, text: 3, rule: 4 },
     colours: [colours.orange, colours.vermillion],
-    legend: ["closed (calls go through)", "half open (a few calls try)", "open (no calls)", "faults injected"]
+    legend: ["closed (calls go through)", "open (no calls)", "half open (a few calls try)", "faults on"]
   },
   routing: { marks: { area: 3, rule: 4 }, colours: stack, legend: ["acme-eu", "bolt-payments", "cedar"], yTitle: "asked first (%)" },
   errors: {
-    marks: { rect: 2 + parts(({ errors }) => errors), rule: 4 },
+    marks: { rect: 1 + parts(({ errors }) => errors), rule: 4 },
     colours: stack.slice(0, 2),
-    legend: ["gateway_unavailable", "in_doubt", "faults injected"],
+    legend: ["gateway_unavailable", "in_doubt", "faults on"],
     yTitle: "charges"
   },
   "gateway-errors": {
-    marks: { rect: 2 + parts(({ gatewayErrors }) => gatewayErrors), rule: 4 },
+    marks: { rect: 1 + parts(({ gatewayErrors }) => gatewayErrors), rule: 4 },
     colours: stack,
-    legend: [...faultKinds, "faults injected"],
+    legend: [...faultKinds, "faults on"],
     yTitle: "calls"
   },
   faults: { marks: { rect: 5, text: 3, rule: 4 }, colours: stack, legend: ["timeout", "server_error", "rate_limited"] },
   injections: {
-    marks: { rect: 2 + parts(({ injections }) => injections), rule: 4 },
+    marks: { rect: 1 + parts(({ injections }) => injections), rule: 4 },
     colours: stack,
-    legend: [...faultKinds, "faults injected"],
+    legend: [...faultKinds, "faults on"],
     yTitle: "faults"
   }
 }
 
 /** A line across a chart has more pixels of its colour than this; its points alone have fewer. */
 const leastPixels = 600
+
+/** A minute of faults of every kind at every gateway. */
+const experiment = Schema.decodeUnknownSync(Experiment)({ ...named.get("resilience"), durationMillis: 60_000 })
 
 const wide = { width: 1_100, colorScheme: "light" } as const
 const dark = { width: 1_100, colorScheme: "dark" } as const
@@ -108,15 +115,43 @@ TestBrowser.suites("the report in a browser", () => {
     })
   )
 
+  it.effect("draws what an experiment on virtual time found", () =>
+    Effect.gen(function* () {
+      const browser = yield* TestBrowser.launch
+      const { name } = experiment
+      const timestamps = { startedAt: "2026-11-21T12:00:00.000Z", finishedAt: "2026-11-21T12:00:01.000Z", runMillis: 1_000 }
+      const document = yield* renderHtml({ ...Virtual.run(experiment), timestamps })
+      for (const [kind, look] of Object.entries({ wide, dark, narrow })) {
+        const { noises, page } = yield* TestBrowser.open(browser, document, look)
+        assert.strictEqual(yield* Effect.promise(() => page.locator("h1").innerText()), name)
+        const { errors, ...others } = yield* figuresOf(page)
+        assert.isDefined(errors)
+        for (const [id, figure] of Object.entries(others)) {
+          assert.strictEqual(figure.pictures, 1, `${kind}, ${id}`)
+          assert.isAbove(figure.marks["line"] ?? figure.marks["area"] ?? figure.marks["rect"] ?? 0, 0, `${kind}, ${id}`)
+          assert.isAbove(figure.legend.length, 0, `${kind}, ${id}`)
+          assert.deepStrictEqual(figure.outside, [], `${kind}, ${id}: every mark is inside its picture`)
+          assert.deepStrictEqual(figure.overlapping, [], `${kind}, ${id}: no text of an axis covers another`)
+        }
+        assert.deepStrictEqual(others["routing"]?.legend, ["gateway-a", "gateway-b", "gateway-c"])
+        assert.isAbove(others["injections"]?.marks["rect"] ?? 0, 5)
+        assert.strictEqual(yield* overflow(page), 0)
+        yield* TestBrowser.screenshot(page, `report-experiment-${kind}`)
+        assert.deepStrictEqual(noises, [])
+      }
+    })
+  )
+
   it.effect("shows the colours of every chart, and text that stands out, on white and on black", () =>
     Effect.gen(function* () {
       const browser = yield* TestBrowser.launch
       const document = yield* renderHtml(results.passed)
+      const empty = yield* Effect.promise(() => browser.newPage())
       for (const look of [wide, dark]) {
         const { page } = yield* TestBrowser.open(browser, document, look)
         for (const [id, { colours }] of Object.entries(expected)) {
           const picture = page.locator(`#chart-${id} > svg.wide`)
-          const pixels = yield* TestBrowser.coloursOf(browser, yield* Effect.promise(() => picture.screenshot()))
+          const pixels = yield* TestBrowser.coloursOf(empty, yield* Effect.promise(() => picture.screenshot()))
           for (const colour of colours)
             assert.isAbove(pixels[colour.toUpperCase()] ?? 0, leastPixels, `${look.colorScheme}, ${id}: ${colour}`)
           const ink = look.colorScheme === "light" ? "#1B1F24" : "#E6E9ED"

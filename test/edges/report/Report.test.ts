@@ -12,6 +12,15 @@ import * as results from "./results.ts"
 
 const charts = ["success", "latency", "breakers", "routing", "errors", "gateway-errors", "faults", "injections"]
 
+const written = new Map<ExperimentResult, string>()
+
+/** The report of a result, written once. */
+const reportOf = Effect.fnUntraced(function* (result: ExperimentResult) {
+  const document = written.get(result) ?? (yield* renderHtml(result))
+  written.set(result, document)
+  return document
+})
+
 /** The figure of a chart. */
 const figureOf = (document: string, id: string): string =>
   new RegExp(`<figure id="chart-${id}">[^]*?</figure>`).exec(document)?.[0] ?? assert.fail(`there is no chart ${id}`)
@@ -27,7 +36,7 @@ const indexOf = (document: string, text: string): number => {
 describe("a report", () => {
   it.effect("says first whether it passed, then what was run, then what was asked of it", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.passed)
+      const document = yield* reportOf(results.passed)
       const order = [
         'class="badge good">Passed<',
         'id="definition"',
@@ -49,12 +58,12 @@ describe("a report", () => {
 
   it.effect("gives the reasons of a failure before anything else, and names what was not met", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.failed)
+      const document = yield* reportOf(results.failed)
       const [badge, reasons, tiles] = ['class="badge bad">Failed<', "minSuccessRate: 83.4% is below 99%", 'class="tiles"'].map((text) =>
         indexOf(document, text)
       )
       assert.isTrue(badge! < reasons! && reasons! < tiles!)
-      assert.include(document, 'at least 99%</td><td class="n">83.4%</td><td class=""><span class="bad-text">not met')
+      assert.include(document, 'at least 99 %</td><td class="n">83.4 %</td><td class=""><span class="bad-text">not met')
       assert.include(document, "nothing to measure")
       assert.include(document, "Did not hold")
       assert.match(document, /no double charge<\/th><td class=""><span class="bad-text">broken<\/span>/)
@@ -63,7 +72,7 @@ describe("a report", () => {
 
   it.effect("has every chart at both sizes, named and described, with its figures as a table", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.passed)
+      const document = yield* reportOf(results.passed)
       for (const id of charts) {
         const figure = figureOf(document, id)
         assert.strictEqual(picturesIn(figure), 2, id)
@@ -73,14 +82,14 @@ describe("a report", () => {
         )
         assert.match(figure, /<details>[^]*<table>\s*<caption>/)
       }
-      assert.include(figureOf(document, "success"), "from 63.41% (at 1.75 min) to 100% of the charges succeeded")
+      assert.include(figureOf(document, "success"), "from 63.41 % (at 1.75 min) to 100 % of the charges succeeded")
       assert.include(figureOf(document, "breakers"), "1 of 3 circuit breakers opened, 2 times in all.")
     })
   )
 
   it.effect("has no id twice, so that nothing refers to the wrong thing", () =>
     Effect.gen(function* () {
-      const ids = [...(yield* renderHtml(results.passed)).matchAll(/ id="([^"]+)"/g)].map((match) => match[1])
+      const ids = [...(yield* reportOf(results.passed)).matchAll(/ id="([^"]+)"/g)].map((match) => match[1])
       assert.isAbove(ids.length, 40)
       assert.strictEqual(new Set(ids).size, ids.length)
     })
@@ -88,13 +97,13 @@ describe("a report", () => {
 
   it.effect("is the same, byte for byte, for the same result", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* renderHtml(results.passed), yield* renderHtml(results.passed))
+      assert.strictEqual(yield* renderHtml(results.passed), yield* reportOf(results.passed))
     })
   )
 
   it.effect("loads nothing and runs nothing", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.passed)
+      const document = yield* reportOf(results.passed)
       assert.match(
         document,
         /<meta charset="utf-8" \/>\s*<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:;/
@@ -109,16 +118,11 @@ describe("a report", () => {
 
   it.effect("of an experiment that was stopped at once says so, and that there is nothing to draw", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.empty)
+      const document = yield* reportOf(results.empty)
       assert.include(document, 'class="badge warn">Aborted<')
       assert.include(document, "stopped by hand after 0 s")
       for (const id of charts) assert.strictEqual(picturesIn(figureOf(document, id)), 0, id)
-      for (const text of [
-        "Nothing was measured.",
-        "No charge was routed.",
-        "No circuit breaker was seen.",
-        "The plan injects no faults."
-      ]) {
+      for (const text of ["Nothing was measured.", "No charge was routed.", "No circuit breaker was seen.", "No fault was injected."]) {
         assert.include(document, text)
       }
       assert.notInclude(document, "NaN")
@@ -128,7 +132,7 @@ describe("a report", () => {
 
   it.effect("draws what there is where no charge was made", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.silent)
+      const document = yield* reportOf(results.silent)
       const drawn = charts.filter((id) => picturesIn(figureOf(document, id)) > 0)
       assert.deepStrictEqual(drawn, ["breakers", "routing", "faults"])
       assert.include(figureOf(document, "latency"), "No charge was answered.")
@@ -138,7 +142,7 @@ describe("a report", () => {
 
   it.effect("shows markup in a result as text, wherever it stands", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.hostile)
+      const document = yield* reportOf(results.hostile)
       assert.notMatch(document, /<(script|img)/i)
       assert.notMatch(document, /[\u0000-\u0008\u202e\ud800-\udfff]/)
       // Name, reason, description, gateways, breakers, kinds of errors and faults, invariants, criteria, times of day.
@@ -151,7 +155,7 @@ describe("a report", () => {
 
   it.effect("of the largest result there is stays below 4 MB", () =>
     Effect.gen(function* () {
-      const document = yield* renderHtml(results.largest)
+      const document = yield* reportOf(results.largest)
       assert.isBelow(Buffer.byteLength(document), 4_000_000)
       assert.include(figureOf(document, "breakers"), "The first 24 are drawn. There were more changes than the result keeps.")
       assert.include(figureOf(document, "breakers"), "and 1,700 more")
@@ -199,12 +203,12 @@ describe("HTML", () => {
 describe("figures as text", () => {
   it("are whole only where they are", () => {
     assert.deepStrictEqual([1, 0, 0.5, 0.99999, 0.000001, 0.98765, null].map(Text.share), [
-      "100%",
-      "0%",
-      "50%",
-      "99.99%",
-      "0.01%",
-      "98.77%",
+      "100 %",
+      "0 %",
+      "50 %",
+      "99.99 %",
+      "0.01 %",
+      "98.77 %",
       "\u2013"
     ])
     assert.deepStrictEqual([0, 999, 1_000, 1_234_567, null].map(Text.count), ["0", "999", "1,000", "1,234,567", "\u2013"])

@@ -17,6 +17,8 @@ interface Band {
   readonly toMillis: number
   readonly colour: string
   readonly opacity: number
+  /** Of bands that touch, the greater is drawn over the others. */
+  readonly over: number
 }
 
 /** The most rows that are drawn, and the most lines of a table. */
@@ -27,10 +29,12 @@ const rowHeight = 36
 /** The axis below the rows. */
 const axisHeight = 64
 
+/** In the order in which they are drawn, one over the other. */
 const states = {
   closed: { label: "closed (calls go through)", colour: colours.green, opacity: 0.5 },
-  "half-open": { label: "half open (a few calls try)", colour: colours.orange, opacity: 1 },
-  open: { label: "open (no calls)", colour: colours.vermillion, opacity: 1 }
+  open: { label: "open (no calls)", colour: colours.vermillion, opacity: 1 },
+  // Often so short that it would be hidden below what follows.
+  "half-open": { label: "half open (a few calls try)", colour: colours.orange, opacity: 1 }
 } as const
 
 /** The states of the breakers; those that opened first, if there are too many for one picture. */
@@ -77,10 +81,11 @@ const bandOf = ({ fromMillis, state, toMillis }: BreakerBand): Band => ({
   fromMillis,
   toMillis,
   colour: states[state].colour,
-  opacity: states[state].opacity
+  opacity: states[state].opacity,
+  over: Object.keys(states).indexOf(state)
 })
 
-/** When which faults were injected: the windows of the plan. */
+/** When which faults were injected. */
 export const faults = ({ series }: ExperimentResult, timeline: Timeline.Timeline): Chart => {
   const windows = series.injections
   const kinds = coloured([...new Set(windows.map(({ kind }) => kind))], (many) => Text.counted(many, "other type"))
@@ -88,15 +93,15 @@ export const faults = ({ series }: ExperimentResult, timeline: Timeline.Timeline
   const all = [...Map.groupBy(windows, ({ label }) => label)]
   const rows = all.slice(0, maxRows).map(([name, bands]) => ({
     name,
-    bands: bands.map(({ fromMillis, kind, toMillis }) => ({ fromMillis, toMillis, colour: colourOf(kind), opacity: 1 }))
+    bands: bands.map(({ fromMillis, kind, toMillis }) => ({ fromMillis, toMillis, colour: colourOf(kind), opacity: 1, over: 0 }))
   }))
   return {
     id: "faults",
     title: "When faults were injected",
     description: [
       windows.length === 0
-        ? "The plan injects no faults."
-        : `${Text.counted(windows.length, "window")} of faults, by what is injected where.`,
+        ? "No fault was injected."
+        : `${Text.counted(windows.length, "spell")} of injected faults, by what was injected where.`,
       ...(all.length > maxRows ? [`The first ${maxRows} of ${all.length} are drawn.`] : [])
     ].join(" "),
     legend: legendOf(kinds),
@@ -131,9 +136,8 @@ const spec = (timeline: Timeline.Timeline, size: Size, rows: ReadonlyArray<Row>)
     scale: { domain: [0, rows.length], reverse: true, nice: false, zero: false }
   }
   const bands = rows.flatMap((row, index) =>
-    // The quiet ones first: a short one is drawn over them.
     [...row.bands]
-      .sort((a, b) => a.opacity - b.opacity)
+      .sort((a, b) => a.over - b.over)
       .map(({ colour, fromMillis, opacity, toMillis }) => ({
         from: Timeline.at(timeline, fromMillis),
         to: Timeline.at(timeline, toMillis),

@@ -47,7 +47,7 @@ export const successRate = (result: ExperimentResult, timeline: Timeline.Timelin
       timeline,
       rates,
       (low, high) =>
-        `Per slice of ${Text.duration(timeline.sliceMillis)}, by the time a charge was asked for: from ${Text.share(low.value)} (at ${whenText(timeline, low)}) to ${Text.share(high)} of the charges succeeded. What a bank declined is left out.`
+        `Per slice of ${Text.duration(timeline.sliceMillis)}, by the time a charge was asked for: ${low.value === high ? `always ${Text.share(high)}` : `from ${Text.share(low.value)} (at ${whenText(timeline, low)}) to ${Text.share(high)}`} of the charges succeeded. What a bank declined is left out.`
     ),
     yTitle: "succeeded (%)",
     // A rate that never falls below 60% would be a flat line at the top of a scale from 0.
@@ -82,7 +82,7 @@ export const latency = (result: ExperimentResult, timeline: Timeline.Timeline): 
       timeline,
       p95.map((value) => (value === null ? null : -value)),
       (worst, best) =>
-        `Per slice of ${Text.duration(timeline.sliceMillis)}, by the time a charge was asked for: 95% were answered within ${Text.millis(-best)} at the best and ${Text.millis(-worst.value)} at the worst (at ${whenText(timeline, worst)}).`
+        `Per slice of ${Text.duration(timeline.sliceMillis)}, by the time a charge was asked for: 95 % were answered within ${Text.millis(-best)} at the best and ${Text.millis(-worst.value)} at the worst (at ${whenText(timeline, worst)}).`
     ),
     yTitle: isWide ? "answered within (ms, log scale)" : "answered within (ms)",
     scale: isWide ? { type: "log", domain, nice: false } : { zero: true, nice: true },

@@ -91,7 +91,7 @@ const counts = (timeline: Timeline.Timeline, { id, many, of, title, totals, what
         : `There ${total === 1 ? "was" : "were"} ${Text.counted(total, what, many)}; the most frequent type: ${first}, ${Text.count(totals[first] ?? 0)}. Per slice of ${Text.duration(timeline.sliceMillis)}.`,
     legend: [...legendOf(kinds), ...Timeline.shadeLegend(timeline)],
     spec: names.length === 0 ? undefined : (size) => bars(timeline, size, kinds, { of, yTitle }),
-    table: tableOf(timeline, kinds, of)
+    table: names.length === 0 ? { head: [], rows: [] } : tableOf(timeline, kinds, of)
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The axis of time that all charts share: its unit, its end, the phases of the experiment and the times in which faults were injected.
+ * The axis of time that all charts share: its unit, its end, the phases of the experiment and the time in which faults were on.
  */
 import type { TopLevelSpec } from "vega-lite"
 import type { ExperimentResult, Phase } from "../../../domain/chaos/experiment/ExperimentResult.ts"
@@ -16,7 +16,7 @@ export interface Timeline {
   /** Slices with their ends; the last one ends where the experiment does. */
   readonly slices: ReadonlyArray<{ readonly slice: Slice; readonly fromMillis: number; readonly toMillis: number }>
   readonly sliceMillis: number
-  /** Times with injections, apart from each other, in order. */
+  /** When faults were on: the phase of them, or where there is none the times in which some were injected. */
   readonly shaded: ReadonlyArray<Span>
   readonly phases: ReadonlyArray<Span & { readonly label: string }>
   /** The phase whose charges are judged. */
@@ -43,6 +43,7 @@ export const of = ({ experiment, series }: ExperimentResult): Timeline => {
     (latest, end) => Math.max(latest, end),
     Math.max(1, experiment.durationMillis, slices.at(-1)?.fromMillis ?? 0)
   )
+  const underFaults = phases.find(({ name }) => name === "faults")
   return {
     endMillis,
     unit: Text.unitOf(endMillis),
@@ -52,8 +53,8 @@ export const of = ({ experiment, series }: ExperimentResult): Timeline => {
       toMillis: slices[index + 1]?.fromMillis ?? Math.min(endMillis, slice.fromMillis + sliceMillis)
     })),
     sliceMillis,
-    shaded: union(injections),
-    underFaults: phases.find(({ name }) => name === "faults"),
+    shaded: underFaults === undefined ? union(injections) : [underFaults],
+    underFaults,
     phases: phases.map(({ fromMillis, name, toMillis }) => ({ label: phaseLabels[name], fromMillis, toMillis }))
   }
 }
@@ -96,7 +97,7 @@ export const blank = (size: Size) =>
 /** Labels of vertical axes: thousands apart, no needless digits. */
 export const numberFormat = ",~f"
 
-/** Times with injections, shaded behind the data. */
+/** The time of the faults, shaded behind the data. */
 export const shades = (timeline: Timeline, size: Size): ReadonlyArray<Layer> =>
   timeline.shaded.length === 0
     ? []
@@ -114,7 +115,7 @@ const shadeOpacity = 0.13
 
 /** What the shade means. */
 export const shadeLegend = ({ shaded }: Timeline): ReadonlyArray<LegendEntry> =>
-  shaded.length === 0 ? [] : [{ label: "faults injected", colour: colours.vermillion, shape: "box", opacity: 2 * shadeOpacity }]
+  shaded.length === 0 ? [] : [{ label: "faults on", colour: colours.vermillion, shape: "box", opacity: 2 * shadeOpacity }]
 
 /** Widths of the plot and of a letter of the phases' names, about, in pixels. */
 const plotShare = 0.9
