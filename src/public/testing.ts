@@ -6,6 +6,9 @@
  *
  * `FailingGateway.make` makes a share of the calls of any gateway fail the way calls do: timeouts, lost answers, refused connections, crashes.
  *
+ * `Chaos` injects faults by a plan that repeats itself exactly: at random, at times, in bursts and cascades, into gateways, event store, locks
+ * and clock.
+ *
  * `GatewayContract` is what every adapter has to keep, as cases for any test framework: for authors of adapters.
  */
 export * as GatewayContract from "../gateways/contract/GatewayContract.ts"
@@ -13,4 +16,5 @@ export * as FailingGateway from "../gateways/FailingGateway.ts"
 export * as ScriptedGateway from "../gateways/ScriptedGateway.ts"
 export * as MagicTokens from "../sandbox/MagicTokens.ts"
 export * as Sandbox from "../sandbox/Sandbox.ts"
+export * as Chaos from "./Chaos.ts"
 export * as TestEngine from "./TestEngine.ts"
