@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
@@ -68,16 +69,20 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
         Effect.suspend(() => {
           const answer = Deferred.makeUnsafe<Payment>()
           inFlight.set(payment.id, answer)
-          const guarded = transaction.outside(work(answer)).pipe(
-            Effect.catchDefect((defect) =>
-              Effect.as(PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", defect)), payment)
-            ),
-            Effect.tap((result) => Deferred.succeed(answer, result))
-          )
+          const guarded = transaction
+            .outside(work(answer))
+            .pipe(
+              Effect.catchDefect((defect) =>
+                Effect.as(
+                  PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", defect)),
+                  payment
+                )
+              )
+            )
           return Effect.map(FiberSet.run(fibers, guarded), (fiber) => {
-            // After the end of the service nothing runs any more, not even what completes the answer.
-            fiber.addObserver(() => {
-              Deferred.doneUnsafe(answer, Effect.succeed(payment))
+            // Also what was cut off at the end of the service, or never began, answers: with what is durable without it.
+            fiber.addObserver((exit) => {
+              Deferred.doneUnsafe(answer, Effect.succeed(Exit.isSuccess(exit) ? exit.value : payment))
               if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
             })
             return answer
