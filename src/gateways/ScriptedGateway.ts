@@ -17,7 +17,7 @@ import type { DeclineCategory } from "../domain/operation/Decline.ts"
 import type { Intent } from "../domain/operation/Operation.ts"
 import type { Declined, Outcome, Succeeded, Unknown } from "../domain/operation/Outcome.ts"
 import { AccountFingerprint, GatewayName, GatewayReference, type RequestKey } from "../domain/payment/Ids.ts"
-import type { Gateway, LookupAnswer } from "../services/Gateway.ts"
+import type { Gateway, HoldAnswer, LookupAnswer } from "../services/Gateway.ts"
 
 /** What a test may decide. */
 export interface Script {
@@ -25,6 +25,8 @@ export interface Script {
   readonly answer?: (intent: Intent) => Outcome
   /** What a look-up finds where nothing definite was answered. Default: `Absent`. */
   readonly lookup?: (intent: Intent) => LookupAnswer
+  /** What is left of an authorization when it is asked about. Default: it holds. */
+  readonly hold?: (intent: Intent) => HoldAnswer
   /** Capabilities that differ from: look-up, replayed results for 24 h, cancel by reference, settled within 15 s. */
   readonly capabilities?: Partial<OperationCapabilities>
   /** Default `multiple`. */
@@ -82,7 +84,8 @@ export const make = (name: string, script: Script = {}): ScriptedGateway => {
       Effect.sync(() => {
         asked.push(intent)
         return answers.get(intent.requestKey) ?? script.lookup?.(intent) ?? { _tag: "Absent" }
-      })
+      }),
+    hold: ({ intent }) => Effect.sync(() => script.hold?.(intent) ?? { _tag: "Held" })
   }
 }
 

@@ -446,11 +446,10 @@ describe("reviews", () => {
       does(unresolvable),
       does(contradiction)
     ] as const
-    assert.deepStrictEqual(
-      given(...both, told(1, requiresAction)).state,
-      given(...both, told(1, requiresAction), told(1, requiresAction)).state
-    )
-    given(...both, told(1, requiresAction)).hasStatus("needs_review")
+    given(...both)
+      .when(told(1, requiresAction))
+      .then("ActionRequired 1")
+      .hasStatus("needs_review")
   })
   it("a thing with a name opens a review once, also after it was closed; another one opens another", () => {
     const about = (name: string): Command => ({
