@@ -37,10 +37,10 @@ a { color: inherit; text-underline-offset: 3px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 10px; margin: 16px 0; }
 .tiles div {
   display: flex; flex-direction: column; justify-content: space-between;
-  background: var(--panel); border: 1px solid var(--edge); border-radius: 6px; padding: 8px 12px;
+  background: var(--panel); border: 1px solid var(--edge); border-radius: 6px; padding: 8px 10px;
 }
 .tiles dt { font-size: 13px; line-height: 1.35; color: var(--quiet); }
-.tiles dd { margin: 0; font-size: 20px; font-variant-numeric: tabular-nums; }
+.tiles dd { margin: 0; font-size: 18px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .facts { display: grid; grid-template-columns: minmax(96px, max-content) 1fr; gap: 3px 18px; margin: 8px 0; }
 .facts dt { color: var(--quiet); } .facts dd { margin: 0; }
 .scroll { overflow-x: auto; margin: 8px 0 14px; }

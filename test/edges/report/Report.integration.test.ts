@@ -63,7 +63,7 @@ const expected: Readonly<Record<string, Expected>> = {
     legend: [...faultKinds, "faults on"],
     yTitle: "calls"
   },
-  faults: { marks: { rect: 5, text: 3, rule: 4 }, colours: stack, legend: ["timeout", "server_error", "rate_limited"] },
+  faults: { marks: { rect: 5, text: 3, rule: 4 }, colours: stack, legend: faultKinds },
   injections: {
     marks: { rect: 1 + parts(({ injections }) => injections), rule: 4 },
     colours: stack,

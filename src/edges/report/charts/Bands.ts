@@ -4,7 +4,7 @@
 import type { BreakerBand, ExperimentResult } from "../../../domain/chaos/experiment/ExperimentResult.ts"
 import { clean } from "../Html.ts"
 import * as Text from "../Text.ts"
-import { type Chart, coloured, colours, type LegendEntry, legendOf, type Size } from "./Chart.ts"
+import { byFrequency, type Chart, coloured, colours, type LegendEntry, legendOf, type Size, withRest } from "./Chart.ts"
 import * as Timeline from "./Timeline.ts"
 
 interface Row {
@@ -86,9 +86,15 @@ const bandOf = ({ fromMillis, state, toMillis }: BreakerBand): Band => ({
 })
 
 /** When which faults were injected. */
-export const faults = ({ series }: ExperimentResult, timeline: Timeline.Timeline): Chart => {
+export const faults = ({ injections, series }: ExperimentResult, timeline: Timeline.Timeline): Chart => {
   const windows = series.injections
-  const kinds = coloured([...new Set(windows.map(({ kind }) => kind))], (many) => Text.counted(many, "other type"))
+  const kinds = coloured(
+    withRest(
+      byFrequency(injections),
+      windows.map(({ kind }) => kind)
+    ),
+    (many) => Text.counted(many, "other type")
+  )
   const colourOf = (kind: string) => kinds.find(({ names }) => names.includes(kind))?.colour ?? colours.grey
   const all = [...Map.groupBy(windows, ({ label }) => label)]
   const rows = all.slice(0, maxRows).map(([name, bands]) => ({

@@ -97,6 +97,11 @@ export const byFrequency = (counts: Readonly<Record<string, number>>): ReadonlyA
     .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
     .map(([name]) => name)
 
+/** Names in their order, and after them those that are missing there. */
+export const withRest = (names: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...new Set([...names, ...others])
+]
+
 /** How many of the names were counted. */
 export const countOf = (counts: Readonly<Record<string, number>>, { names }: Coloured): number =>
   names.reduce((sum, name) => sum + (Object.hasOwn(counts, name) ? (counts[name] ?? 0) : 0), 0)

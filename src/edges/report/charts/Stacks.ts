@@ -4,15 +4,25 @@
 import type { ExperimentResult } from "../../../domain/chaos/experiment/ExperimentResult.ts"
 import type { Slice } from "../../../domain/chaos/experiment/Measures.ts"
 import * as Text from "../Text.ts"
-import { byFrequency, type Chart, coloured, type Coloured, colourScale, countOf, legendOf, type Size, type Table } from "./Chart.ts"
+import {
+  byFrequency,
+  type Chart,
+  coloured,
+  type Coloured,
+  colourScale,
+  countOf,
+  legendOf,
+  type Size,
+  type Table,
+  withRest
+} from "./Chart.ts"
 import * as Timeline from "./Timeline.ts"
 
 /** Which share of the charges each gateway is asked first. */
 export const routing = (result: ExperimentResult, timeline: Timeline.Timeline): Chart => {
   // In the order of the experiment, so that a gateway has one colour whatever it gets.
   const named = result.experiment.gateways as ReadonlyArray<string>
-  const seen = byFrequency(result.firstChoices).filter((name) => !named.includes(name))
-  const gateways = coloured([...named, ...seen], (many) => Text.counted(many, "more gateway"))
+  const gateways = coloured(withRest(named, byFrequency(result.firstChoices)), (many) => Text.counted(many, "more gateway"))
   const total = sum(Object.values(result.firstChoices))
   const [most] = byFrequency(result.firstChoices)
   return {
@@ -78,7 +88,7 @@ const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, n
 
 const counts = (timeline: Timeline.Timeline, { id, many, of, title, totals, what, yTitle }: CountChart): Chart => {
   const inSlices = sumOfRecords(timeline.slices.map(({ slice }) => of(slice)))
-  const names = byFrequency(inSlices)
+  const names = withRest(byFrequency(totals), byFrequency(inSlices))
   const kinds = coloured(names, (more) => Text.counted(more, "other type"))
   const [first] = byFrequency(totals)
   const total = sum(Object.values(totals))
@@ -90,7 +100,7 @@ const counts = (timeline: Timeline.Timeline, { id, many, of, title, totals, what
         ? `There was no ${what}.`
         : `There ${total === 1 ? "was" : "were"} ${Text.counted(total, what, many)}; the most frequent type: ${first}, ${Text.count(totals[first] ?? 0)}. Per slice of ${Text.duration(timeline.sliceMillis)}.`,
     legend: [...legendOf(kinds), ...Timeline.shadeLegend(timeline)],
-    spec: names.length === 0 ? undefined : (size) => bars(timeline, size, kinds, { of, yTitle }),
+    spec: byFrequency(inSlices).length === 0 ? undefined : (size) => bars(timeline, size, kinds, { of, yTitle }),
     table: names.length === 0 ? { head: [], rows: [] } : tableOf(timeline, kinds, of)
   }
 }
