@@ -69,7 +69,7 @@ const failedOf = (charge: PspCharge, facts: Facts): number =>
  * The most charges that the customer had at one time. An authorization that was released as a whole before the next one was made took
  * nothing: the customer may authorize what a decline left open, until the cancel of it arrives.
  */
-const mostAtOnce = (lines: ReadonlyArray<LedgerLine>): ReadonlyArray<LedgerLine> => {
+export const mostAtOnce = (lines: ReadonlyArray<LedgerLine>): ReadonlyArray<LedgerLine> => {
   let now: ReadonlyArray<LedgerLine> = []
   let most = now
   for (const line of [...lines].sort((left, right) => left.at - right.at)) {

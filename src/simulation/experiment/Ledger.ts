@@ -11,8 +11,8 @@ export interface Books {
   readonly charges: ReadonlyArray<Psp.PspCharge>
 }
 
-/** Reads one path: the body as data. */
-export type Read = (path: string) => Effect.Effect<Page>
+/** Reads one path of an account, which is its first segment: the body as data. */
+export type Read<E = never> = (path: string) => Effect.Effect<Page, E>
 
 /** A page of a list. */
 export interface Page {
@@ -25,7 +25,7 @@ export interface Page {
 const maxPages = 20_000
 
 /** Reads the books of accounts. */
-export const read = Effect.fnUntraced(function* (accounts: ReadonlyArray<string>, page: Read) {
+export const read = Effect.fnUntraced(function* <E>(accounts: ReadonlyArray<string>, page: Read<E>) {
   const ledger: Array<Psp.LedgerLine> = []
   const charges: Array<Psp.PspCharge> = []
   for (const account of accounts) {
@@ -37,7 +37,7 @@ export const read = Effect.fnUntraced(function* (accounts: ReadonlyArray<string>
   return { ledger, charges } satisfies Books
 })
 
-const pagesOf = Effect.fnUntraced(function* (page: Read, path: string) {
+const pagesOf = Effect.fnUntraced(function* <E>(page: Read<E>, path: string) {
   const lines: Array<object> = []
   let next = ""
   for (let pages = 0; pages < maxPages; pages++) {

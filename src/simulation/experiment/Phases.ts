@@ -7,8 +7,10 @@ import * as Arrivals from "../../domain/chaos/experiment/Arrivals.ts"
 import type { Reason } from "../../domain/chaos/experiment/ExperimentResult.ts"
 import * as Findings from "../../domain/chaos/experiment/Findings.ts"
 import * as Recorder from "../../domain/chaos/experiment/Recorder.ts"
+import { IdempotencyKey } from "../../domain/payment/Ids.ts"
 import * as Chance from "../world/Chance.ts"
 import * as Callers from "./Callers.ts"
+import * as EnginePort from "./EnginePort.ts"
 import { ended, type Life, until, type World } from "./World.ts"
 
 /** The longest that settling takes; what is open then stays open. */
@@ -57,16 +59,19 @@ const startLoad = (
   const { load, phases, seed } = experiment
   const draws = { times: Chance.stream(seed, "arrivals"), contents: Chance.stream(seed, "payments") }
   const arrivals = Arrivals.of(load, phases.loadMillis, draws)
-  const options: Callers.CallersOptions = {
-    experiment,
-    kernel,
+  const port = EnginePort.make({
     process: callers,
     server,
-    recorder,
-    onAsked: (charge, key) => void world.charges.push([charge, key]),
-    onAnswered,
     onShown: (key, payment) => void shown.push({ key, payment }),
     onWrong: (what) => void wrong.push(what)
+  })
+  const options: Callers.CallersOptions = {
+    port,
+    recorder,
+    now: kernel.now,
+    followUpMillis: load.followUpMillis,
+    onAsked: (charge, arrival) => void world.charges.push([charge, IdempotencyKey.make(Callers.keyOf(arrival))]),
+    onAnswered
   }
   let on = true
   const next = () => {

@@ -16,9 +16,9 @@ import type { IdempotencyKey } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
 import { claimId } from "../../layers/memory/MemoryStore.ts"
 import type { Bug } from "../bugs/Bug.ts"
-import * as Callers from "./Callers.ts"
 import * as Check from "./Check.ts"
 import { definitionHashOf } from "./DefinitionHash.ts"
+import * as EnginePort from "./EnginePort.ts"
 import type { Books } from "./Ledger.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Phases from "./Phases.ts"
@@ -89,7 +89,7 @@ const resultOf = (name: string, problem: string | undefined, payments: number): 
     : { name, status: "broken", detail: problem.slice(0, 2_000) }
 
 const viewOf = ({ tables: { memory } }: World.World, key: IdempotencyKey): PaymentView | undefined => {
-  const claim = memory.claims.get(claimId({ tenant: Callers.tenant, key }))
+  const claim = memory.claims.get(claimId({ tenant: EnginePort.tenant, key }))
   return claim === undefined ? undefined : memory.payments.get(claim.payment)?.view
 }
 

@@ -4,6 +4,7 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Flags from "../../Flags.ts"
@@ -24,7 +25,26 @@ const run = Command.make(
       Flag.optional
     ),
     html: file("html", "Write a report for browsers here: one file that needs nothing else"),
-    out: file("out", "Write the result as JSON here")
+    out: file("out", "Write the result as JSON here"),
+    target: Flag.String("target").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription("In real time against this server (aegispay serve --allow-chaos), in place of virtual time"),
+      Flag.optional
+    ),
+    apiKey: Flag.String("api-key").pipe(
+      Flag.withMetavar("env:NAME"),
+      Flag.withDescription("With --target: where the API key is; scopes payments:read, payments:write, chaos and, for breakers, metrics"),
+      Flag.withDefault("env:AEGISPAY_API_KEY")
+    ),
+    ledger: Flag.String("ledger").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription("With --target: the sandbox whose ledgers tell whether anybody was charged twice"),
+      Flag.optional
+    ),
+    settle: Flags.duration("settle").pipe(
+      Flag.withDescription("With --target: how long the end of payments in doubt is waited for (default 5m)"),
+      Flag.withDefault(Duration.minutes(5))
+    )
   },
   (input) =>
     Effect.flatMap(
@@ -32,7 +52,9 @@ const run = Command.make(
       (module) => module.run(input)
     )
 ).pipe(
-  Command.withDescription("Run an experiment: load, faults, and whether what has to hold held. On virtual time"),
+  Command.withDescription(
+    "Run an experiment: load, faults, and whether what has to hold held. On virtual time, or against a running server"
+  ),
   Command.withExamples([
     { command: "aegispay chaos run gateway-outage", description: "The best gateway is gone for five minutes, in seconds" },
     { command: "aegispay chaos run mine.json --seed 7 --html report.html", description: "One of your own, with a report" }

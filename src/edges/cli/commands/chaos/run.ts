@@ -7,11 +7,13 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs/promises"
 import type { Experiment } from "../../../../domain/chaos/experiment/Experiment.ts"
 import type { ExperimentResult } from "../../../../domain/chaos/experiment/ExperimentResult.ts"
 import type { Findings } from "../../../../domain/chaos/experiment/Findings.ts"
-import { cannotRun, notDone, orCannotRun } from "../../Failure.ts"
+import { variableOf } from "../../../config/ConfigSchema.ts"
+import { cannotRun, type Failure, notDone, orCannotRun } from "../../Failure.ts"
 import { print } from "../../Output.ts"
 import * as Progress from "../../Progress.ts"
 import * as Definition from "./Definition.ts"
@@ -23,6 +25,10 @@ export interface Input {
   readonly duration: Option.Option<Duration.Duration>
   readonly html: Option.Option<string>
   readonly out: Option.Option<string>
+  readonly target: Option.Option<string>
+  readonly apiKey: string
+  readonly ledger: Option.Option<string>
+  readonly settle: Duration.Duration
 }
 
 export const run = Effect.fnUntraced(function* (input: Input) {
@@ -33,7 +39,10 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     })
   )
   const startedAt = yield* Clock.currentTimeMillis
-  const findings = yield* virtual(experiment)
+  const findings = yield* Option.match(input.target, {
+    onNone: () => virtual(experiment),
+    onSome: (target) => remote(experiment, target, input)
+  })
   const result = stamped(findings, { startedAt, finishedAt: yield* Clock.currentTimeMillis })
   if (Option.isSome(input.out)) yield* write(input.out.value, `${JSON.stringify(result, null, 2)}\n`)
   if (Option.isSome(input.html)) yield* write(input.html.value, yield* htmlOf(result))
@@ -64,6 +73,51 @@ const virtual = Effect.fnUntraced(function* (experiment: Experiment) {
     yield* turn
   }
 })
+
+/** Against a running server. */
+const remote = Effect.fnUntraced(function* (experiment: Experiment, target: string, input: Input) {
+  const [Client, Remote] = yield* Effect.promise(() => Promise.all([import("./remote/Client.ts"), import("./remote/Remote.ts")]))
+  const progress = yield* Progress.make
+  const client = Client.make({
+    target: yield* serverOf("--target", target),
+    apiKey: yield* keyOf(input.apiKey),
+    run: `chaos-${(yield* Clock.currentTimeMillis).toString(36)}`
+  })
+  const ledger = Option.isNone(input.ledger) ? undefined : yield* serverOf("--ledger", input.ledger.value)
+  return yield* Effect.ensuring(
+    Remote.run(experiment, {
+      client,
+      ledger,
+      settle: input.settle,
+      onProgress: ({ atMillis, loadMillis, text }) => progress.show(`${Progress.bar({ done: atMillis, total: loadMillis })}  ${text}`)
+    }),
+    progress.end
+  )
+})
+
+/** An address without a slash at its end. A key and payments go there: over https, or to this machine. */
+const serverOf = (flag: string, text: string): Effect.Effect<string, Failure> => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) return Effect.fail(cannotRun(`${flag}: expected a URL`))
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    return Effect.fail(cannotRun(`${flag}: expected a URL without a user name, query and fragment`))
+  }
+  const isHere = /^(localhost|\[::1\]|127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/.test(url.hostname)
+  if (url.protocol === "http:" && !isHere)
+    return Effect.fail(cannotRun(`${flag}: expected an https URL; plain http is for this machine only`))
+  return Effect.succeed(`${url.origin}${url.pathname.replace(/\/+$/, "")}`)
+}
+
+/** The key that a reference names; a literal one would be seen by everybody who sees the list of processes. */
+const keyOf = (reference: string): Effect.Effect<Redacted.Redacted, Failure> => {
+  const name = variableOf(reference)
+  if (name === undefined)
+    return Effect.fail(cannotRun('--api-key: expected a reference to an environment variable, such as "env:AEGISPAY_API_KEY"'))
+  const value = process.env[name]
+  return value === undefined || value === ""
+    ? Effect.fail(cannotRun(`--target needs an API key: environment variable ${name} is not set`))
+    : Effect.succeed(Redacted.make(value))
+}
 
 /** Lets the event loop go round. */
 const turn = Effect.callback<void>((resume) => {
