@@ -10,16 +10,19 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import { CurrencyCode } from "../../../src/domain/Currency.ts"
-import type * as Quote from "../../../src/domain/rates/Quote.ts"
+import * as Quote from "../../../src/domain/rates/Quote.ts"
+import * as Conversion from "../../../src/domain/rates/Conversion.ts"
 import * as Rate from "../../../src/domain/rates/Rate.ts"
 import * as RateTable from "../../../src/domain/rates/RateTable.ts"
 import * as MemoryRateCache from "../../../src/layers/memory/rates/RateCache.ts"
+import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as Rates from "../../../src/orchestration/rates/Rates.ts"
 import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitBreakers.ts"
 import { FxRates } from "../../../src/services/rates/FxRates.ts"
 import { RateCache, RateCacheUnavailable } from "../../../src/services/rates/RateCache.ts"
 import { type RateSource, RateSourceFailed, type RateSourceProblem } from "../../../src/services/rates/RateSource.ts"
 import * as TestMetrics from "../../support/metrics.ts"
+import { chargeRequest, engine, testGateway } from "../../support/TestEngine.ts"
 
 const [eur, usd, jpy] = ["EUR", "USD", "JPY"].map((code) => CurrencyCode.make(code)) as [CurrencyCode, CurrencyCode, CurrencyCode]
 const pair = { from: eur, to: usd }
@@ -322,5 +325,24 @@ describe("converting", () => {
       assert.strictEqual((yield* rates.convert(money, usd, "down")).money.minor, 1_094n)
       assert.strictEqual((yield* Effect.flip(rates.convert({ currency: eur, minor: 10n ** 18n }, usd)))._tag, "AmountOutOfRange")
     }).pipe(Effect.provide(layerOf([sourceOf("a")])))
+  )
+})
+
+describe("a payment charged in another currency", () => {
+  const shown = { currency: eur, minor: 4_990n }
+
+  it.effect("stores its quote in its first event, and the quote is read back from its history", () =>
+    Effect.gen(function* () {
+      const { money, quote: given } = yield* settled(Effect.flatMap(FxRates, (rates) => rates.convert(shown, usd)))
+      const payments = yield* Payments
+      const request = chargeRequest("order-1", { amount: money, metadata: { order: "1", ...Quote.toMetadata(given, shown) } })
+      const { payment } = yield* payments.charge(request)
+      assert.deepInclude(payment, { status: "succeeded", amount: 5_489, currency: usd })
+      const [first] = yield* payments.history({ id: payment.id, tenant: request.tenant })
+      if (first?.event._tag !== "PaymentInitiated") return assert.fail("the first event is another one")
+      const stored = Quote.fromMetadata(first.event.details.metadata)
+      assert.deepStrictEqual(stored, { quote: given, exchanged: shown })
+      assert.deepStrictEqual(Result.getOrThrow(Conversion.convert(shown, given.rate)), first.event.details.amount)
+    }).pipe(Effect.provide(Layer.merge(layerOf([sourceOf("a")]), engine([testGateway("a")]))))
   )
 })
