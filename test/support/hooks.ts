@@ -16,7 +16,7 @@ import { engineOver, memory, type TestGateway } from "./TestEngine.ts"
 export const registryOf = (hooks: ReadonlyArray<Hook>, settings: Partial<HookSettings.HookSettings> = {}) =>
   hooks.reduce(
     (layer, hook) => Layer.provideMerge(Layer.orDie(HookRegistry.register(hook)), layer),
-    Layer.provide(HookRegistry.layer, Layer.succeed(HookSettings.HookSettings, { ...HookSettings.defaults, ...settings }))
+    Layer.provide(HookRegistry.layer, Layer.succeed(HookSettings.HookSettings, Object.assign({}, HookSettings.defaults, settings)))
   )
 
 /** The engine in memory with these hooks. */

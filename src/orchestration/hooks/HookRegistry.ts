@@ -8,7 +8,6 @@
  *
  * Closing the layer ends the hooks that run, and waits for none of them.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -28,7 +27,8 @@ const invalid = (hook: string, detail: string) => new HookRefused({ hook, reason
 
 /** The hook as an entry, or why it cannot be one. */
 const admit = (registry: Registry, hook: Hook): Entry | HookRefused => {
-  const { kind, name, priority = Presets.hooks.priority.value } = hook
+  const { kind, priority = Presets.hooks.priority.value } = hook
+  const name: unknown = hook.name
   if (!isName(name)) return invalid(String(name), "a name has 1 to 64 characters of a-z 0-9 - _ . and starts with a letter or digit")
   if (registry.lists[kind] === undefined || typeof hook.run !== "function") return invalid(name, "it has no kind that exists, or no run")
   const { eachMillis, totalMillis } = registry.settings.limits[kind]
@@ -87,7 +87,7 @@ export const layer: Layer.Layer<Hooks> = Layer.effectContext(
   Effect.gen(function* () {
     const registry: Registry = {
       settings: yield* HookSettings,
-      context: yield* Effect.context<never>(),
+      context: yield* Effect.context(),
       byName: new Map(),
       lists: emptyLists(),
       reports: [],

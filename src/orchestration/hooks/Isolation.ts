@@ -85,7 +85,8 @@ const bounded = (
   entry: Entry,
   options: { readonly limitMillis: number; readonly effect: () => Effect.Effect<unknown, unknown> }
 ): Effect.Effect<Ended<unknown>> => {
-  const inContext = Effect.updateContext(Effect.suspend(options.effect), (_: Context.Context<never>) => registry.context)
+  const ours = (): Context.Context<never> => registry.context
+  const inContext = Effect.updateContext<unknown, unknown, never, never>(Effect.suspend(options.effect), ours)
   const started = Effect.tap(Effect.forkDetach(inContext, { startImmediately: true }), (running) =>
     Effect.sync(() => track(entry, running))
   )
@@ -93,28 +94,26 @@ const bounded = (
     Effect.flatMap(started, (running) => {
       const exit = running.pollUnsafe()
       if (exit !== undefined) return Effect.succeed(endOf(exit))
-      return Effect.flatMap(Effect.forkDetach(Effect.sleep(Duration.millis(options.limitMillis))), (timer) =>
-        restore(
-          Effect.callback<Ended<unknown>>((resume) => {
-            const stop = (how: Ended<unknown>) => {
-              timer.interruptUnsafe()
-              resume(Effect.succeed(how))
-            }
-            const unobserve = running.addObserver((exit) => stop(endOf(exit)))
-            timer.addObserver((exit) => {
-              if (!Exit.isSuccess(exit)) return
-              unobserve()
-              abandon(entry, running)
-              resume(Effect.succeed(wrong("timeout", `no answer within ${options.limitMillis} ms`)))
-            })
-            return Effect.sync(() => {
-              unobserve()
-              timer.interruptUnsafe()
-              abandon(entry, running)
-            })
+      return Effect.flatMap(Effect.forkDetach(Effect.sleep(Duration.millis(options.limitMillis))), (timer) => {
+        let unobserve = () => {}
+        const giveUp = () => {
+          unobserve()
+          timer.interruptUnsafe()
+          abandon(entry, running)
+        }
+        const first = Effect.callback<Ended<unknown>>((resume) => {
+          unobserve = running.addObserver((exit) => {
+            timer.interruptUnsafe()
+            resume(Effect.succeed(endOf(exit)))
           })
-        )
-      )
+          timer.addObserver((exit) => {
+            if (!Exit.isSuccess(exit)) return
+            giveUp()
+            resume(Effect.succeed(wrong("timeout", `no answer within ${options.limitMillis} ms`)))
+          })
+        })
+        return Effect.onInterrupt(restore(first), () => Effect.sync(giveUp))
+      })
     })
   )
 }

@@ -103,6 +103,19 @@ describe("success and decline", () => {
         .refused("IllegalInStatus")
     }
   })
+  it("rule 5: another charge at the same gateway, or not, as the category of its decline allows, whoever advises it", () => {
+    const here = failOver(1, { terms: terms() })
+    for (const category of ["gateway_error", "rate_limited", "soft"] as const) {
+      given(starts(), answered(1, declined(category)))
+        .when(here)
+        .then("intend 2: sale to charge 4990 at a")
+    }
+    for (const category of ["configuration", "hard", "fraud", "invalid_data", "authentication_required"] as const) {
+      given(starts(), answered(1, declined(category)))
+        .when(here)
+        .refused("IllegalInStatus")
+    }
+  })
   it("rule 5: the recorded decline decides, not an older proof", () => {
     const before = given(starts(), answered(1, notSent))
     const stale = proofOf(before.state, 1)

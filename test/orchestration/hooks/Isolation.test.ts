@@ -14,7 +14,7 @@ import { alone, countsOf } from "../../support/metrics.ts"
 import { chargeRequest, declined, success, testGateway } from "../../support/TestEngine.ts"
 
 const bad = {
-  fails: () => Effect.fail(new Error("the service is away")),
+  fails: () => Effect.fail("the service is away"),
   dies: () => Effect.die(new Error("a bug")),
   throws: () => {
     throw new Error("before there was an effect")

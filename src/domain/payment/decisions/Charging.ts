@@ -3,7 +3,7 @@
  */
 import * as Result from "effect/Result"
 import * as Enrichment from "../../hooks/Enrichment.ts"
-import { safetyOf } from "../../operation/Decline.ts"
+import { type DeclineCategory, safetyOf } from "../../operation/Decline.ts"
 import { isCharge, isChargeKind, isOpen } from "../../operation/Operation.ts"
 import { recorded } from "../../operation/Settle.ts"
 import { lastCharge, operationOf, type Payment, type PaymentState } from "../State.ts"
@@ -68,11 +68,12 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
   if (command.now >= payment.completeBefore) return refuse(payment, command._tag, { _tag: "TooLate" })
   if (isLeftOpen(payment, failed) || failed.givenUp) return refuse(payment, command._tag, illegal)
   const category = proof.because._tag === "Declined" ? proof.because.category : undefined
+  const isHere = command.terms.gateway === failed.intent.gateway
   const allowed = command.stepUp
     ? category === "authentication_required"
-    : category === undefined || safetyOf[category].otherGateway !== "never"
+    : category === undefined || (safetyOf[category].otherGateway !== "never" && !(isHere && isOverHere(category)))
   if (!allowed) return refuse(payment, command._tag, illegal)
-  if (command.stepUp && command.terms.gateway !== failed.intent.gateway) return refuse(payment, command._tag, { _tag: "OtherAccount" })
+  if (command.stepUp && !isHere) return refuse(payment, command._tag, { _tag: "OtherAccount" })
   return start(payment, {
     kind: payment.details.captureMethod === "manual" ? "authorize" : "sale",
     purpose: "charge",
@@ -81,6 +82,12 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
     stepUp: command.stepUp,
     decision: command.decision
   })
+}
+
+/** After such a decline no further charge goes to the same gateway, whoever advises it. */
+const isOverHere = (category: DeclineCategory): boolean => {
+  const { sameGatewayLater } = safetyOf[category]
+  return sameGatewayLater === "never" || sameGatewayLater === "after_new_input"
 }
 
 export const confirm = (command: Case<"ConfirmPayment">, payment: Payment): Decision => {
