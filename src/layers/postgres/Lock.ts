@@ -3,29 +3,20 @@
  *
  * Acquiring is one upsert that takes the row where its lease is over, so of many instances one wins. Releasing keeps the row, with
  * an expiry that is past; rows whose lease ended more than an hour ago are deleted every 10 min by each instance. Tokens come from a
- * sequence and exceed the row's last one, so they grow over release, expiry and clean-up. Whoever waits asks again every 50 ms
- * first, 250 ms later, jittered; waiters are not served in order.
+ * sequence and exceed the row's last one, so they grow over release, expiry and clean-up. Whoever waits polls (PolledLock).
  *
  * Every statement runs on its own, never in the caller's transaction: a lease must be seen by others at once.
  *
- * An acquisition that is interrupted while it is under way gives back what it got.
- *
  * Gotcha: an acquisition whose answer is lost leaves a lease that nobody holds; it ends with its time to live.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
-import { type Lease, LeaseLost, Lock, LockNotAcquired, LockUnavailable } from "../../services/Lock.ts"
-
-/** Between two questions of a waiter: often enough to be quick, seldom enough that 100 waiters ask 400 times a second. */
-const firstPollMillis = 50
-const longestPollMillis = 250
-const pollGrowth = 1.5
+import { type Lease, LeaseLost, Lock, LockUnavailable } from "../../services/Lock.ts"
+import * as PolledLock from "../PolledLock.ts"
 
 /** How often expired rows are looked for, and how long they are kept: longer than any statement can be under way. */
 const cleanUpEvery = "10 minutes"
@@ -78,25 +69,7 @@ const make = Effect.gen(function* () {
     return rows.length > 0
   })
 
-  /** A statement is not interrupted, it would be carried out all the same; waiting is. */
-  const acquire = Effect.fn("Lock.acquire")(function* (options: Parameters<(typeof Lock.Service)["acquire"]>[0]) {
-    const { key, owner, waitMillis = 0 } = options
-    let taken: Lease | undefined
-    const waiting = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const startedAt = yield* Clock.monotonicTimeNanos
-        for (let pollMillis = firstPollMillis; ; pollMillis = Math.min(pollMillis * pollGrowth, longestPollMillis)) {
-          taken = yield* tryAcquire(options)
-          if (taken !== undefined) return taken
-          const waitedMillis = Number((yield* Clock.monotonicTimeNanos) - startedAt) / 1e6
-          if (waitedMillis >= waitMillis) return yield* new LockNotAcquired({ key, owner, waitedMillis: Math.round(waitedMillis) })
-          const jitter = yield* Random.nextBetween(0.5, 1)
-          yield* restore(Effect.sleep(Math.ceil(Math.min(pollMillis * jitter, waitMillis - waitedMillis))))
-        }
-      })
-    )
-    return yield* Effect.onInterrupt(waiting, () => (taken === undefined ? Effect.void : Effect.ignore(release(taken))))
-  })
+  const acquire = PolledLock.acquireFrom({ tryAcquire, release })
 
   const extend = Effect.fn("Lock.extend")(function* (lease: Lease, { ttlMillis }: { readonly ttlMillis: number }) {
     const { key, owner, token } = lease

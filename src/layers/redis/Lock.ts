@@ -2,28 +2,20 @@
  * Locks as keys that expire, on the server's clock. Each question is one Lua script: one round trip, one step for everybody else.
  *
  * `lock:<key>` holds owner and token and goes with the lease. Tokens come from one counter for all keys that never expires, and are at
- * least the server's time in microseconds: so they grow over release, expiry, and the loss of the counter. Whoever waits asks
- * again every 50 ms first, 250 ms later, jittered; waiters are not served in order.
+ * least the server's time in microseconds: so they grow over release, expiry, and the loss of the counter. Whoever waits polls (PolledLock).
  *
- * An acquisition that is interrupted while it is under way gives back what it got. One whose answer is lost leaves a lease that nobody
- * holds; it ends with its time to live.
+ * An acquisition whose answer is lost leaves a lease that nobody holds; it ends with its time to live.
  *
  * **Gotchas**: this is one Redis server, and Redis replicates after it has answered. A failover may lose a lease that was just granted
  * and grant it again, so for a moment two owners believe they hold it; a clock of the new server that is behind may even repeat
  * tokens. The same goes for a server that restarts without its data. Locks save work; what is safe is the fence at the commit: the
  * version of the payment (https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/).
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import { type Lease, LeaseLost, Lock, LockNotAcquired, LockUnavailable } from "../../services/Lock.ts"
+import { type Lease, LeaseLost, Lock, LockUnavailable } from "../../services/Lock.ts"
+import * as PolledLock from "../PolledLock.ts"
 import { Commands, type RedisFailed, type Script, script } from "./Commands.ts"
-
-/** Between two questions of a waiter: often enough to be quick, seldom enough that 100 waiters ask 400 times a second. */
-const firstPollMillis = 50
-const longestPollMillis = 250
-const pollGrowth = 1.5
 
 /** Where the last token is kept. No lock can have this name: theirs begin with `lock:`. */
 const tokensKey = "lock-tokens"
@@ -80,25 +72,7 @@ const make = Effect.gen(function* () {
     return (yield* ask(lease.key, releasing, { keys: [nameOf(lease.key)], args: [contentOf(lease)] })) === 1
   })
 
-  /** A question is not interrupted, it would be carried out all the same; waiting is. */
-  const acquire = Effect.fn("Lock.acquire")(function* (options: Parameters<(typeof Lock.Service)["acquire"]>[0]) {
-    const { key, owner, waitMillis = 0 } = options
-    let taken: Lease | undefined
-    const waiting = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const startedAt = yield* Clock.monotonicTimeNanos
-        for (let pollMillis = firstPollMillis; ; pollMillis = Math.min(pollMillis * pollGrowth, longestPollMillis)) {
-          taken = yield* tryAcquire(options)
-          if (taken !== undefined) return taken
-          const waitedMillis = Number((yield* Clock.monotonicTimeNanos) - startedAt) / 1e6
-          if (waitedMillis >= waitMillis) return yield* new LockNotAcquired({ key, owner, waitedMillis: Math.round(waitedMillis) })
-          const jitter = yield* Random.nextBetween(0.5, 1)
-          yield* restore(Effect.sleep(Math.ceil(Math.min(pollMillis * jitter, waitMillis - waitedMillis))))
-        }
-      })
-    )
-    return yield* Effect.onInterrupt(waiting, () => (taken === undefined ? Effect.void : Effect.ignore(release(taken))))
-  })
+  const acquire = PolledLock.acquireFrom({ tryAcquire, release })
 
   const extend = Effect.fn("Lock.extend")(function* (lease: Lease, { ttlMillis }: { readonly ttlMillis: number }) {
     const { key, owner } = lease
