@@ -2,7 +2,7 @@
  * Faults in a host's own tests: a plan, the switch, and an engine whose gateway and store ask it. A run repeats itself exactly.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Currency, PaymentIds, PaymentMethod, Payments } from "../../src/index.ts"
 import { Chaos, ScriptedGateway, TestEngine } from "../../src/public/testing.ts"
@@ -39,7 +39,7 @@ const run = (plan: Chaos.ChaosPlan) =>
       }
       const { injections } = yield* chaos.stop
       return { statuses, injections, keys: psp.sent.map(({ requestKey }) => requestKey), repetition: yield* chaos.repetition }
-    }).pipe(Effect.provide(TestEngine.layer([Chaos.ChaosGateway.make(psp, chaos)])), Effect.provide(Layer.succeed(Chaos.Chaos, chaos)))
+    }).pipe(Effect.provide(TestEngine.layer([Chaos.ChaosGateway.make(psp, chaos)])))
   })
 
 describe("faults in a host's tests", () => {
