@@ -354,13 +354,13 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
         assert.deepStrictEqual((yield* listed({ createdBefore: third.createdAt })).rows, idsOf([first, second]))
 
         // One is captured in part, which leaves the rest; one is captured, one is cancelled.
-        const begun = (payment: Payment, kind: "capture" | "void", amount: Money) =>
+        const begun = (payment: Payment, kind: "capture" | "void" | "refund", amount: Money, number = 2) =>
           mustCommit(
             Payments.commitOf(payment, [
               Payments.intended({
                 payment: payment.id,
                 gateway,
-                number: 2,
+                number,
                 kind,
                 purpose: kind === "void" ? "cancel" : kind,
                 target: 1,
@@ -369,11 +369,20 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
             ])
           )
         const done = (payment: Payment, amount: Money, endsTarget = false) =>
-          mustCommit(Payments.commitOf(payment, [{ ...Payments.succeeded(2, amount), endsTarget } as PaymentEvent]))
+          mustCommit(Payments.commitOf(payment, [{ ...Payments.succeeded(payment.operations.length, amount), endsTarget } as PaymentEvent]))
         const { amount } = first.details
         const less = Payments.eur(amount.minor - 1n)
-        assert.strictEqual(View.ofPayment(yield* done(yield* begun(first, "capture", less), less)).status, "partially_captured")
-        assert.strictEqual(View.ofPayment(yield* done(yield* begun(second, "capture", amount), amount)).status, "succeeded")
+        const inPart = yield* done(yield* begun(first, "capture", less), less)
+        assert.strictEqual(View.ofPayment(inPart).status, "partially_captured")
+        const taken = yield* done(yield* begun(second, "capture", amount), amount)
+        assert.strictEqual(View.ofPayment(taken).status, "succeeded")
+        // What is given back ends no hold, and makes none.
+        for (const [payment, back, status] of [
+          [inPart, less, "refunded"],
+          [taken, less, "partially_refunded"]
+        ] as const) {
+          assert.strictEqual(View.ofPayment(yield* done(yield* begun(payment, "refund", back, 3), back)).status, status)
+        }
         const ending = yield* begun(third, "void", amount)
         assert.deepStrictEqual((yield* listed()).rows, idsOf([first, fourth]), "none while the void is open")
         assert.strictEqual(View.ofPayment(yield* done(ending, amount, true)).status, "cancelled")

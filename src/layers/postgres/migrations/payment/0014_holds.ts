@@ -11,12 +11,15 @@ import type { SqlError } from "effect/sql/SqlError"
 
 const statuses = `('authorized', 'partially_captured', 'partially_refunded', 'refunded', 'disputed')`
 
-/** Is something of it authorized and not captured? Of a row, `new` or a table's. */
-const isHeld = (row: string): string =>
-  `${row}.status in ${statuses} and substring(${row}.view from '"amountAuthorized":([0-9]+)')::bigint
-    > substring(${row}.view from '"amountCaptured":([0-9]+)')::bigint`
+/** What stands behind a name of the view, up to a character. */
+const after = (row: string, name: string, end: string): string => `split_part(split_part(${row}.view, '"${name}":', 2), '${end}', 1)`
 
-const gatewayOf = (row: string): string => `coalesce(substring(${row}.view from '"gateway":"([a-z0-9-]+)"'), '')`
+/** Is something of it authorized and not captured? Of a row, `new` or a table's. The first two statuses say so themselves. */
+const isHeld = (row: string): string =>
+  `(case when ${row}.status in ('authorized', 'partially_captured') then true when ${row}.status in ${statuses} then
+    ${after(row, "amountAuthorized", ",")}::bigint > ${after(row, "amountCaptured", ",")}::bigint else false end)`
+
+const gatewayOf = (row: string): string => `btrim(${after(row, "gateway", ",")}, '"')`
 
 const statements = [
   `create table aegispay.holds (
