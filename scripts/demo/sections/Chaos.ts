@@ -46,7 +46,8 @@ export const section: Section = {
   title: "A chaos experiment",
   shows: [
     "The real engine on virtual time: minutes of load take seconds, and the same seed gives the same run. One gateway does not answer or refuses",
-    "connections, another is slow. Criteria say how well it has to go; invariants, checked against the gateways' ledgers, what must never happen."
+    "connections, another is slow. Criteria say how well it has to go; invariants, checked against the gateways' ledgers, what must never happen.",
+    "`aegispay chaos run` does the same with an experiment from a file."
   ],
   sabotage: "an answer that does not come is taken for a decline",
   run: Effect.fnUntraced(function* ({ sabotaged, say }) {
