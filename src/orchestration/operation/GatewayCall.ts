@@ -34,7 +34,7 @@ import * as Breaker from "../../domain/resilience/Breaker.ts"
 import * as BreakerName from "../../domain/resilience/BreakerName.ts"
 import * as Health from "../../domain/resilience/Health.ts"
 import * as Pause from "../../domain/resilience/Pause.ts"
-import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
+import type { ErrorClass } from "../../domain/resilience/RetryStrategy.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
 import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
 import type { Segment } from "../../domain/routing/Segment.ts"
@@ -43,7 +43,6 @@ import { type Gateway, gaveUp } from "../../services/Gateway.ts"
 import { CallInsideTransaction, HostTransaction } from "../../services/HostTransaction.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
-import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import * as Spans from "../observability/Spans.ts"
 import { type BreakerOpen, monotonicMillis } from "../resilience/BreakerCalls.ts"
 import * as Bulkhead from "../resilience/Bulkhead.ts"
@@ -89,8 +88,7 @@ export const call = (options: CallOptions) =>
 
 const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics>) => {
   const { gateway, operation, payment } = options
-  const settings = Context.get(context, Settings)
-  const { budget, bulkhead, limit, pauses } = Context.get(context, GatewayGuards).of(gateway.name)
+  const { budget, bulkhead, limit, pauses, strategy } = Context.get(context, GatewayGuards).of(gateway.name)
   const way: Way = {
     breakers: Context.get(context, CircuitBreakers),
     metrics: Context.get(context, GatewayMetrics),
@@ -102,7 +100,7 @@ const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers 
   const left = timeLeft(options, attempts)
   const tried = Retry.run(attemptOnce(options, attempts, way), {
     name: gateway.name,
-    strategy: strategyOf(settings),
+    strategy,
     classify: ({ outcome }) => classOf(outcome, options),
     budget,
     deadline: left,
@@ -115,7 +113,7 @@ const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers 
       maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, bulkhead.limits.maxWaitMillis)),
       orElse: (refused) => Effect.as(refuse(options, attempts, refused), attempts)
     },
-    Effect.match(tried, { onFailure: () => attempts, onSuccess: () => attempts })
+    Effect.as(Effect.ignore(tried), attempts)
   )
   return Spans.within(inside, "GatewayCall.call", {
     kind: "client",
@@ -167,15 +165,6 @@ const writesWithin = ({ notAfter, permission }: CallOptions, attempts: ReadonlyA
     ? Math.min(permission.sendWindowMillis, notAfter - permission.recordedAt)
     : permission.sendWindowMillis
 }
-
-const strategyOf = (settings: EngineSettings): RetryStrategy => ({
-  kind: settings.retryKind,
-  retries: settings.retries,
-  baseMillis: settings.retryBaseMillis,
-  factor: settings.retryFactor,
-  capMillis: settings.retryCapMillis,
-  jitter: settings.retryJitter
-})
 
 /**
  * May the same request be sent again, under the same key? A gateway that answered 503 and told when to come back is taken at its word; any

@@ -1,6 +1,6 @@
 /**
  * What this process keeps of every gateway to protect it, and itself: a bulkhead, a retry budget, the pauses that it
- * asked for, the time limit of its attempts, and the circuit breakers.
+ * asked for, how its calls are tried again and how long one may take, and the circuit breakers.
  *
  * They come with the engine and are shared by everything built over it. A host that has breakers already (shared between instances, say)
  * provides `CircuitBreakers` below the engine: then these are used.
@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import type { OperationKind } from "../../domain/operation/Operation.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import * as Pause from "../../domain/resilience/Pause.ts"
+import type { RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreakers from "./CircuitBreakers.ts"
@@ -25,6 +26,8 @@ export interface GatewayGuard {
   readonly pauses: Pause.Pauses
   /** Of one attempt. */
   readonly limit: TimeLimit.TimeLimit
+  /** How a call is tried again. */
+  readonly strategy: RetryStrategy
 }
 
 /** Would one more call have to wait, be turned away, or be held back until a pause is over? `now`: of the monotonic clock. */
@@ -43,6 +46,7 @@ const guards = Layer.effect(
 
 const guardsOf = (settings: EngineSettings) => {
   const known = new Map<GatewayName, GatewayGuard>()
+  const strategy = strategyOf(settings)
   return (gateway: GatewayName): GatewayGuard => {
     const found = known.get(gateway)
     if (found !== undefined) return found
@@ -50,12 +54,22 @@ const guardsOf = (settings: EngineSettings) => {
       bulkhead: Bulkhead.make({ ...settings.bulkhead, ...settings.bulkheadByGateway[gateway] }),
       budget: RetryBudget.make(settings.retryBudget),
       pauses: Pause.make(),
-      limit: TimeLimit.make(settings.attemptTimeoutMillis)
+      limit: TimeLimit.make(settings.attemptTimeoutMillis),
+      strategy
     }
     known.set(gateway, guard)
     return guard
   }
 }
+
+const strategyOf = (settings: EngineSettings): RetryStrategy => ({
+  kind: settings.retryKind,
+  retries: settings.retries,
+  baseMillis: settings.retryBaseMillis,
+  factor: settings.retryFactor,
+  capMillis: settings.retryCapMillis,
+  jitter: settings.retryJitter
+})
 
 /** The breakers that are provided, or else those of the settings. */
 const breakers = Layer.effect(
