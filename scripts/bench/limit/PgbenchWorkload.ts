@@ -21,7 +21,7 @@ const clientCounts = [1, 8, 32, 64]
 const usualConcurrency = [256]
 const yardstick = { form: Pgbench.forms.cte, clients: 32 }
 
-const nameOf = (form: Pgbench.Form, clients: number) => `${form.name}, ${clients} clients`
+const nameOf = (form: Pgbench.Form, clients: number) => `${form.name}, ${clients} ${clients === 1 ? "client" : "clients"}`
 
 let number = 0
 

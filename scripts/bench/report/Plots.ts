@@ -89,7 +89,7 @@ const specOf = ({ bars, panels, subtitle, title }: Picture): vegaLite.TopLevelSp
     type: "nominal" as const,
     sort: names,
     title: null,
-    axis: { labels: isFirst, ticks: isFirst, labelLimit: 300 }
+    axis: { labels: isFirst, ticks: isFirst }
   })
   const panel = (number: string, index: number) => ({
     width: panels.length > 2 ? 150 : 320,
@@ -120,7 +120,7 @@ const specOf = ({ bars, panels, subtitle, title }: Picture): vegaLite.TopLevelSp
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     background: "white",
     padding: 16,
-    config: { font: "sans-serif", title: { fontSize: 13, anchor: "start" } },
+    config: { font: "sans-serif", axis: { labelLimit: 400 }, title: { fontSize: 13, anchor: "start" } },
     title: { text: title, subtitle, anchor: "start", fontSize: 16, subtitleFontSize: 12, offset: 14 },
     hconcat: panels.map(panel)
   }
