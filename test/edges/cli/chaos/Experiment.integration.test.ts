@@ -20,7 +20,7 @@ const short = {
     seed: 1,
     rules: [{ target: "gateway", when: { type: "random", rate: 0.3 }, inject: { type: "latency", minMillis: 10, maxMillis: 50 } }]
   },
-  steadyState: { beforeMillis: 1_000, recoverMillis: 500, afterMillis: 1_000, criteria: { minSuccessRate: 0.9 } },
+  steadyState: { beforeMillis: 4_000, recoverMillis: 500, afterMillis: 1_000, criteria: { minSuccessRate: 0.9 } },
   criteria: { minSuccessRate: 0.9, minInjections: 1 }
 }
 
@@ -123,7 +123,7 @@ describe("aegispay chaos run --target", () => {
       })
       assert.notInclude(`${ended.stdout}${ended.stderr}`, apiKey)
 
-      const blind = await aegispay(["chaos", "run", file, "--target", url], { env })
+      const blind = await aegispay(["chaos", "run", file, "--target", url, "--duration", "1s"], { env })
       assert.match(blind.stdout, /not checked {2}at most one charge per key .*--ledger/)
 
       // Ctrl-C in the middle of the faults: they end.
