@@ -9,7 +9,6 @@ import * as Schema from "effect/Schema"
 import { safetyOf } from "../operation/Decline.ts"
 import type { NotCharged } from "../operation/Settle.ts"
 import { GatewayName } from "../payment/Ids.ts"
-import type { HookName } from "./HookKind.ts"
 
 const Sentence = Schema.String.check(Schema.isMaxLength(300))
 
@@ -83,11 +82,4 @@ const again = ({
   return later === "yes" || later === "capped"
     ? ({ _tag: "go_to", gateway: at } satisfies Bounded)
     : refused(`the safety table does not allow another charge at ${at} after this decline`)
-}
-
-/** Advice as it is reported: by whom, and what it came to. */
-export interface Advised {
-  readonly hook: HookName
-  readonly advice: Advice
-  readonly bounded: Bounded
 }
