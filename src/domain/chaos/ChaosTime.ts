@@ -32,13 +32,25 @@ const clockRulesBefore = (plan: ChaosPlan, index: number): number =>
 const moveOf = (seed: number, rule: ChaosRule, salt: number, atMillis: number): Omit<Move, "rule"> | undefined => {
   const { fromMillis = 0, inject, maxInjections = Infinity, untilMillis = Infinity, when } = rule
   if (inject.type === "clock_jump" && when.type === "at") {
-    const happened = when.atMillis.filter((at) => at <= atMillis && at >= fromMillis && at < untilMillis)
-    const count = Math.min(happened.length, maxInjections)
-    return count === 0 ? undefined : { type: inject.type, count, offsetMillis: count * inject.byMillis }
+    const happened = countBefore(when.atMillis, Math.min(atMillis + 1, untilMillis)) - countBefore(when.atMillis, fromMillis)
+    const count = Math.min(happened, maxInjections)
+    return count <= 0 ? undefined : { type: inject.type, count, offsetMillis: count * inject.byMillis }
   }
   if (inject.type !== "clock_skew" || atMillis < fromMillis || atMillis >= untilMillis) return undefined
   const count = when.type === "burst" ? spellAt(seed, rule, salt, atMillis) : 1
   return count === undefined || count > maxInjections ? undefined : { type: inject.type, count, offsetMillis: inject.byMillis }
+}
+
+/** How many of ascending times are before this one. Found by halving: a clock is read often, and there may be 10,000. */
+const countBefore = (ascending: ReadonlyArray<number>, before: number): number => {
+  let low = 0
+  let high = ascending.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ascending[middle] ?? Infinity) < before) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** Which spell of a burst lasts, from 1; one draw decides each. */

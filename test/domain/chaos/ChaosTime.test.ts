@@ -14,6 +14,8 @@ describe("a moved clock", () => {
   it("jumps at its times and stays there, as often as it may", () => {
     const jump = clock({ when: { type: "at", atMillis: [100, 200, 300] }, inject: { type: "clock_jump", byMillis: -50 } })
     assert.deepStrictEqual(offsets([jump], [0, 99, 100, 199, 200, 1_000]), [0, 0, -50, -50, -100, -150])
+    const within = { ...jump, fromMillis: 150, untilMillis: 300 }
+    assert.deepStrictEqual(offsets([within], [100, 150, 199, 200, 299, 300, 1_000]), [0, 0, 0, -50, -50, -50, -50])
     assert.deepStrictEqual(offsets([{ ...jump, maxInjections: 2 }], [100, 200, 1_000]), [-50, -100, -100])
   })
 
