@@ -18,11 +18,11 @@ import * as CrashPoint from "../../src/services/CrashPoint.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
 import { type Delivery, Notifier } from "../../src/services/notify/Notifier.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
+import * as CrashingProcess from "../support/CrashingProcess.ts"
 import { operationNumber } from "../support/payments.ts"
 import { chargeRequest, declined, key, memory, pending, requiresAction, success, tenant, unknown } from "../support/TestEngine.ts"
 import * as TestHostTransaction from "../support/TestHostTransaction.ts"
 import { arrives, type Script, scripted, tells, withWebhooks } from "../support/webhooks.ts"
-import * as CrashingProcess from "./CrashingProcess.ts"
 import * as LedgerGateway from "./LedgerGateway.ts"
 
 /** What a step may work with. */
@@ -33,7 +33,7 @@ interface World {
   id: PaymentId | undefined
 }
 
-type Step = (world: World) => Effect.Effect<unknown, unknown, CrashingProcess.Services>
+type Step = (world: World) => Effect.Effect<unknown, unknown, CrashingProcess.Services | Notifier>
 
 interface Scenario {
   readonly name: string
@@ -312,6 +312,9 @@ const scenarios: ReadonlyArray<Scenario> = [
   }
 ]
 
+/** In memory, with a host whose transactions the steps open. */
+const stores = Layer.merge(memory, TestHostTransaction.layer)
+
 /** Runs a scenario with a crash at the nth point, or none; answers the points that its process met. */
 const play = (scenario: Scenario, crashAt: number | undefined) =>
   Effect.gen(function* () {
@@ -329,35 +332,41 @@ const play = (scenario: Scenario, crashAt: number | undefined) =>
       })
     )
     const started = (at?: number | CrashPoint.Point) =>
-      CrashingProcess.start({ gateways, notifier, ...(at === undefined ? {} : { crashAt: at }) })
+      CrashingProcess.start({
+        gateways,
+        settings: { allowUnsafeGateways: true },
+        time: CrashingProcess.testTime,
+        ...(at === undefined ? {} : { crashAt: at })
+      })
+    const taken = (step: Step) => Effect.provide(step(world), notifier)
     if (scenario.before !== undefined) {
-      assert.strictEqual(yield* (yield* started(scenario.before)).run(charge(world)), "crashed")
+      assert.strictEqual(yield* (yield* started(scenario.before)).run(taken(charge)), "crashed")
       scenario.meanwhile?.(world)
       yield* TestClock.adjust("1 minute")
     }
     const first = yield* started(crashAt)
     let process = first
     for (const step of scenario.steps) {
-      let end = yield* process.run(step(world))
+      let end = yield* process.run(taken(step))
       if (end === "crashed") {
         process = yield* started()
         for (let run = 0; run < 3; run++) {
           yield* TestClock.adjust("1 minute")
-          assert.isTrue(Exit.isExit(yield* process.run(recover(world))))
+          assert.isTrue(Exit.isExit(yield* process.run(taken(recover))))
         }
-        if (world.id === undefined) yield* process.run(Effect.ignore(charge(world)))
-        end = yield* process.run(step(world))
+        if (world.id === undefined) yield* process.run(Effect.ignore(taken(charge)))
+        end = yield* process.run(taken(step))
       }
       assert.isTrue(end !== "crashed" && Exit.isSuccess(end), `${step.name}: ${JSON.stringify(end)}`)
     }
     for (let run = 0; run < 3; run++) {
       yield* TestClock.adjust("1 minute")
-      yield* process.run(recover(world))
+      yield* process.run(taken(recover))
     }
-    if (scenario.steps.includes(relay)) yield* process.run(relay(world))
+    if (scenario.steps.includes(relay)) yield* process.run(taken(relay))
     yield* check(scenario, world, crashAt !== undefined)
     return first.trace
-  }).pipe(Effect.provide(memory, { local: true }))
+  }).pipe(Effect.provide(stores, { local: true }))
 
 const check = Effect.fnUntraced(function* (scenario: Scenario, world: World, crashed: boolean) {
   const repository = yield* PaymentRepository

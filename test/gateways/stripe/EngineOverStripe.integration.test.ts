@@ -22,10 +22,10 @@ import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as Review from "../../../src/orchestration/recovery/Review.ts"
 import { PaymentRepository } from "../../../src/services/PaymentRepository.ts"
 import type { EngineSettings } from "../../../src/services/Settings.ts"
+import * as CrashingProcess from "../../support/CrashingProcess.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 import { chargeRequest, engine, key, memory, tenant } from "../../support/TestEngine.ts"
 import * as FakeStripe from "../../support/stripe/FakeStripe.ts"
-import * as Crashes from "./crashes.ts"
 import { accountOf, gatewayOf } from "./stripeGateways.ts"
 
 /** Short limits, in the proportions of the defaults: two attempts fit into a window. */
@@ -151,7 +151,9 @@ const play = (scenario: Scenario, crashAt: number | undefined, stores: Stores) =
   Effect.gen(function* () {
     const fake = yield* FakeStripe.started({ lateMillis: 400 })
     const gateways = [yield* gatewayOf(accountOf(fake.url, account))]
-    const first = yield* Crashes.start({ gateways, settings, ...(crashAt === undefined ? {} : { crashAt }) })
+    const started = (at?: number) =>
+      CrashingProcess.start({ gateways, settings, time: CrashingProcess.realTime, ...(at === undefined ? {} : { crashAt: at }) })
+    const first = yield* started(crashAt)
     let process = first
     const rested = Effect.fnUntraced(function* () {
       for (let run = 0; run < 60; run++) {
@@ -159,14 +161,14 @@ const play = (scenario: Scenario, crashAt: number | undefined, stores: Stores) =
         if (view === undefined || (isAtRest(view.status) && view.operations.every(({ status }) => !openStatuses.has(status)))) return
         yield* Effect.sleep("100 millis")
         const report = yield* process.run(Effect.flatMap(Payments, (payments) => payments.recover({ olderThanMillis: 0 })))
-        if (report === "crashed") process = yield* Crashes.start({ gateways, settings })
+        if (report === "crashed") process = yield* started()
       }
     })
     for (const step of scenario.steps) {
       const again = Effect.flatMap(only, ([view]) => process.run(Effect.suspend(() => step(fake, view?.id))))
       const end = yield* again
       if (end === "crashed") {
-        process = yield* Crashes.start({ gateways, settings })
+        process = yield* started()
         yield* rested()
         // The caller repeats its request under its key.
         const repeated = yield* again

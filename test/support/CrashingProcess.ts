@@ -4,53 +4,47 @@
  * Its fibers are dropped without finalizers: the one at the point never goes on, the others never get an answer from any service
  * again. Interrupting them would not be a crash: finalizers would run, leases would be released.
  */
-import { Clock, Context, Deferred, Effect, Exit, type Fiber, Layer, Scope } from "effect"
-import { TestClock } from "effect/testing"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import * as Background from "../../src/orchestration/operation/Background.ts"
 import * as Payments from "../../src/orchestration/payment/Payments.ts"
 import * as CrashPoint from "../../src/services/CrashPoint.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
-import type { Gateway } from "../../src/services/Gateway.ts"
-import { Gateways } from "../../src/services/Gateway.ts"
+import type { Gateway, Gateways } from "../../src/services/Gateway.ts"
 import { Lock } from "../../src/services/Lock.ts"
-import { type Notifier } from "../../src/services/notify/Notifier.ts"
 import { WebhookInbox } from "../../src/services/notify/WebhookInbox.ts"
 import { Outbox } from "../../src/services/Outbox.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
 import type { RequestFingerprint } from "../../src/services/RequestFingerprint.ts"
-import { defaults, Settings } from "../../src/services/Settings.ts"
-import { fingerprints, gatewaysOf } from "../support/TestEngine.ts"
-import * as TestHostTransaction from "../support/TestHostTransaction.ts"
+import { defaults, type EngineSettings, Settings } from "../../src/services/Settings.ts"
+import { fingerprints, gatewaysOf } from "./TestEngine.ts"
 
 /** What the programs of a process may use. */
-export type Services =
-  | Payments.Engine
-  | EventStore
-  | PaymentRepository
-  | Outbox
-  | WebhookInbox
-  | Gateways
-  | Notifier
-  | Payments.Dependencies
+export type Services = Payments.Engine | EventStore | PaymentRepository | Outbox | WebhookInbox | Gateways | Payments.Dependencies
 
-export interface CrashingProcess {
-  /** The points it has met, in order. */
-  readonly trace: ReadonlyArray<CrashPoint.Point>
-  /** Runs a program to its end, or to the crash of the process. Time passes meanwhile. */
-  readonly run: <A, E>(program: Effect.Effect<A, E, Services>) => Effect.Effect<"crashed" | Exit.Exit<A, E>>
+/** How time passes while a program runs, and for how many turns of it one waits for the end. */
+export interface Time {
+  readonly turn: Effect.Effect<void>
+  readonly turns: number
 }
+export const testTime: Time = { turn: TestClock.adjust("1 second"), turns: 90 }
+export const realTime: Time = { turn: Effect.sleep("10 millis"), turns: 2_000 }
 
 const hang = Effect.callback<never>(() => {})
-const maxSeconds = 90
 
 /** Starts a process over the ambient stores. `crashAt`: it ends at the nth point it meets, or at the first one of that name. */
 export const start = Effect.fnUntraced(function* (options: {
   readonly gateways: ReadonlyArray<Gateway>
-  readonly notifier: Layer.Layer<Notifier>
+  readonly settings: Partial<EngineSettings>
+  readonly time: Time
   readonly crashAt?: number | CrashPoint.Point
 }) {
   const trace: Array<CrashPoint.Point> = []
-  const crashed = yield* Deferred.make<void>()
   let dead = false
 
   const guard = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -77,7 +71,6 @@ export const start = Effect.fnUntraced(function* (options: {
       trace.push(name)
       if (options.crashAt !== trace.length && options.crashAt !== name) return Effect.void
       dead = true
-      Deferred.doneUnsafe(crashed, Effect.void)
       return hang
     })
 
@@ -94,11 +87,9 @@ export const start = Effect.fnUntraced(function* (options: {
   )
   const layer = Payments.layerEngine.pipe(
     Layer.provideMerge(Background.layer),
+    Layer.provideMerge(Layer.mergeAll(gatewaysOf(...options.gateways.map(guarded)), fingerprints, stores)),
     Layer.provideMerge(
-      Layer.mergeAll(gatewaysOf(...options.gateways.map(guarded)), fingerprints, TestHostTransaction.layer, stores, options.notifier)
-    ),
-    Layer.provideMerge(
-      Layer.mergeAll(Layer.succeed(Settings, { ...defaults, allowUnsafeGateways: true }), Layer.succeed(CrashPoint.CrashPoint, point))
+      Layer.mergeAll(Layer.succeed(Settings, { ...defaults, ...options.settings }), Layer.succeed(CrashPoint.CrashPoint, point))
     )
   )
   // Its scope is never closed: a crash closes nothing.
@@ -106,15 +97,17 @@ export const start = Effect.fnUntraced(function* (options: {
   const ambient = yield* Effect.context<Exclude<Payments.Dependencies, Background.Background | Gateways | RequestFingerprint>>()
   const context = Context.merge(ambient, services) as Context.Context<Services>
 
-  const run = Effect.fnUntraced(function* <A, E>(program: Effect.Effect<A, E, Services>) {
+  /** Runs a program to its end, or to the crash of the process. Time passes meanwhile. */
+  const run = Effect.fnUntraced(function* <A, E>(program: Effect.Effect<A, E, Services>): Effect.fn.Return<"crashed" | Exit.Exit<A, E>> {
+    const { turn, turns } = options.time
     const fiber: Fiber.Fiber<A, E> = yield* Effect.forkDetach(Effect.provideContext(program, context))
-    for (let second = 0; second < maxSeconds; second++) {
-      yield* TestClock.adjust("1 second")
-      if (dead) return "crashed" as const
+    for (let turned = 0; turned < turns; turned++) {
+      yield* turn
+      if (dead) return "crashed"
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return exit
     }
-    return yield* Effect.die(new Error(`not ended after ${maxSeconds} s, at ${yield* Clock.currentTimeMillis}: ${trace.join(", ")}`))
+    return yield* Effect.die(new Error(`not ended after ${turns} turns: ${trace.join(", ")}`))
   })
-  return { trace, run } satisfies CrashingProcess
+  return { trace, run }
 })
