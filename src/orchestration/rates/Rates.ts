@@ -71,6 +71,12 @@ export const layer = (options: RatesOptions): Layer.Layer<FxRates, never, RateCa
 
 type Problem = RateSourceFailed | BreakerOpen
 
+/** What is asked for: an answer by the key under which it is kept; `anew`: whatever is kept. */
+interface Asked {
+  readonly key: string
+  readonly anew: boolean
+}
+
 const make = Effect.fnUntraced(function* (options: RatesOptions) {
   const { attemptTimeoutMillis = presets.attemptTimeoutMillis.value, conservative = [], sources } = options
   const limits = { primaryMillis: presets.primaryMillis.value, emergencyMillis: presets.emergencyMillis.value, ...options.ages }
@@ -91,9 +97,10 @@ const make = Effect.fnUntraced(function* (options: RatesOptions) {
       })
     )
 
-  const fetch = Effect.fn("FxRates.fetch")(function* (source: RateSource, pair: Pair, key: string) {
+  const fetch = Effect.fn("FxRates.fetch")(function* (source: RateSource, pair: Pair, asked: Asked) {
     // Who came right after an answer was kept finds it here.
-    const known = yield* kept.read(key)
+    const { anew, key } = asked
+    const known = anew ? undefined : yield* kept.read(key)
     if (known !== undefined && Quote.isPrimary(known, yield* Clock.currentTimeMillis, limits)) return known.rates
     const startedAt = yield* Clock.currentTimeMillis
     const table = yield* Retry.run(attempt(source, pair), {
@@ -109,10 +116,10 @@ const make = Effect.fnUntraced(function* (options: RatesOptions) {
   })
 
   /** The first source whose answer has the pair; what the others said is left in `problems`. */
-  const ask = Effect.fnUntraced(function* (pair: Pair, problems: Array<string>) {
+  const ask = Effect.fnUntraced(function* (pair: Pair, anew: boolean, problems: Array<string>) {
     for (const source of sources) {
       const key = keyOf(source, pair)
-      const result = yield* Effect.result(flights.run(key, fetch(source, pair, key)))
+      const result = yield* Effect.result(flights.run(key, fetch(source, pair, { key, anew })))
       if (Result.isFailure(result)) problems.push(textOf(source.name, result.failure))
       else {
         const quote = Quote.ofFetched(result.success, pair, { tier: "primary", now: yield* Clock.currentTimeMillis })
@@ -123,19 +130,19 @@ const make = Effect.fnUntraced(function* (options: RatesOptions) {
     return undefined
   })
 
-  const quoteOf = Effect.fnUntraced(function* (pair: Pair): Effect.fn.Return<Quote.Quote, RateUnavailable> {
+  const quoteOf = Effect.fnUntraced(function* (pair: Pair, anew: boolean): Effect.fn.Return<Quote.Quote, RateUnavailable> {
     const known: Array<Quote.Known> = []
     for (const source of sources) {
       const entry = yield* kept.read(keyOf(source, pair))
       if (entry === undefined) continue
       const now = yield* Clock.currentTimeMillis
-      const quote = Quote.isPrimary(entry, now, limits) ? Quote.ofFetched(entry.rates, pair, { tier: "primary", now }) : undefined
+      const quote = !anew && Quote.isPrimary(entry, now, limits) ? Quote.ofFetched(entry.rates, pair, { tier: "primary", now }) : undefined
       if (quote !== undefined) return quote
       known.push(entry)
     }
     const problems: Array<string> = []
     const waitMillis = options.waitMillis ?? presets.waitMillis.value
-    const fetched = yield* Effect.timeoutOrElse(ask(pair, problems), {
+    const fetched = yield* Effect.timeoutOrElse(ask(pair, anew, problems), {
       duration: waitMillis,
       orElse: () => Effect.sync(() => void problems.push(`no source answered within ${waitMillis} ms`))
     })
@@ -145,20 +152,22 @@ const make = Effect.fnUntraced(function* (options: RatesOptions) {
     return instead ?? (yield* new RateUnavailable({ ...pair, problems }))
   })
 
-  const quote = Effect.fn("FxRates.quote")(function* ({ from, to }: Pair) {
+  const counting = Effect.fnUntraced(function* ({ from, to }: Pair, anew: boolean) {
     const pair = { from, to }
     if (from === to) {
       const same = Quote.sameCurrency(pair, yield* Clock.currentTimeMillis)
       yield* Metrics.rateQuoted(same)
       return same
     }
-    const given = yield* Effect.tapError(quoteOf(pair), () => Metrics.rateQuoted(undefined))
+    const given = yield* Effect.tapError(quoteOf(pair, anew), () => Metrics.rateQuoted(undefined))
     yield* Metrics.rateQuoted(given)
     return given
   })
 
+  const quote = Effect.fn("FxRates.quote")((pair: Pair) => counting(pair, false))
   return FxRates.of({
     quote,
+    refresh: Effect.fn("FxRates.refresh")((pair: Pair) => counting(pair, true)),
     convert: Effect.fn("FxRates.convert")(function* (money, to, rounding) {
       const given = yield* quote({ from: money.currency, to })
       const converted = Conversion.convert(money, given.rate, rounding)

@@ -35,12 +35,16 @@ export interface Converted {
  *   kept or configured one answers and the sources go on for those who come after. Any number of callers at once ask a source once.
  * - `convert`: an amount by such a quote, rounded as asked (default `half_up`).
  *
- * Neither moves money nor writes anything but the cache, so both may be repeated.
+ * - `refresh`: the same past what is kept: the sources are asked, and what they say is kept from now on. What was kept stays for emergencies
+ *   until then.
+ *
+ * None of them moves money or writes anything but the cache, so all may be repeated.
  */
 export class FxRates extends Context.Service<
   FxRates,
   {
     readonly quote: (pair: Pair) => Effect.Effect<Quote, RateUnavailable>
+    readonly refresh: (pair: Pair) => Effect.Effect<Quote, RateUnavailable>
     readonly convert: (
       money: Money.Money,
       to: Money.Money["currency"],

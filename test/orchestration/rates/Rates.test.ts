@@ -17,7 +17,9 @@ import * as RateTable from "../../../src/domain/rates/RateTable.ts"
 import * as MemoryRateCache from "../../../src/layers/memory/rates/RateCache.ts"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import * as Rates from "../../../src/orchestration/rates/Rates.ts"
+import * as RatesProbe from "../../../src/orchestration/rates/RatesProbe.ts"
 import * as CircuitBreakers from "../../../src/orchestration/resilience/CircuitBreakers.ts"
+import * as Dependencies from "../../../src/orchestration/resilience/dependency/Dependencies.ts"
 import { FxRates } from "../../../src/services/rates/FxRates.ts"
 import { RateCache, RateCacheUnavailable } from "../../../src/services/rates/RateCache.ts"
 import { type RateSource, RateSourceFailed, type RateSourceProblem } from "../../../src/services/rates/RateSource.ts"
@@ -345,4 +347,44 @@ describe("a payment charged in another currency", () => {
       assert.deepStrictEqual(Result.getOrThrow(Conversion.convert(shown, given.rate)), first.event.details.amount)
     }).pipe(Effect.provide(Layer.merge(layerOf([sourceOf("a")]), engine([testGateway("a")]))))
   )
+})
+
+describe("rates as a dependency", () => {
+  it.effect("are degraded while they are not primary, and asked for past the cache in order to recover", () => {
+    const source = sourceOf("a")
+    return Effect.gen(function* () {
+      const dependencies = yield* Dependencies.Dependencies
+      const level = dependencies.level("rates")
+      yield* dependencies.register(RatesProbe.make(yield* FxRates, pair))
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual(yield* level, "healthy")
+      source.problem = "refused"
+      // Checks every 30 s keep it warm; at 15 min it is to be fetched again, and at 2 h there is nothing to give.
+      yield* TestClock.adjust(17 * minute)
+      assert.strictEqual(yield* level, "degraded")
+      yield* TestClock.adjust(110 * minute)
+      assert.strictEqual(yield* level, "critical")
+      const before = source.calls
+      source.problem = undefined
+      yield* TestClock.adjust(3 * minute)
+      assert.isAbove(source.calls, before)
+      assert.strictEqual(yield* level, "healthy")
+      assert.deepInclude(yield* TestMetrics.countsOf("aegispay_dependency_recoveries_total"), { "rates done": 1 })
+    }).pipe(Effect.provide(Layer.merge(layerOf([source]), Dependencies.layer)), TestMetrics.alone)
+  })
+
+  it.effect("a refresh asks though what is kept is young, and what it brings is kept", () => {
+    const source = sourceOf("a")
+    return Effect.gen(function* () {
+      const rates = yield* FxRates
+      yield* settled(rates.quote(pair))
+      source.rate = "1.3"
+      assert.strictEqual(Rate.format((yield* settled(rates.refresh(pair))).rate), "1.3")
+      assert.strictEqual(Rate.format((yield* rates.quote(pair)).rate), "1.3")
+      assert.strictEqual(source.calls, 2)
+      source.problem = "refused"
+      assert.deepInclude(yield* settled(rates.refresh(pair)), { tier: "emergency" })
+      assert.deepInclude(yield* rates.quote(pair), { tier: "primary" })
+    }).pipe(Effect.provide(layerOf([source])))
+  })
 })
