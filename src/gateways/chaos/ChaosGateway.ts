@@ -52,6 +52,8 @@ const listing =
         const injection = (yield* decide)?.injection
         if (injection === undefined) return list(range)
         if (injection.type === "latency") return Stream.onStart(list(range), Effect.sleep(Duration.millis(Faults.delayOf(injection))))
+        if (injection.type === "pool_exhausted")
+          yield* Effect.sleep(Duration.millis(injection.waitMillis ?? Presets.chaos.poolWaitMillis.value))
         return Stream.fail(new GatewayListFailed({ gateway, detail: "injected: the gateway cannot be reached" }))
       })
     )

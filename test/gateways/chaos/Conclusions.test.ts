@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type { Injection } from "../../../src/domain/chaos/Injection.ts"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
@@ -172,6 +173,38 @@ describe("a gateway with faults", () => {
         assert.isFunction(list)
         assert.isFunction(send)
         assert.isFunction(lookup)
+      }
+    })
+  )
+
+  it.effect("lists nothing while it cannot be reached, late while it is slow, and otherwise everything", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* VirtualSandbox.start(["a"])
+      const chaos = yield* ChaosControl.make({
+        plan: planOf([
+          { when: { type: "calls", calls: [1] }, operations: ["list"], inject: { type: "network" } },
+          { when: { type: "calls", calls: [2] }, operations: ["list"], inject: { type: "latency", minMillis: 400, maxMillis: 400 } },
+          { when: { type: "random", rate: 1 }, operations: ["list"], inject: { type: "pool_exhausted", waitMillis: 300 }, maxInjections: 1 }
+        ])
+      })
+      const [gateway] = sandbox.gateways.map((one) => ChaosGateway.make(one, chaos))
+      if (gateway?.list === undefined) return assert.fail("no list")
+      yield* Effect.provide(whileTimePasses(charge), engine([gateway], settings))
+      const listed = Stream.runCollect(gateway.list({ from: 0, to: Number.MAX_SAFE_INTEGER }))
+      const failed = yield* Effect.flip(listed)
+      assert.deepInclude(failed, { _tag: "GatewayListFailed", gateway: GatewayName.make("a") })
+      for (const [millis, ending] of [
+        [400, "Success"],
+        [300, "Failure"],
+        [0, "Success"]
+      ] as const) {
+        const listing = yield* Effect.forkChild(Effect.exit(listed))
+        yield* TestClock.adjust(Math.max(0, millis - 1))
+        if (millis > 0) assert.isUndefined(listing.pollUnsafe(), "not before its time")
+        yield* TestClock.adjust(1)
+        const exit = yield* Fiber.join(listing)
+        assert.strictEqual(exit._tag, ending)
+        if (Exit.isSuccess(exit)) assert.lengthOf(exit.value, 1)
       }
     })
   )
