@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import { GatewayName, type PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { PaymentStatus } from "../../../src/domain/payment/Status.ts"
 import * as MemoryGatewayMetrics from "../../../src/layers/memory/GatewayMetrics.ts"
@@ -480,5 +480,33 @@ describe("the list", () => {
         assert.lengthOf(yield* Stream.runCollect(list({ from: now - 120_000, to: now - 60_000 })), 0)
       })
     )
+  )
+
+  withEngine("is reconciled: what was charged without our hearing of it is recorded, a refund of the dashboard is told", (fake) =>
+    Effect.gen(function* () {
+      const payments = yield* Payments
+      const lost = yield* paid("pm_fault_charge_garbage")
+      assert.strictEqual(lost.status, "in_doubt")
+      const { id } = yield* paid("pm_card_visa")
+      const made = [...fake.account.intents.values()].at(-1)
+      fake.account.execute(
+        "/v1/refunds",
+        new Map([
+          ["payment_intent", made?.id ?? ""],
+          ["amount", "990"]
+        ]),
+        "by hand"
+      )
+      yield* Effect.sleep(settings.sendWindowMillis ?? 0)
+      const now = Date.now()
+      const reconcile = payments.reconcile({ gateway: GatewayName.make("stripe"), from: now - 60_000, to: now + 60_000 })
+      const report = yield* reconcile
+      assert.deepInclude<object>(report.counts, { Orphan: 1, Double: 0, Difference: 2, Missing: 0 })
+      assert.strictEqual(report.resolved, 1)
+      assert.strictEqual((yield* viewOf(lost.id)).status, "succeeded")
+      assert.strictEqual((yield* viewOf(id)).amountRefunded, 0, "nobody did it through us: a person decides")
+      const again = yield* reconcile
+      assert.deepInclude<object>(again.counts, { Orphan: 1, Difference: 1 })
+    })
   )
 })

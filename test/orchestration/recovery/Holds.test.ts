@@ -115,7 +115,9 @@ describe("an authorization that is neither captured nor cancelled", () => {
         assert.deepStrictEqual(during._tag === "Some" ? during.value : undefined, { skipped: 1 })
         assert.lengthOf(questions, 0)
         assert.deepStrictEqual(
-          yield* Effect.all([holds, holds], { concurrency: 2 }).pipe(Effect.map((all) => all.map((one) => one.released ?? 0).toSorted())),
+          yield* Effect.all([holds, holds], { concurrency: 2 }).pipe(
+            Effect.map((all) => all.map((one) => one.released ?? 0).toSorted((left, right) => left - right))
+          ),
           [0, 1]
         )
         assert.lengthOf(
