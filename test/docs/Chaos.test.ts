@@ -7,20 +7,17 @@ import * as Schema from "effect/Schema"
 import * as Random from "effect/Random"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { program, run } from "../../docs/examples/chaos.ts"
 import { ChaosPlan, maxCascades, maxRules, maxScripted } from "../../src/domain/chaos/ChaosPlan.ts"
 import { injectionTypes, maxRequestDelayMillis, operations, targets } from "../../src/domain/chaos/Injection.ts"
 import * as Presets from "../../src/domain/Presets.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/chaos.md")
-const shown = (value: number) => value.toLocaleString("en-US")
+const document = Documents.read("docs/chaos.md")
 
 describe("docs/chaos.md", () => {
   it("shows a plan that is one", () => {
-    const plan = /```json\n(?<plan>[\s\S]*?)```/.exec(document)?.groups?.["plan"] ?? ""
+    const [plan = ""] = Documents.blocksOf(document, "json")
     const decoded = Schema.decodeUnknownSync(ChaosPlan, { onExcessProperty: "error" })(JSON.parse(plan))
     assert.strictEqual(decoded.rules.length, 5)
   })
@@ -47,20 +44,17 @@ describe("docs/chaos.md", () => {
       ["forMillis", cascadeForMillis.value],
       ["afterMillis", cascadeAfterMillis.value]
     ] as const) {
-      assert.include(document, `\`${name}\` (${shown(value)})`)
+      assert.include(document, `\`${name}\` (${Documents.shown(value)})`)
     }
-    assert.include(document, `default ${shown(maxInjections.value)}`)
+    assert.include(document, `default ${Documents.shown(maxInjections.value)}`)
     assert.include(document, `at most ${maxRules};`)
     assert.include(document, `at most ${maxCascades}:`)
-    assert.include(document, `at most ${shown(maxScripted)} single faults`)
-    assert.include(document, `by at most ${shown(maxRequestDelayMillis)} ms`)
+    assert.include(document, `at most ${Documents.shown(maxScripted)} single faults`)
+    assert.include(document, `by at most ${Documents.shown(maxRequestDelayMillis)} ms`)
   })
 
   it("prints its program as it is", () => {
-    const example = read("docs/examples/chaos.ts")
-      .replaceAll('"../../src/index.ts"', '"aegispay"')
-      .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-    assert.include(document, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(Documents.blocksOf(document, "ts"), Documents.programOf("chaos"))
   })
 
   it.effect("whose run is survived, and repeated with the same faults", () =>

@@ -2,28 +2,20 @@
  * docs/embedding.md: it prints its programs as they are (test/examples runs them), and its tables name what there is.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import * as Embed from "../../src/public/embed.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/embedding.md")
-
-const asUsed = (name: string) =>
-  read(`docs/examples/${name}.ts`)
-    .replaceAll('"../../src/index.ts"', '"aegispay"')
-    .replaceAll('"../../src/public/sandbox.ts"', '"aegispay/gateways/sandbox"')
-    .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
+const document = Documents.read("docs/embedding.md")
 
 describe("docs/embedding.md", () => {
   for (const name of ["express-shop", "express-shop-main", "fastify-service", "recover-job", "effect-service", "clock-test"]) {
     it(`prints ${name} as it is`, () => {
-      assert.include(document, `\`\`\`ts\n${asUsed(name)}\`\`\``)
+      assert.include(Documents.blocksOf(document, "ts"), Documents.programOf(name))
     })
   }
 
   it("README.md prints first-promise as it is", () => {
-    assert.include(read("README.md"), `\`\`\`ts\n${asUsed("first-promise")}\`\`\``)
+    assert.include(Documents.blocksOf(Documents.read("README.md"), "ts"), Documents.programOf("first-promise"))
   })
 
   it("names every class of an error and every method", () => {

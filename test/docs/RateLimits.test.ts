@@ -4,14 +4,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { receipts } from "../../docs/examples/rate-limits.ts"
 import * as Config from "../../src/edges/config/Config.ts"
 import * as RateLimits from "../../src/edges/config/RateLimits.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/rate-limits.md")
+const document = Documents.read("docs/rate-limits.md")
 
 describe("docs/rate-limits.md", () => {
   it.effect("its example limits as it says", () =>
@@ -21,14 +19,11 @@ describe("docs/rate-limits.md", () => {
   )
 
   it("prints the example as it is", () => {
-    const example = read("docs/examples/rate-limits.ts")
-      .replaceAll('"../../src/index.ts"', '"aegispay"')
-      .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-    assert.include(document, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(Documents.blocksOf(document, "ts"), Documents.programOf("rate-limits"))
   })
 
   it("its configuration is taken", () => {
-    const json = /```json\n([^]*?)```/.exec(document)?.[1] ?? ""
+    const [json = ""] = Documents.blocksOf(document, "json")
     const config = Config.decode({ input: JSON.parse(json), environment: {} })
     if (Result.isFailure(config)) assert.fail(config.failure.message)
     const { limits } = config.success.http.rateLimits ?? RateLimits.settingsOf({})
@@ -41,10 +36,10 @@ describe("docs/rate-limits.md", () => {
   it("its table of presets is what is in force", () => {
     const { limits } = RateLimits.settingsOf({})
     for (const group of RateLimits.routeGroups) {
-      const row = document.split("\n").find((line) => line.startsWith(`| \`${group}\` |`)) ?? ""
+      const [row = []] = Documents.rowsNamed(document, `\`${group}\``)
       const [limit] = limits[group]
-      if (limit === undefined) assert.include(row, "| none |")
-      else assert.match(row, new RegExp(`\\| ${limit.limit.toLocaleString("en")} (a minute|in 5 minutes) and ${limit.burst} more \\|`))
+      if (limit === undefined) assert.include(row, "none")
+      else assert.match(row.join("|"), new RegExp(`\\b${Documents.shown(limit.limit)} (a minute|in 5 minutes) and ${limit.burst} more\\b`))
     }
   })
 })

@@ -3,16 +3,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
 import { price, rates } from "../../docs/examples/rates.ts"
 import * as Money from "../../src/domain/Money.ts"
 import * as Quote from "../../src/domain/rates/Quote.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/rates.md")
+const document = Documents.read("docs/rates.md")
 
 const source = (status: number, body: string) =>
   Effect.acquireRelease(
@@ -42,9 +40,6 @@ describe("docs/rates.md", () => {
   )
 
   it("prints the example as it is", () => {
-    const example = read("docs/examples/rates.ts")
-      .replaceAll('"../../src/index.ts"', '"aegispay"')
-      .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-    assert.include(document, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(Documents.blocksOf(document, "ts"), Documents.programOf("rates"))
   })
 })

@@ -4,15 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { report } from "../../docs/examples/resilience.ts"
 import * as Presets from "../../src/domain/Presets.ts"
 import * as Config from "../../src/edges/config/Config.ts"
 import * as Resilience from "../../src/edges/config/Resilience.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/resilience.md")
+const document = Documents.read("docs/resilience.md")
 
 const { breaker, bulkhead, conflicts, degradation, gatewayCall, lock, retryBudget } = Presets
 
@@ -48,15 +46,15 @@ const documented: Readonly<Record<string, Presets.Preset<unknown>>> = {
   "strategy.jitter": conflicts.retryJitter
 }
 
-const shown = (value: unknown): string => (typeof value === "number" ? value.toLocaleString("en") : `\`${String(value)}\``)
-
 /** Keys of the sections that are no figures with a preset. */
 const withoutPreset = ["breakers.share", "breakers.gateways", "breakers.operations", "bulkheads.gateways", "retries.budget"]
 
 describe("docs/resilience.md", () => {
   it("names every key with its default and unit", () => {
-    for (const [key, { unit, value }] of Object.entries(documented))
-      assert.include(document, `\n| \`${key}\` | ${shown(value)} | ${unit} |`)
+    for (const [key, { unit, value }] of Object.entries(documented)) {
+      const figures = Documents.rowsNamed(document, `\`${key}\``).map(([value, unit]) => [value, unit])
+      assert.deepInclude(figures, [Documents.shown(value), unit], key)
+    }
   })
 
   it("knows every key of the configuration", () => {
@@ -70,17 +68,14 @@ describe("docs/resilience.md", () => {
   })
 
   it("its configuration is taken", () => {
-    const json = /```json\n([^]*?)```/.exec(document)?.[1] ?? ""
+    const [json = ""] = Documents.blocksOf(document, "json")
     const config = Config.decode({ input: JSON.parse(json), environment: { STRIPE_SECRET_KEY: "sk_test_1" } })
     if (Result.isFailure(config)) assert.fail(config.failure.message)
     assert.strictEqual(config.success.engine.breakers.byName?.["stripe-eu.refund"]?.failureThreshold, 3)
   })
 
   it("prints the example as it is", () => {
-    const example = read("docs/examples/resilience.ts")
-      .replaceAll('"../../src/index.ts"', '"aegispay"')
-      .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-    assert.include(document, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(Documents.blocksOf(document, "ts"), Documents.programOf("resilience"))
   })
 
   it.effect("its example answers without the source of rates", () =>

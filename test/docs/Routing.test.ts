@@ -4,13 +4,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { routed } from "../../docs/examples/routing.ts"
 import * as Config from "../../src/edges/config/Config.ts"
+import * as Documents from "../support/documents.ts"
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")
-const document = read("docs/routing.md")
+const document = Documents.read("docs/routing.md")
 
 describe("docs/routing.md", () => {
   it.effect("its example routes as it says", () =>
@@ -20,14 +18,11 @@ describe("docs/routing.md", () => {
   )
 
   it("prints the example as it is", () => {
-    const example = read("docs/examples/routing.ts")
-      .replaceAll('"../../src/index.ts"', '"aegispay"')
-      .replaceAll(/"\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-    assert.include(document, `\`\`\`ts\n${example}\`\`\``)
+    assert.include(Documents.blocksOf(document, "ts"), Documents.programOf("routing"))
   })
 
   it("its configuration is taken", () => {
-    const json = /```json\n([^]*?)```/.exec(document)?.[1] ?? ""
+    const [json = ""] = Documents.blocksOf(document, "json")
     const config = Config.decode({ input: JSON.parse(json), environment: {} })
     if (Result.isFailure(config)) assert.fail(config.failure.message)
     assert.lengthOf(config.success.routing.policy.rules, 5)
