@@ -27,6 +27,7 @@ export {
   Unexpected
 } from "../edges/embed/Errors.ts"
 export type { NodeHandler, WebHandler } from "../edges/embed/Handler.ts"
+export type { HostHook } from "../edges/embed/HostHooks.ts"
 export type { LogLine } from "../edges/embed/Log.ts"
 export type { AegisPayConfig, AegisPayOptions, BackgroundOptions, GatewayFee, PaymentEvent } from "../edges/embed/Options.ts"
 export type { Transaction } from "../edges/embed/Transaction.ts"
@@ -43,5 +44,6 @@ export {
   TooManyConflicts
 } from "../orchestration/payment/Errors.ts"
 export { GatewayNotConfigured } from "../services/Gateway.ts"
+export type { HookStatus } from "../services/hooks/Hooks.ts"
 export { CallInsideTransaction } from "../services/HostTransaction.ts"
 export type { CustomRule } from "../services/routing/RoutingPolicy.ts"

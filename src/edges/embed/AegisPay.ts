@@ -21,6 +21,7 @@ import { TenantId } from "../../domain/payment/Ids.ts"
 import * as Payments from "../../orchestration/payment/Payments.ts"
 import type { ExpiryReport } from "../../orchestration/recovery/Expiry.ts"
 import type { RecoveryReport } from "../../orchestration/recovery/Recovery.ts"
+import { Hooks, type HookStatus } from "../../services/hooks/Hooks.ts"
 import { PaymentRepository } from "../../services/PaymentRepository.ts"
 import { CallInsideTransaction } from "../../services/HostTransaction.ts"
 import { ConfigInvalid } from "../config/Config.ts"
@@ -177,6 +178,22 @@ export class AegisPay implements AsyncDisposable {
     )
   }
 
+  /** The hooks as they stand, in the order in which they run: how often each ran, how long it took, what it did wrong. */
+  hooks(call?: CallOptions): Promise<ReadonlyArray<HookStatus>> {
+    return this.#call(
+      "hooks",
+      withHooks([], (registry) => registry.list),
+      call,
+      { isRead: true }
+    )
+  }
+
+  /** Switches a hook off or on, for payments that begin after it; false where none has the name. */
+  setHookEnabled(name: string, enabled: boolean, call?: CallOptions): Promise<boolean> {
+    const program = withHooks(false, (registry) => registry.setEnabled(name, enabled))
+    return this.#call("setHookEnabled", program, call, { isRead: true })
+  }
+
   /**
    * The HTTP interface for `node:http` and Express, below `prefix`. Mount it before the host's body parsers. Other addresses go to `next`
    * where there is one. API keys are those of the configuration; webhooks need none.
@@ -312,6 +329,10 @@ export class AegisPay implements AsyncDisposable {
     call.then(ended, ended)
   }
 }
+
+/** Without hooks there is no registry. */
+const withHooks = <A>(otherwise: A, use: (registry: Hooks["Service"]) => Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.flatMap(Effect.serviceOption(Hooks), (found) => (found._tag === "None" ? Effect.succeed(otherwise) : use(found.value)))
 
 const nobody = {
   path: "merchant",

@@ -38,6 +38,7 @@ import type { Target } from "../cli/runtime/Target.ts"
 import * as FingerprintKey from "../config/FingerprintKey.ts"
 import { StartFailed } from "./Errors.ts"
 import * as Events from "./Events.ts"
+import * as HostHooks from "./HostHooks.ts"
 import * as Log from "./Log.ts"
 import type { Settings } from "./Options.ts"
 
@@ -62,7 +63,7 @@ const inMemory = (settings: Settings, parts: PartsLayer) => {
   const { config, onEvent } = settings
   return Layer.effectDiscard(loops(settings)).pipe(
     Layer.provideMerge(Payments.layerEngine),
-    Layer.provideMerge(Hooks.layer(config)),
+    Layer.provideMerge(hooks(settings)),
     Layer.provideMerge(Layer.mergeAll(GatewaySeries.layer, CircuitBreakers.layer(config.engine.breakers), Background.layer)),
     Layer.provideMerge(parts),
     Layer.provideMerge(Layer.mergeAll(Memory.layer, Events.layer(onEvent), Layer.succeed(RoutingPolicy, config.routing)))
@@ -76,7 +77,7 @@ const onPostgres = (settings: Settings, target: Target, parts: PartsLayer) => {
   const observed = Object.values(background).includes(true) ? Observation.start : Effect.void
   return Layer.effectDiscard(Effect.andThen(observed, loops(settings))).pipe(
     Layer.provideMerge(Payments.layerEngine),
-    Layer.provideMerge(Hooks.layer(config)),
+    Layer.provideMerge(hooks(settings)),
     Layer.provideMerge(
       Layer.mergeAll(
         GatewaySeries.layer,
@@ -91,6 +92,9 @@ const onPostgres = (settings: Settings, target: Target, parts: PartsLayer) => {
     Layer.provideMerge(Layer.mergeAll(notifier, Dependencies.layer, Layer.succeed(RoutingPolicy, config.routing)))
   )
 }
+
+/** The built-in ones of the configuration, then the host's own. */
+const hooks = ({ config, hooks: own }: Settings) => Hooks.layer(config, own.length === 0 ? undefined : HostHooks.layer(own))
 
 /** Those of the configuration, then the host's own. */
 const gateways = (settings: Settings, target: Target) => {

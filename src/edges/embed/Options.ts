@@ -17,6 +17,7 @@ import * as Development from "../cli/runtime/Development.ts"
 import * as Config from "../config/Config.ts"
 import type { ConfigFile } from "../config/ConfigSchema.ts"
 import * as Issues from "../config/Issues.ts"
+import type { HostHook } from "./HostHooks.ts"
 import type { LogLine } from "./Log.ts"
 
 type File = ReturnType<typeof ConfigFile>["Encoded"]
@@ -46,6 +47,8 @@ export interface AegisPayOptions {
   readonly fees?: { readonly [gateway: string]: ReadonlyArray<GatewayFee> }
   /** Routing rules that are functions. They go with those of the configuration by priority; a name belongs to one rule. */
   readonly rules?: ReadonlyArray<CustomRule>
+  /** Code of the host's own in every payment, beside the built-in hooks of the configuration: docs/hooks.md. */
+  readonly hooks?: ReadonlyArray<HostHook>
   /** Where secrets (`"env:NAME"`) and overrides are looked up. Default: the process' environment. */
   readonly environment?: Config.Environment
   /** `false` for a process that only makes calls, such as a job. Default: all of it. */
@@ -74,6 +77,7 @@ export interface Settings {
   readonly merchant: TenantId | undefined
   readonly gateways: ReadonlyArray<Gateway>
   readonly background: Required<BackgroundOptions>
+  readonly hooks: ReadonlyArray<HostHook>
   readonly onEvent: AegisPayOptions["onEvent"]
   readonly log: AegisPayOptions["log"]
   readonly allowMissingGateways: boolean
@@ -110,6 +114,7 @@ export const load = Effect.fnUntraced(function* (
     gateways: options.gateways ?? [],
     background:
       typeof background === "object" ? { ...all, ...background } : background ? all : { recovery: false, webhooks: false, relay: false },
+    hooks: options.hooks ?? [],
     onEvent: options.onEvent,
     log: options.log,
     allowMissingGateways: options.allowMissingGateways ?? false
