@@ -7,7 +7,7 @@
  * `FailingGateway.make` makes a share of the calls of any gateway fail the way calls do: timeouts, lost answers, refused connections, crashes.
  *
  * `Chaos` injects faults by a plan that repeats itself exactly: at random, at times, in bursts and cascades, into gateways, event store, locks
- * and clock.
+ * and clock. `ChaosExperiment` runs the whole engine under load and such faults on virtual time, and judges it.
  *
  * `GatewayContract` is what every adapter has to keep, as cases for any test framework: for authors of adapters.
  */
@@ -17,4 +17,5 @@ export * as ScriptedGateway from "../gateways/ScriptedGateway.ts"
 export * as MagicTokens from "../sandbox/MagicTokens.ts"
 export * as Sandbox from "../sandbox/Sandbox.ts"
 export * as Chaos from "./Chaos.ts"
+export * as ChaosExperiment from "./ChaosExperiment.ts"
 export * as TestEngine from "./TestEngine.ts"

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Answers from "../../domain/chaos/experiment/Answers.ts"
-import type { Arrival } from "../../domain/chaos/experiment/Arrivals.ts"
+import type { Arrival } from "../../domain/chaos/experiment/load/Arrivals.ts"
 import * as Recorder from "../../domain/chaos/experiment/Recorder.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Arrival } from "../../domain/chaos/experiment/Arrivals.ts"
+import type { Arrival } from "../../domain/chaos/experiment/load/Arrivals.ts"
 import { IdempotencyKey, type PaymentId, TenantId } from "../../domain/payment/Ids.ts"
 import { Token } from "../../domain/payment/PaymentMethod.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"

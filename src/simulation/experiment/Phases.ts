@@ -3,7 +3,7 @@
  */
 import * as Exit from "effect/Exit"
 import * as Abort from "../../domain/chaos/experiment/Abort.ts"
-import * as Arrivals from "../../domain/chaos/experiment/Arrivals.ts"
+import * as Arrivals from "../../domain/chaos/experiment/load/Arrivals.ts"
 import type { Reason } from "../../domain/chaos/experiment/ExperimentResult.ts"
 import * as Findings from "../../domain/chaos/experiment/Findings.ts"
 import * as Recorder from "../../domain/chaos/experiment/Recorder.ts"

@@ -18,7 +18,7 @@ import { PolicyData } from "../../routing/policy/Policy.ts"
 import { ChaosPlan } from "../ChaosPlan.ts"
 import { Criteria, SteadyCriteria } from "./Criteria.ts"
 import { between, Gateway, integer, millis, Name, Seed, sentences, share } from "./Fields.ts"
-import * as Load from "./Load.ts"
+import * as Load from "./load/Load.ts"
 
 /** The most payments of an experiment. */
 export const maxCharges = 200_000

@@ -4,7 +4,7 @@
 import type { Cascade, ChaosRule } from "../ChaosPlan.ts"
 import type { Injection } from "../Injection.ts"
 import type { CompleteExperiment } from "./Experiment.ts"
-import { kinds } from "./Load.ts"
+import { kinds } from "./load/Load.ts"
 
 const maxLines = 50
 const maxLength = 300

@@ -1,7 +1,7 @@
 /**
  * Named experiments about gateways that fail.
  */
-import { type Definition, gateways, lively, steadyState } from "./Common.ts"
+import { type Definition, gateways, lively, steadyState } from "./Setting.ts"
 
 /** Three in ten calls fail in one way or another, four in ten of the others are slow: everywhere, all the time. */
 const resilience: Definition = {
@@ -49,7 +49,7 @@ const gatewayOutage: Definition = {
     rules: [{ name: "outage", target: "gateway", gateways: ["gateway-a"], when: { type: "random", rate: 1 }, inject: { type: "network" } }]
   },
   steadyState,
-  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 20, minInjections: 5 }
+  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 100, minInjections: 5 }
 }
 
 /** One gateway is slow and a little unreliable, which hurts longer than an outage. */
@@ -139,7 +139,7 @@ const flappingGateway: Definition = {
     ]
   },
   steadyState,
-  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 20, minInjections: 5 }
+  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 100, minInjections: 5 }
 }
 
 /** Money moves, and nobody is told. */

@@ -2,7 +2,7 @@
  * The named experiments: each is about one thing that goes wrong, and passes with the engine's defaults because of what the engine has
  * against it.
  */
-import { type Definition, gateways, lively, steadyState } from "./Common.ts"
+import { type Definition, gateways, lively, steadyState } from "./Setting.ts"
 import { aboutGateways } from "./GatewayPresets.ts"
 
 /** The database is away for seconds at a time. */

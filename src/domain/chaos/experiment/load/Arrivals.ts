@@ -1,7 +1,7 @@
 /**
  * Which payments are asked for when: the load, drawn from a seed. Times in milliseconds from the start of the experiment.
  */
-import type { CurrencyCode } from "../../Currency.ts"
+import type { CurrencyCode } from "../../../Currency.ts"
 import { type CompleteLoad, type Kind, kinds } from "./Load.ts"
 
 /** Numbers in [0, 1). */

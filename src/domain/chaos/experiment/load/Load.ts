@@ -2,9 +2,9 @@
  * What callers ask of the engine during an experiment: how many payments, how they arrive, and what is done with them.
  */
 import * as Schema from "effect/Schema"
-import { CurrencyCode } from "../../Currency.ts"
-import * as Presets from "../../Presets.ts"
-import { between, integer, share } from "./Fields.ts"
+import { CurrencyCode } from "../../../Currency.ts"
+import * as Presets from "../../../Presets.ts"
+import { between, integer, share } from "../Fields.ts"
 
 /** What callers do. A weight of 0 leaves it out. */
 const weight = Schema.optionalKey(between(0, 1_000_000))
