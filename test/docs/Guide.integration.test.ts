@@ -2,13 +2,13 @@
  * The commands that the guide prints: run as they stand there, and they end as it says.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { aegispay } from "../edges/cli/aegispay.ts"
+import { blocksOf, read } from "../support/documents.ts"
 
-const folder = new URL("../../docs/guide/", import.meta.url)
-const commands = readdirSync(folder).flatMap((file) =>
-  [...readFileSync(new URL(file, folder), "utf8").matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, text = ""]) =>
-    text
+const commands = readdirSync(new URL("../../docs/guide/", import.meta.url)).flatMap((file) =>
+  blocksOf(read(`docs/guide/${file}`), "sh").flatMap((block) =>
+    block
       .trim()
       .split("\n")
       .map((line) => ({ file, line }))

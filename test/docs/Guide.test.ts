@@ -5,17 +5,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Presets from "../../src/domain/Presets.ts"
 import * as Config from "../../src/edges/config/Config.ts"
+import { blocksOf, programOf, read, rowsOf, shown } from "../support/documents.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const folder = join(root, "docs/guide")
-const examples = join(root, "docs/examples/guide")
-const read = (path: string) => readFileSync(path, "utf8")
-const index = read(join(folder, "README.md"))
+const index = read("docs/guide/README.md")
 
 const pages = readdirSync(folder)
   .filter((file) => file.endsWith(".md") && file !== "README.md")
@@ -23,23 +22,7 @@ const pages = readdirSync(folder)
 
 const headings = ["What it is for", "How it works", "Configuration", "Gotchas", "Example"]
 
-/** The blocks of code of a page in one language. */
-const blocksOf = (page: string, language: string): ReadonlyArray<string> =>
-  [...page.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].flatMap(([, name, text]) => (name === language ? [text ?? ""] : []))
-
-/** A program as users of the package write it: by the package's name, not by the paths of this repository. */
-const asUsed = (text: string) =>
-  text
-    .replaceAll('"../../../src/index.ts"', '"aegispay"')
-    .replaceAll('"../../../src/public/sandbox.ts"', '"aegispay/gateways/sandbox"')
-    .replaceAll(/"\.\.\/\.\.\/\.\.\/src\/public\/(\w+)\.ts"/g, '"aegispay/$1"')
-
-const programOf = (name: string) => asUsed(read(join(examples, `${name}.ts`)))
-
-const shown = (value: unknown): string => {
-  if (typeof value === "number") return value.toLocaleString("en")
-  return `\`${typeof value === "string" ? value : JSON.stringify(value)}\``
-}
+const shownAsJson = (value: unknown): string => (typeof value === "object" ? `\`${JSON.stringify(value)}\`` : shown(value))
 
 type Example = Effect.Effect<unknown, unknown> | (() => Promise<unknown>)
 
@@ -79,7 +62,7 @@ const run = async (program: (typeof programs)[string]): Promise<Effect.Effect<un
 describe("the guide", () => {
   for (const name of pages) {
     describe(name, () => {
-      const page = read(join(folder, `${name}.md`))
+      const page = read(`docs/guide/${name}.md`)
 
       it("has the five parts, in their order, each with something in it", () => {
         assert.match(page, /^# \S/)
@@ -95,18 +78,18 @@ describe("the guide", () => {
         const known = ["ts", "json", "sh"].flatMap((language) => blocksOf(page, language)).length
         assert.strictEqual([...page.matchAll(/^```/gm)].length, known * 2)
         assert.isAtLeast(blocksOf(page, "ts").length + blocksOf(page, "sh").length, 1)
-        for (const block of blocksOf(page, "ts")) assert.strictEqual(block, programOf(name))
+        for (const block of blocksOf(page, "ts")) assert.strictEqual(block, programOf(`guide/${name}`))
       })
 
       it("its defaults are the presets, with their units", () => {
-        const rows = [...page.matchAll(/^\| (.+) \| (.+) \| (.+) \| `(\w+)\.(\w+)` \|$/gm)]
+        const rows = rowsOf(page)
         assert.isNotEmpty(rows)
-        for (const [, setting, value, unit, section = "", key = ""] of rows) {
+        for (const [setting, value, unit, named = ""] of rows) {
+          const [, section = "", key = ""] = /^`(\w+)\.(\w+)`$/.exec(named) ?? []
           const sections: Readonly<Record<string, Readonly<Record<string, Presets.Preset<unknown>>>>> = Presets
-          const preset = sections[section]?.[key] ?? assert.fail(`${section}.${key} is no preset`)
-          assert.deepStrictEqual([value, unit], [shown(preset.value), preset.unit], setting)
+          const preset = sections[section]?.[key] ?? assert.fail(`${named} is no preset`)
+          assert.deepStrictEqual([value, unit], [shownAsJson(preset.value), preset.unit], setting)
         }
-        assert.lengthOf([...page.matchAll(/^\| (?!setting|---)/gm)], rows.length, "every row of its table names its preset")
       })
 
       it("its configuration is taken", () => {
@@ -138,16 +121,16 @@ describe("the guide", () => {
   }
 
   it("every program is on a page", () => {
-    const files = readdirSync(examples).map((file) => file.slice(0, -3))
+    const files = readdirSync(join(root, "docs/examples/guide")).map((file) => file.slice(0, -3))
     assert.sameMembers(files, [...Object.keys(programs), "shop"])
     for (const name of Object.keys(programs)) assert.include(pages, name)
-    assert.include(index, `\`\`\`ts\n${programOf("shop")}\`\`\``)
+    assert.include(index, `\`\`\`ts\n${programOf("guide/shop")}\`\`\``)
   })
 
   it("its index leads to every page, and from every feature to one", () => {
     for (const name of pages) assert.include(index, `](${name}.md)`)
     for (const [, target = ""] of index.matchAll(/\]\(([^)#]+)\)/g)) assert.isTrue(existsSync(join(folder, target)), target)
-    const ids = [...index.matchAll(/^\| ([ASCX]\d+) \|/gm)].map(([, id]) => id)
+    const ids = rowsOf(index).map(([id]) => id)
     const expected = Object.entries({ A: 28, S: 7, C: 9, X: 11 }).flatMap(([letter, count]) =>
       Array.from({ length: count }, (_, number) => `${letter}${number + 1}`)
     )
