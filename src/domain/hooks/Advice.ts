@@ -16,13 +16,15 @@ const Sentence = Schema.String.check(Schema.isMaxLength(300))
  * - `as_planned`: what the engine would do. The same as no advice, but no other handler is asked.
  * - `fail`: no further charge; the payment ends as failed.
  * - `other_gateway`: another gateway of the plan, `gateway` where it names one.
- * - `same_gateway`: another charge at the same gateway.
+ * - `same_gateway`: another charge at the same gateway, as soon as it takes one.
+ * - `step_up`: the same gateway again, asking for the customer's authentication; only where that is what the gateway asked for.
  */
 export const Advice = Schema.Union([
   Schema.TaggedStruct("as_planned", { reason: Schema.optionalKey(Sentence) }),
   Schema.TaggedStruct("fail", { reason: Sentence }),
   Schema.TaggedStruct("other_gateway", { gateway: Schema.optionalKey(GatewayName), reason: Sentence }),
-  Schema.TaggedStruct("same_gateway", { reason: Sentence })
+  Schema.TaggedStruct("same_gateway", { reason: Sentence }),
+  Schema.TaggedStruct("step_up", { reason: Sentence })
 ])
 export type Advice = typeof Advice.Type
 
@@ -54,6 +56,10 @@ export const bound = (
       return context.planned._tag === "fail" ? planned : { _tag: "fail" }
     case "other_gateway":
       return elsewhere(advice.gateway, context.planned)
+    case "step_up":
+      return context.planned._tag === "step_up"
+        ? planned
+        : refused("the gateway did not ask for the customer's authentication, or they are away")
     case "same_gateway":
       return again(context)
   }

@@ -18,7 +18,8 @@ const advices: ReadonlyArray<Advice> = [
   { _tag: "other_gateway", gateway: a, reason },
   { _tag: "other_gateway", gateway: b, reason },
   { _tag: "other_gateway", gateway: c, reason },
-  { _tag: "same_gateway", reason }
+  { _tag: "same_gateway", reason },
+  { _tag: "step_up", reason }
 ]
 const plans: ReadonlyArray<Planned> = [
   { _tag: "fail_over", remaining: [b] },
@@ -65,6 +66,13 @@ describe("an advice after a charge at a that certainly did not happen", () => {
       if (advice._tag === "fail") assert.strictEqual(bounded._tag, planned._tag === "fail" ? "planned" : "fail")
       if (advice._tag === "as_planned") assert.strictEqual(bounded._tag, "planned")
       if (bounded._tag === "refused") assert.isAbove(bounded.why.length, 10)
+    }
+  })
+
+  it("a step-up is followed only where one is planned", () => {
+    for (const { advice, because, planned } of cases) {
+      if (advice._tag !== "step_up") continue
+      assert.strictEqual(bound(advice, { because, planned, at: a })._tag, planned._tag === "step_up" ? "planned" : "refused")
     }
   })
 

@@ -45,7 +45,8 @@ const everyAdvice: ReadonlyArray<Advice> = [
   { _tag: "other_gateway", gateway: name("b"), reason: "there" },
   { _tag: "other_gateway", gateway: name("a"), reason: "here, under another name" },
   { _tag: "other_gateway", gateway: name("nowhere"), reason: "there is none" },
-  { _tag: "same_gateway", reason: "again" }
+  { _tag: "same_gateway", reason: "again" },
+  { _tag: "step_up", reason: "let the customer's bank ask" }
 ]
 
 describe("an error handler", () => {
