@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { isOpen, tookEffect, type Operation, settledAfter } from "../../domain/operation/Operation.ts"
-import { settle } from "../../domain/operation/Settle.ts"
+import { settle, type Settlement } from "../../domain/operation/Settle.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { PaymentEvent } from "../../domain/payment/Event.ts"
 import type { EventContinuityError } from "../../domain/payment/Replay.ts"
@@ -81,8 +81,8 @@ export const preview = Effect.fnUntraced(function* (
   if (found._tag === "Nothing") return found.result
   const { gateway, operation, payment } = found
   const { answer, askedAt } = yield* ask(gateway, payment, operation)
-  if (isInReview(operation) && !isNamed(answer)) return "needs_review"
   const settlement = settle(operation, { _tag: "Asked", askedAt, answer })
+  if (isInReview(operation) && !isNamed(answer) && !closesReview(payment, operation, settlement, askedAt)) return "needs_review"
   switch (settlement._tag) {
     case "Charged":
       return "succeeded"
@@ -92,6 +92,13 @@ export const preview = Effect.fnUntraced(function* (
       return openStatus[settlement.outcome._tag]
   }
 })
+
+/** It would go on: what the gateway waits for is what nobody could find out. */
+const closesReview = (payment: Payment, { intent }: Operation, settlement: Settlement, observedAt: number): boolean =>
+  Result.getOrElse(
+    decide({ _tag: "RecordSettlement", operation: intent.number, settlement, source: "recovery", observedAt }, payment),
+    () => []
+  ).some(({ _tag }) => _tag === "ReviewClosed")
 
 const openStatus = { Pending: "pending", RequiresAction: "requires_action", Unknown: "unknown" } as const
 

@@ -74,6 +74,8 @@ describe("a charge that nobody can find out about", () => {
       assert.strictEqual((yield* view(before.id)).status, "needs_review", "that it knows nothing now is no news")
       answers.lookup = requiresAction as LookupAnswer
       yield* TestClock.adjust("1 hour")
+      const preview = yield* Payments.Payments.use((payments) => payments.recover({ olderThanMillis: 0, dryRun: true }))
+      assert.deepStrictEqual(preview.results, { requires_action: 1 })
       yield* recover
       const after = yield* view(before.id)
       assert.deepInclude<object>(after, { status: "requires_action", reviews: [] })
