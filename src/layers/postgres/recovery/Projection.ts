@@ -7,7 +7,8 @@
  * the gate's version for the same reason.
  *
  * **Gotchas**: where the head row itself is gone it is made anew at the version of the last event; a tail of the history that is
- * missing as well cannot be noticed then.
+ * missing as well cannot be noticed then. By whom a payment is counted (`customer`) is written with the rest and not compared: payments of
+ * before the column have none.
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Effect from "effect/Effect"
