@@ -16,20 +16,25 @@ import * as Parts from "./Parts.ts"
 import * as Sections from "./Sections.ts"
 import { style } from "./Style.ts"
 
-/** The document. Fails where the charts' library is not installed. */
-export const renderHtml = Effect.fn("Report.renderHtml")(function* (result: ExperimentResult) {
-  return yield* renderWith(yield* Draw.make(), result)
-})
+/** Writes the document of a result. */
+export type Render = (result: ExperimentResult) => Effect.Effect<string, Draw.ChartsUnavailable>
 
-/** The document, with charts drawn by `draw`. */
-export const renderWith = Effect.fnUntraced(function* (draw: Draw.Draw, result: ExperimentResult) {
-  const figures: Array<Html> = []
-  for (const chart of chartsOf(result)) {
-    const pictures = chart.spec === undefined ? [] : yield* Effect.forEach(sizes, (size) => draw(chart, size))
-    figures.push(Parts.figure(chart, pictures.map(trusted)))
-  }
-  return page(result, figures).text
-})
+/**
+ * Loads what draws the charts. Fails where it is not installed: to be asked for before an experiment whose report is wanted, not after it.
+ */
+export const renderer: Effect.Effect<Render, Draw.ChartsUnavailable> = Effect.map(Draw.make(), (draw): Render =>
+  Effect.fn("Report.render")(function* (result) {
+    const figures: Array<Html> = []
+    for (const chart of chartsOf(result)) {
+      const pictures = chart.spec === undefined ? [] : yield* Effect.forEach(sizes, (size) => draw(chart, size))
+      figures.push(Parts.figure(chart, pictures.map(trusted)))
+    }
+    return page(result, figures).text
+  })
+)
+
+/** The document of one result. */
+export const renderHtml: Render = (result) => Effect.flatMap(renderer, (render) => render(result))
 
 const chartsOf = (result: ExperimentResult) => {
   const timeline = Timeline.of(result)

@@ -16,6 +16,7 @@ import { variableOf } from "../../../config/ConfigSchema.ts"
 import { cannotRun, type Failure, notDone, orCannotRun } from "../../Failure.ts"
 import { print } from "../../Output.ts"
 import * as Progress from "../../Progress.ts"
+import * as Development from "../../runtime/Development.ts"
 import * as Definition from "./Definition.ts"
 import * as Text from "./Text.ts"
 
@@ -38,6 +39,8 @@ export const run = Effect.fnUntraced(function* (input: Input) {
       durationMillis: Option.getOrUndefined(Option.map(input.duration, Duration.toMillis))
     })
   )
+  // Whoever wants a report hears before a long experiment that it cannot be drawn.
+  const htmlOf = Option.isSome(input.html) ? yield* renderer : undefined
   const startedAt = yield* Clock.currentTimeMillis
   const findings = yield* Option.match(input.target, {
     onNone: () => virtual(experiment),
@@ -45,7 +48,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   })
   const result = stamped(findings, { startedAt, finishedAt: yield* Clock.currentTimeMillis })
   if (Option.isSome(input.out)) yield* write(input.out.value, `${JSON.stringify(result, null, 2)}\n`)
-  if (Option.isSome(input.html)) yield* write(input.html.value, yield* htmlOf(result))
+  if (Option.isSome(input.html) && htmlOf !== undefined) yield* write(input.html.value, yield* orCannotRun(htmlOf(result)))
   yield* print({ json: result, text: Text.of(result) })
   if (result.verdict.outcome !== "passed") {
     const [first] = result.verdict.reasons
@@ -113,7 +116,7 @@ const keyOf = (reference: string): Effect.Effect<Redacted.Redacted, Failure> => 
   const name = variableOf(reference)
   if (name === undefined)
     return Effect.fail(cannotRun('--api-key: expected a reference to an environment variable, such as "env:AEGISPAY_API_KEY"'))
-  const value = process.env[name]
+  const value = Development.environment()[name]
   return value === undefined || value === ""
     ? Effect.fail(cannotRun(`--target needs an API key: environment variable ${name} is not set`))
     : Effect.succeed(Redacted.make(value))
@@ -141,7 +144,9 @@ const write = (file: string, text: string) =>
     catch: (error) => cannotRun(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? "unknown error"})`)
   })
 
-const htmlOf = Effect.fnUntraced(function* (result: ExperimentResult) {
-  const Report = yield* Effect.promise(() => import("../../../report/Report.ts"))
-  return yield* orCannotRun(Report.renderHtml(result))
-})
+const renderer = Effect.suspend(() =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../../report/Report.ts")),
+    (Report) => orCannotRun(Report.renderer)
+  )
+)
