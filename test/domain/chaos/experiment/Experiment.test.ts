@@ -15,7 +15,7 @@ const small = { name: "small", durationMillis: 60_000, chaos: { seed: 5, rules: 
 
 const refusalOf = (definition: object): string => {
   const decoded = decode({ ...small, ...definition }, options)
-  return Result.isFailure(decoded) ? String(decoded.failure.message) : "accepted"
+  return Result.isFailure(decoded) ? decoded.failure.message : "accepted"
 }
 
 describe("a definition", () => {
