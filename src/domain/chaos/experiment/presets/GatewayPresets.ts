@@ -33,7 +33,7 @@ const resilience: Definition = {
     ]
   },
   steadyState,
-  criteria: { minSuccessRate: 0.8, minFinalSuccessRate: 0.98, maxP95LatencyMillis: 10_000, minInjections: 300 }
+  criteria: { minSuccessRate: 0.8, minFinalSuccessRate: 0.95, maxP95LatencyMillis: 10_000, minInjections: 300 }
 }
 
 /** One gateway is gone. */
