@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type { HookKind } from "../../domain/hooks/HookKind.ts"
 import { type Hook, type HookOf, type HookRefused, Hooks } from "../../services/hooks/Hooks.ts"
 
@@ -18,6 +19,13 @@ type HostHookOf<Kind extends HookKind> = Omit<HookOf<Kind>, "run"> & {
 /** A hook of any kind. */
 export type HostHook = { readonly [Kind in HookKind]: HostHookOf<Kind> }[HookKind]
 
+/** What a hook's promise rejected with, or what it threw. */
+class HookRejected extends Schema.TaggedError<HookRejected>()("HookRejected", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
 /** Registers them for as long as the engine runs. */
 export const layer = (hooks: ReadonlyArray<HostHook>): Layer.Layer<never, HookRefused, Hooks> =>
   Layer.effectDiscard(Effect.forEach(hooks, (hook) => Hooks.use((registry) => registry.registerScoped(toHook(hook))), { discard: true }))
@@ -28,7 +36,7 @@ const toHook = (hook: HostHook): Hook => {
   const asEffect = (input: unknown) =>
     Effect.tryPromise({
       try: async (signal) => run(input, { signal }),
-      catch: (error) => error
+      catch: (error) => new HookRejected({ detail: error instanceof Error ? error.message : String(error) })
     })
   return { ...hook, run: asEffect } as Hook
 }

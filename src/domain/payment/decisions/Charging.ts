@@ -3,9 +3,9 @@
  */
 import * as Result from "effect/Result"
 import * as Enrichment from "../../hooks/Enrichment.ts"
-import { type DeclineCategory, safetyOf } from "../../operation/Decline.ts"
+import { safetyOf } from "../../operation/Decline.ts"
 import { isCharge, isChargeKind, isOpen } from "../../operation/Operation.ts"
-import { recorded } from "../../operation/Settle.ts"
+import { type NotCharged, recorded } from "../../operation/Settle.ts"
 import { lastCharge, operationOf, type Payment, type PaymentState } from "../State.ts"
 import { openOperations, status } from "../Status.ts"
 import { isCancelledOnRequest, isLeftOpen } from "./Cancelling.ts"
@@ -67,12 +67,8 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
   if (open !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: open.intent.number })
   if (command.now >= payment.completeBefore) return refuse(payment, command._tag, { _tag: "TooLate" })
   if (isLeftOpen(payment, failed) || failed.givenUp) return refuse(payment, command._tag, illegal)
-  const category = proof.because._tag === "Declined" ? proof.because.category : undefined
   const isHere = command.terms.gateway === failed.intent.gateway
-  const allowed = command.stepUp
-    ? category === "authentication_required"
-    : category === undefined || (safetyOf[category].otherGateway !== "never" && !(isHere && isOverHere(category)))
-  if (!allowed) return refuse(payment, command._tag, illegal)
+  if (!isAllowedAfter(proof.because, { isHere, stepUp: command.stepUp })) return refuse(payment, command._tag, illegal)
   if (command.stepUp && !isHere) return refuse(payment, command._tag, { _tag: "OtherAccount" })
   return start(payment, {
     kind: payment.details.captureMethod === "manual" ? "authorize" : "sale",
@@ -84,10 +80,15 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
   })
 }
 
-/** After such a decline no further charge goes to the same gateway, whoever advises it. */
-const isOverHere = (category: DeclineCategory): boolean => {
-  const { sameGatewayLater } = safetyOf[category]
-  return sameGatewayLater === "never" || sameGatewayLater === "after_new_input"
+/** Rule 5: may another charge follow, at the same gateway (`isHere`) or elsewhere? Whoever advises it. */
+const isAllowedAfter = (
+  because: NotCharged["because"],
+  { isHere, stepUp }: { readonly isHere: boolean; readonly stepUp: boolean }
+): boolean => {
+  if (stepUp) return because._tag === "Declined" && because.category === "authentication_required"
+  if (because._tag !== "Declined") return true
+  const { otherGateway, sameGatewayLater } = safetyOf[because.category]
+  return otherGateway !== "never" && !(isHere && (sameGatewayLater === "never" || sameGatewayLater === "after_new_input"))
 }
 
 export const confirm = (command: Case<"ConfirmPayment">, payment: Payment): Decision => {
