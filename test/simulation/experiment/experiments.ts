@@ -38,3 +38,26 @@ export const stamped = (findings: Findings): ExperimentResult => ({
   ...findings,
   timestamps: { startedAt: "2026-01-01T00:00:00.000Z", finishedAt: "2026-01-01T00:00:01.000Z", runMillis: 1_000 }
 })
+
+/** Answers of gateways and acknowledgements of commits are lost, the database is away now and then, and the server crashes twice. */
+export const harsh = (): Experiment =>
+  decode({
+    name: "harsh",
+    durationMillis: 60_000,
+    load: { ratePerSecond: 3, mix: { charge: 50, authorizeAndCapture: 20, refund: 20, duplicate: 10, cancel: 5 } },
+    chaos: {
+      seed: 3,
+      rules: [
+        {
+          target: "gateway",
+          operations: ["sale", "authorize", "capture", "void", "refund"],
+          when: { type: "random", rate: 0.15 },
+          inject: { type: "response_lost" }
+        },
+        { target: "gateway", when: { type: "random", rate: 0.03 }, inject: { type: "timeout", executed: true } },
+        { target: "eventStore", when: { type: "random", rate: 0.02 }, inject: { type: "network" } },
+        { target: "eventStore", operations: ["commit"], when: { type: "random", rate: 0.03 }, inject: { type: "response_lost" } },
+        { target: "gateway", when: { type: "at", atMillis: [20_000, 40_000] }, inject: { type: "crash", executed: true } }
+      ]
+    }
+  })
