@@ -8,7 +8,6 @@
  * **Gotchas**: a program whose time is over is interrupted, and the answer comes when it has ended: what cannot be interrupted takes longer.
  */
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
@@ -32,29 +31,31 @@ export const make = (millis: number): TimeLimit => ({ millis, running: new Set()
 
 /** Runs a program in a fiber of its own; when its time is over it is interrupted and `orElse` is the answer. Interrupted itself, it waits for the program's end. */
 export const within = <A, E, R>(limit: TimeLimit, program: Effect.Effect<A, E, R>, orElse: () => A): Effect.Effect<A, E, R> =>
-  Effect.withFiber((caller) => {
-    const context = caller.context as Context.Context<R>
-    const endsAtNanos = caller.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
-    return Effect.callback<A, E>((resume) => {
-      const fiber = Effect.runForkWith(context)(program)
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined) return resume(exit)
-      const limited: Limited = { endsAtNanos, fiber, isOver: false }
-      begin(limit, limited, context)
-      fiber.addObserver((exit) => {
-        end(limit, limited)
-        resume(limited.isOver ? Effect.succeed(orElse()) : exit)
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((caller) => {
+      const endsAtNanos = caller.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
+      return Effect.flatMap(Effect.forkDetach(program, { startImmediately: true }), (fiber) => {
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined) return exit
+        const limited: Limited = { endsAtNanos, fiber, isOver: false }
+        limit.running.add(limited)
+        fiber.addObserver(() => end(limit, limited))
+        const waiting = Effect.callback<A, E>((resume) => {
+          fiber.addObserver((ended) => resume(limited.isOver ? Effect.succeed(orElse()) : ended))
+        })
+        // Whoever was interrupted before it waits stops waiting at once: the program is ended here, not by the wait.
+        const answered = Effect.onInterrupt(restore(waiting), () => Fiber.interrupt(fiber))
+        return limit.timer === undefined ? Effect.andThen(begin(limit), answered) : answered
       })
-      return Fiber.interrupt(fiber)
     })
-  })
+  )
 
 const nanosPerMilli = 1_000_000n
 
-const begin = (limit: TimeLimit, limited: Limited, context: Context.Context<never>): void => {
-  limit.running.add(limited)
-  if (limit.timer === undefined) limit.timer = Effect.runForkWith(context)(watch(limit))
-}
+const begin = (limit: TimeLimit): Effect.Effect<void> =>
+  Effect.map(Effect.forkDetach(watch(limit), { startImmediately: true }), (timer) => {
+    limit.timer = timer
+  })
 
 const end = (limit: TimeLimit, limited: Limited): void => {
   limit.running.delete(limited)
@@ -68,7 +69,11 @@ const watch = Effect.fnUntraced(function* (limit: TimeLimit) {
   const clock = yield* Clock.Clock
   for (;;) {
     const [first] = limit.running
-    if (first === undefined) return
+    if (first === undefined) {
+      // Whose time is over may go on for a while: who begins meanwhile starts another timer.
+      limit.timer = undefined
+      return
+    }
     const leftNanos = first.endsAtNanos - clock.monotonicTimeNanosUnsafe()
     if (leftNanos > 0n) {
       yield* Effect.sleep(Math.ceil(Number(leftNanos) / 1e6))

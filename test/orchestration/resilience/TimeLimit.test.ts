@@ -77,6 +77,20 @@ describe("a time limit", () => {
     })
   )
 
+  it.effect("is kept for those who begin while one whose time is over cannot be interrupted yet", () =>
+    Effect.gen(function* () {
+      const { begin, isIdle, log } = scene()
+      yield* begin("stubborn", Effect.uninterruptible(after(5_000)))
+      yield* TestClock.adjust(2_000)
+      yield* begin("b", Effect.never)
+      yield* TestClock.adjust(1_000)
+      assert.deepStrictEqual(log, ["b over 3000"])
+      yield* TestClock.adjust(2_000)
+      assert.deepStrictEqual(log, ["b over 3000", "stubborn over 5000"])
+      assert.isTrue(isIdle())
+    })
+  )
+
   it.effect("a program that cannot be interrupted is waited for; what it answers is too late", () =>
     Effect.gen(function* () {
       const { begin, isIdle, log } = scene()
@@ -109,6 +123,22 @@ describe("a time limit", () => {
       assert.strictEqual(limit.running.size, 1)
       yield* TestClock.adjust(900)
       assert.deepStrictEqual(log, ["closed", "b over 1000"])
+      assert.isTrue(isIdle())
+    })
+  )
+
+  it.effect("whoever was interrupted before it begins to wait ends its program as well", () =>
+    Effect.gen(function* () {
+      const { isIdle, limit } = scene()
+      let ended = false
+      const until = Effect.onInterrupt(Effect.never, () => Effect.sync(() => (ended = true)))
+      const caller = Effect.withFiber((self) => {
+        const interrupted = Effect.sync(() => self.interruptUnsafe())
+        return TimeLimit.within(limit, Effect.andThen(interrupted, until), () => "over")
+      })
+      const exit = yield* Fiber.await(yield* Effect.forkChild(caller))
+      assert.isTrue(Exit.hasInterrupts(exit))
+      assert.isTrue(ended)
       assert.isTrue(isIdle())
     })
   )
