@@ -98,6 +98,13 @@ const Shape = Schema.Struct({
   settings: Schema.optionalKey(Settings)
 })
 
+/** The gateways that faults of a plan are meant for. */
+export const gatewaysNamedBy = ({ cascades = [], rules, script = [] }: ChaosPlan): ReadonlyArray<GatewayName> => [
+  ...rules.flatMap(({ gateways = [] }) => gateways),
+  ...cascades.flatMap(({ from, to }) => [from, ...to]),
+  ...script.flatMap(({ gateway }) => gateway ?? [])
+]
+
 /** The names that occur twice. */
 const repeated = (names: ReadonlyArray<string>): ReadonlyArray<string> => names.filter((name, index) => names.indexOf(name) !== index)
 
@@ -116,11 +123,7 @@ export const Experiment = Shape.check(
   }),
   Schema.makeFilter((experiment) => {
     const known = new Set<string>(complete(experiment).gateways.map(({ name }) => name))
-    const named = [
-      ...experiment.chaos.rules.flatMap(({ gateways = [] }) => gateways),
-      ...(experiment.chaos.cascades ?? []).flatMap(({ from, to }) => [from, ...to])
-    ]
-    const unknown = named.find((name) => !known.has(name))
+    const unknown = gatewaysNamedBy(experiment.chaos).find((name) => !known.has(name))
     return unknown === undefined ? undefined : { path: ["chaos"], issue: `names the gateway "${unknown}", which is not among the gateways` }
   })
 ).annotate({ identifier: "Experiment", title: "Chaos experiment" })

@@ -56,7 +56,7 @@ describe("a definition", () => {
     assert.include(tooMany, `at most ${maxCharges} are allowed`)
   })
 
-  it("refuses faults at gateways that it does not have, in rules and in cascades", () => {
+  it("refuses faults at gateways that it does not have, in rules, cascades and scripts", () => {
     const inject = { type: "network" }
     const rules = [{ target: "gateway", gateways: ["x"], when: { type: "random", rate: 1 }, inject }]
     assert.include(refusalOf({ chaos: { seed: 1, rules } }), 'names the gateway "x"')
@@ -64,6 +64,8 @@ describe("a definition", () => {
       refusalOf({ chaos: { seed: 1, rules: [], cascades: [{ from: "gateway-a", to: ["y"], inject }] } }),
       'names the gateway "y"'
     )
+    const script = [{ target: "gateway", gateway: "z", operation: "sale", call: 1, inject }]
+    assert.include(refusalOf({ chaos: { seed: 1, rules: [], script } }), 'names the gateway "z"')
     assert.strictEqual(refusalOf({ gateways: [{ name: "x" }], chaos: { seed: 1, rules } }), "accepted")
   })
 })

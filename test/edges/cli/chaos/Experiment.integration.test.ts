@@ -126,6 +126,10 @@ describe("aegispay chaos run --target", () => {
       const blind = await aegispay(["chaos", "run", file, "--target", url, "--duration", "1s"], { env })
       assert.match(blind.stdout, /not checked {2}at most one charge per key .*--ledger/)
 
+      const elsewhere = await aegispay(["chaos", "run", "gateway-outage", "--target", url], { env })
+      assert.strictEqual(elsewhere.code, 2)
+      assertOneLine(elsewhere, /the plan names the gateway "gateway-a"; those of the server are sandbox-a, sandbox-b, sandbox-c/)
+
       // Ctrl-C in the middle of the faults: they end.
       const isOn = async () => {
         const answer = await fetch(`${url}/ops/chaos`, { headers: { authorization: `Bearer ${apiKey}` } })

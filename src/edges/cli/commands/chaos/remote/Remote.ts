@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import * as Abort from "../../../../../domain/chaos/experiment/Abort.ts"
 import * as Answers from "../../../../../domain/chaos/experiment/Answers.ts"
 import * as Arrivals from "../../../../../domain/chaos/experiment/load/Arrivals.ts"
-import { complete, type CompleteExperiment, type Experiment } from "../../../../../domain/chaos/experiment/Experiment.ts"
+import { complete, type CompleteExperiment, type Experiment, gatewaysNamedBy } from "../../../../../domain/chaos/experiment/Experiment.ts"
 import type { Reason } from "../../../../../domain/chaos/experiment/ExperimentResult.ts"
 import * as Findings from "../../../../../domain/chaos/experiment/Findings.ts"
 import * as Recorder from "../../../../../domain/chaos/experiment/Recorder.ts"
@@ -63,6 +63,10 @@ export const run = Effect.fnUntraced(function* (data: Experiment, options: Remot
   if (running) return yield* cannotRun("the server injects faults already; end them first (DELETE /ops/chaos)")
   if (ledger !== undefined) yield* Books.of(ledger)
   const seen = Watch.gatewaysOf(Watch.breakersOf((yield* client.metrics) ?? ""))
+  const [unknown] = seen.length === 0 ? [] : gatewaysNamedBy(data.chaos).filter((name) => !seen.includes(name))
+  if (unknown !== undefined) {
+    return yield* cannotRun(`${data.name}: the plan names the gateway "${unknown}"; those of the server are ${seen.join(", ")}`)
+  }
   const experiment = withGateways(complete(data), seen)
   const clock = yield* Clock.Clock
   const begunAt = clock.monotonicTimeNanosUnsafe()
