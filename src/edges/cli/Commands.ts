@@ -211,7 +211,11 @@ const recover = Command.make(
     () => import("./commands/recover.ts"),
     (module) => module.run
   )
-).pipe(Command.withDescription("Find open operations, ask the gateways what happened, record it"))
+).pipe(
+  Command.withDescription(
+    "Find open operations, ask the gateways what happened, record it; expire what has waited for its customer too long"
+  )
+)
 
 const rebuild = Command.make(
   "rebuild",

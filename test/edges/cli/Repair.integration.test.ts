@@ -107,6 +107,22 @@ describe("repairs on the command line", () => {
     assert.deepInclude(jsonOf(await run("payment", "get", id)), { status: "succeeded" })
   })
 
+  it("recover: what has waited for its customer longer than it may expires in the same run, not with --dry-run or --limit", async () => {
+    const { id, status } = await pay("tok_3ds")
+    assert.strictEqual(status, "requires_action")
+    assert.deepInclude(jsonOf(await run("recover")).expiry, { due: 0, results: {} })
+    for (const [table, column] of [
+      ["events", "recorded_at"],
+      ["open_operations", "opened_at"]
+    ])
+      await sql(`update aegispay.${table} set ${column} = ${column} - 90_000_000`)
+    for (const bounded of ["--dry-run", "--limit=5"]) assert.notProperty(jsonOf(await run("recover", bounded)), "expiry")
+    const expired = await run("recover")
+    assert.strictEqual(expired.code, 0, expired.stderr)
+    assert.deepInclude(jsonOf(expired).expiry, { due: 1, results: { expired: 1 } })
+    assert.deepInclude(jsonOf(await run("payment", "get", id)), { status: "expired" })
+  })
+
   it("payment resolve: what needs review is listed with its evidence, and a person says what became of it", async () => {
     const { id, status } = await pay("tok_wrong_amount")
     assert.strictEqual(status, "needs_review")
