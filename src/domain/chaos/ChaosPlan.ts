@@ -125,9 +125,21 @@ const problemOf = (plan: typeof PlanShape.Type): string => {
       : (problemOfInjection(cascade.inject) ?? (couldApply(cascade.inject, "gateway", undefined) ? "" : "no gateway has such a fault"))
     if (problem !== "") return `cascade ${index + 1}: ${problem}`
   }
-  for (const [index, { inject, operation, target }] of (plan.script ?? []).entries()) {
-    const problem = applies(inject, target, operation) ? (problemOfInjection(inject) ?? "") : `${inject.type} cannot happen there`
-    if (problem !== "") return `entry ${index + 1} of the script: ${problem}`
+  return problemOfScript(plan.script ?? [])
+}
+
+const problemOfScript = (script: ReadonlyArray<Scripted>): string => {
+  const named = new Set<string>()
+  for (const [index, { call, gateway, inject, operation, target }] of script.entries()) {
+    const of = `entry ${index + 1} of the script:`
+    const met = `${target}/${gateway ?? ""}/${operation}/${call}`
+    if (!applies(inject, target, operation)) return `${of} ${inject.type} cannot happen there`
+    if ((target === "gateway") !== (gateway !== undefined))
+      return `${of} ${target === "gateway" ? "name its" : "only faults of gateways name a"} gateway`
+    if (named.has(met)) return `${of} an entry before it has the same call; a call meets one fault`
+    const problem = problemOfInjection(inject)
+    if (problem !== undefined) return `${of} ${problem}`
+    named.add(met)
   }
   return ""
 }

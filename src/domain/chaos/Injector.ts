@@ -94,7 +94,7 @@ export const decide = (injector: Injector, call: Call): Injected | undefined => 
   if (stream === undefined) injector.streams.set(key, (stream = { hash: hashOf(key), calls: 0 }))
   const number = ++stream.calls
   if (injector.injections >= injector.maxInjections) return undefined
-  const drawn = scripted(injector, call, number) ?? byRule(injector, call, stream) ?? byCascade(injector, call, stream)
+  const drawn = scripted(injector, call, stream) ?? byRule(injector, call, stream) ?? byCascade(injector, call, stream)
   if (drawn === undefined) return undefined
   const injected: Injected = { ...call, call: number, ...drawn }
   injector.injections++
@@ -125,9 +125,10 @@ export const repetitionOf = (injector: Injector): ChaosPlan | undefined => {
 
 type Drawn = Pick<Injected, "injection" | "by">
 
-const scripted = ({ script }: Injector, call: Call, number: number): Drawn | undefined => {
-  const found = script.size === 0 ? undefined : script.get(scriptKey(call, number))
-  return found && { injection: found.entry.inject, by: { part: "script", number: found.number } }
+/** A delay of a repetition is drawn already and stays; one that a person wrote down may leave it open. */
+const scripted = ({ plan, script }: Injector, call: Call, stream: Stream): Drawn | undefined => {
+  const found = script.size === 0 ? undefined : script.get(scriptKey(call, stream.calls))
+  return found && { injection: drawnFrom(plan.seed, found.entry.inject, scriptSalt, stream), by: { part: "script", number: found.number } }
 }
 
 const byRule = ({ plan, rules }: Injector, call: Call, stream: Stream): Drawn | undefined => {
@@ -195,8 +196,9 @@ const drawnFrom = (seed: number, injection: Injection, salt: number, stream: Str
   return { ...injection, minMillis: delay, maxMillis: delay }
 }
 
-/** Salts keep the draws of rules, cascades and delays apart: there are at most 64 rules and 16 cascades. */
+/** Salts keep the draws of rules, cascades, scripts and delays apart: there are at most 64 rules and 16 cascades. */
 const cascadeSalt = 1_000
+const scriptSalt = 2_000
 const delaySalt = 10_000
 
 const draw = (seed: number, salt: number, { calls, hash }: Stream): number => uniform(seed, salt, hash, calls)

@@ -17,6 +17,8 @@ const problemOf = (plan: unknown): string => {
   return Result.isFailure(decoded) ? decoded.failure.message : ""
 }
 
+const firstSale = { target: "gateway", gateway: "psp", operation: "sale", call: 1 }
+
 describe("a plan", () => {
   it("of every fault is taken where the fault can happen", () => {
     const executed = { executed: true }
@@ -98,6 +100,16 @@ describe("a plan", () => {
       "a script of what cannot happen",
       planWith({}, { script: [{ target: "lock", operation: "acquire", call: 1, inject: { type: "lease_lost" } }] }),
       "entry 1 of the script: lease_lost cannot happen there"
+    ],
+    [
+      "a script that does not say at which gateway, which no call would meet",
+      planWith({}, { script: [{ target: "gateway", operation: "sale", call: 1, inject: { type: "network" } }] }),
+      "entry 1 of the script: name its gateway"
+    ],
+    [
+      "a script with two faults for one call, one of which would be lost",
+      planWith({}, { script: ["network", "response_lost"].map((type) => ({ ...firstSale, inject: { type } })) }),
+      "entry 2 of the script: an entry before it has the same call"
     ]
   ]
   for (const [what, plan, says] of refused) {

@@ -284,6 +284,20 @@ describe("cascades", () => {
   })
 })
 
+describe("a script", () => {
+  it("draws the delay that it leaves open, and keeps one that is given", () => {
+    const delayOf = (inject: Injection) => {
+      const script = [{ target: "gateway", gateway: psp, operation: "sale", call: 1, inject }] as const
+      const injection = Injector.decide(Injector.make(planOf([], { script })), sale())?.injection
+      return injection?.type === "latency" && injection.minMillis === injection.maxMillis ? injection.minMillis : undefined
+    }
+    assert.isAtLeast(delayOf({ type: "latency" }) ?? 0, 100)
+    assert.isAtMost(delayOf({ type: "latency" }) ?? Infinity, 5_000)
+    assert.isAbove(delayOf({ type: "latency", minMillis: 200, maxMillis: 100_000 }) ?? 0, 200)
+    assert.strictEqual(delayOf({ type: "latency", minMillis: 321, maxMillis: 321 }), 321)
+  })
+})
+
 describe("a repetition", () => {
   it.prop("injects the same faults into the same calls, whatever the plan said", { ...Seeds, mixed: Mixed }, ({ mixed, seed }) => {
     const plan = planOf(
