@@ -88,14 +88,28 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
     return Effect.forkIn(inOwnContext, scope)
   })
 
-  const wait = (request: Request) =>
+  /** The fiber may have given way since it found a group running, and nobody would come for it then: it looks once more. */
+  const wait = (request: Request): Effect.Effect<Answer> =>
     Effect.callback<Answer>((answer) => {
+      if (!busy) return answer(enter(request))
       const waiter: Waiter = { request, answer }
       waiting.push(waiter)
       return Effect.sync(() => {
         const index = waiting.indexOf(waiter)
         if (index >= 0) waiting.splice(index, 1)
       })
+    })
+
+  /** What is begun is handed over: between the two nobody is interrupted. */
+  const enter = (request: Request): Effect.Effect<Answer> =>
+    Effect.uninterruptibleMask((restore) => {
+      if (busy) return restore(wait(request))
+      busy = true
+      const alone = Effect.map(
+        Effect.suspend(() => options.run([request])),
+        ([answer]) => answer ?? options.closed(true)
+      )
+      return Effect.ensuring(restore(alone), handOver)
     })
 
   yield* Effect.addFinalizer(() =>
@@ -105,13 +119,5 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
     })
   )
 
-  return (request) =>
-    Effect.suspend(() => {
-      if (busy) return wait(request)
-      busy = true
-      return Effect.ensuring(
-        Effect.map(options.run([request]), ([answer]) => answer ?? options.closed(true)),
-        handOver
-      )
-    })
+  return enter
 })
