@@ -16,7 +16,7 @@ export interface TimeLimit {
   readonly millis: number
   /** In the order in which they run out. */
   readonly running: Set<Limited>
-  timer: Fiber.Fiber<void> | undefined
+  timer: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 /** A program within its time. */
@@ -52,10 +52,7 @@ export const within = <A, E, R>(limit: TimeLimit, program: Effect.Effect<A, E, R
 
 const nanosPerMilli = 1_000_000n
 
-const begin = (limit: TimeLimit): Effect.Effect<void> =>
-  Effect.map(Effect.forkDetach(watch(limit), { startImmediately: true }), (timer) => {
-    limit.timer = timer
-  })
+const begin = (limit: TimeLimit): Effect.Effect<void> => Effect.asVoid(Effect.forkDetach(watch(limit), { startImmediately: true }))
 
 const end = (limit: TimeLimit, limited: Limited): void => {
   limit.running.delete(limited)
@@ -64,14 +61,22 @@ const end = (limit: TimeLimit, limited: Limited): void => {
   limit.timer = undefined
 }
 
-/** Waits for the first, ends it, and so on. */
+/**
+ * Waits for the first, ends it, and so on.
+ *
+ * It says itself that it is the timer, and that it is none any more in the step in which it finds nobody: any fiber may give way between two
+ * steps, and whoever begins meanwhile must not take one that has ended, or is about to, for the timer.
+ */
 const watch = Effect.fnUntraced(function* (limit: TimeLimit) {
-  const clock = yield* Clock.Clock
+  const self = yield* Effect.withFiber(Effect.succeed)
+  const clock = self.getRef(Clock.Clock)
+  if (limit.timer !== undefined) return
+  limit.timer = self
   for (;;) {
     const [first] = limit.running
     if (first === undefined) {
       // Whose time is over may go on for a while: who begins meanwhile starts another timer.
-      limit.timer = undefined
+      if (limit.timer === self) limit.timer = undefined
       return
     }
     const leftNanos = first.endsAtNanos - clock.monotonicTimeNanosUnsafe()

@@ -2,7 +2,7 @@
  * A time limit: everybody has the whole time and no more, one timer serves all, and nothing is left of what has ended.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Exit, Fiber, Random } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Random, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as TimeLimit from "../../../src/orchestration/resilience/TimeLimit.ts"
 
@@ -74,6 +74,25 @@ describe("a time limit", () => {
       assert.isTrue(isIdle())
       const exit = yield* Effect.exit(TimeLimit.within(limit, Effect.die("broken"), () => "over"))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+
+  it.effect("is kept wherever the fiber of whoever began gives way, also when its program has ended by then", () =>
+    Effect.gen(function* () {
+      for (const operations of Array.from({ length: 40 }, (_, index) => index + 4)) {
+        const limit = TimeLimit.make(1_000)
+        const quick = Effect.provideService(Effect.as(Effect.yieldNow, "done"), Scheduler.MaxOpsBeforeYield, 2_048)
+        const first = TimeLimit.within(limit, quick, () => "over")
+        assert.strictEqual(yield* Effect.provideService(first, Scheduler.MaxOpsBeforeYield, operations), "done")
+        const next = yield* Effect.forkChild(
+          TimeLimit.within(limit, Effect.never, () => "over"),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust(1_000)
+        const message = `a limit that nobody keeps, after a fiber gave way every ${operations} operations`
+        assert.deepStrictEqual(next.pollUnsafe(), Exit.succeed("over"), message)
+        assert.isTrue(limit.running.size === 0 && limit.timer === undefined)
+      }
     })
   )
 
