@@ -18,27 +18,44 @@ import * as Stream from "effect/Stream"
 import { maxRequestDelayMillis } from "../../domain/chaos/Injection.ts"
 import * as Presets from "../../domain/Presets.ts"
 import { Chaos } from "../../services/chaos/Chaos.ts"
-import { type Gateway, GatewayListFailed, Gateways } from "../../services/Gateway.ts"
+import { type Gateway, GatewayListFailed, Gateways, type LookupRequest } from "../../services/Gateway.ts"
 import * as GatewayList from "../GatewayList.ts"
 import * as Faults from "./Faults.ts"
 
 /** The gateway with the faults of this switch. What else the adapter has stays. */
 export const make = <G extends Gateway>(gateway: G, chaos: Chaos["Service"]): G => {
-  const { list, name } = gateway
+  // Read and called on the adapter itself, which may be an object of a class: a copy has neither what is inherited nor its `this`.
+  const { account, adapterVersion, apiVersion, capabilities, hold, list, name, webhooks } = gateway
   const { crash } = chaos
   const decide = (operation: Parameters<Chaos["Service"]["decide"]>[0]["operation"]) =>
     chaos.decide({ target: "gateway", gateway: name, operation })
   const send: Gateway["send"] = (request) =>
     Effect.flatMap(decide(request.intent.kind), (injected) =>
-      injected === undefined ? gateway.send(request) : Faults.send(injected.injection, { carryOut: gateway.send(request), crash })
+      injected === undefined
+        ? gateway.send(request)
+        : Faults.send(injected.injection, { carryOut: Effect.suspend(() => gateway.send(request)), crash })
     )
   const lookup: Gateway["lookup"] = (request) =>
     Effect.flatMap(decide("lookup"), (injected) =>
-      injected === undefined ? gateway.lookup(request) : Faults.lookup(injected.injection, { carryOut: gateway.lookup(request), crash })
+      injected === undefined
+        ? gateway.lookup(request)
+        : Faults.lookup(injected.injection, { carryOut: Effect.suspend(() => gateway.lookup(request)), crash })
     )
   const connectLimitMillis = (gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value) + maxRequestDelayMillis
-  const faulty = { ...gateway, connectLimitMillis, send, lookup }
-  return list === undefined ? faulty : { ...faulty, list: listing(name, list, decide("list")) }
+  return {
+    ...gateway,
+    name,
+    account,
+    adapterVersion,
+    apiVersion,
+    capabilities,
+    connectLimitMillis,
+    send,
+    lookup,
+    ...(webhooks === undefined ? {} : { webhooks }),
+    ...(hold === undefined || Object.hasOwn(gateway, "hold") ? {} : { hold: (request: LookupRequest) => hold.call(gateway, request) }),
+    ...(list === undefined ? {} : { list: listing(name, (range) => list.call(gateway, range), decide("list")) })
+  }
 }
 
 type Listing = NonNullable<Gateway["list"]>
