@@ -74,16 +74,16 @@ export const make = (options: {
   )
 
   /** Asks, where it is not known yet, or waits for the question that is under way. It goes on where whoever asked first has left. */
-  const settled = Effect.suspend(() => {
+  const settled = Effect.uninterruptibleMask((restore) => {
     if (standing._tag !== "NotKnown") return Effect.void
-    if (asked !== undefined) return Deferred.await(asked)
+    if (asked !== undefined) return restore(Deferred.await(asked))
     const mine = Deferred.makeUnsafe<void>()
     asked = mine
     const over = Effect.suspend(() => {
       asked = undefined
       return Deferred.succeed(mine, undefined)
     })
-    return Effect.andThen(Effect.forkDetach(Effect.ensuring(answered, over)), Deferred.await(mine))
+    return Effect.andThen(Effect.forkDetach(Effect.ensuring(answered, over)), restore(Deferred.await(mine)))
   })
 
   const hindrance = (): Hindrance | undefined => {
