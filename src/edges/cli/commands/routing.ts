@@ -45,7 +45,11 @@ export const explain = Effect.fnUntraced(function* (input: { readonly id: Paymen
   const charges = history.flatMap((stored) =>
     chargeOf(stored, (number) => (state._tag === "Payment" ? operationOf(state, number) : undefined))
   )
-  yield* print({ json: { payment: input.id, charges }, text: [`payment ${input.id}`, ...charges.flatMap(textOf)] })
+  const nobody = `no gateway was asked; aegispay payment events ${input.id} says what happened`
+  yield* print({
+    json: { payment: input.id, charges },
+    text: [`payment ${input.id}`, ...(charges.length === 0 ? [nobody] : charges.flatMap(textOf))]
+  })
 })
 
 const chargeOf = (

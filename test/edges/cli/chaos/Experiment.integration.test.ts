@@ -85,6 +85,20 @@ describe("aegispay chaos run on virtual time", () => {
     assertOneLine(mistyped, /there is no experiment "gateway-outtage".*gateway-outage/)
   })
 
+  it("says before it runs what it could not write, and what is for a running server", async () => {
+    const { file, folder } = await written({ ...short, criteria: { minInjections: 1_000_000 } })
+    const refused = async (flags: ReadonlyArray<string>, expected: RegExp) => {
+      const ended = await aegispay(["chaos", "run", file, ...flags])
+      assert.deepStrictEqual([ended.code, ended.stdout], [2, ""], flags.join(" "))
+      assertOneLine(ended, expected)
+    }
+    await refused(["--out", join(folder, "none", "r.json")], /r\.json: cannot be written \(ENOENT\)/)
+    await refused(["--html", folder], /cannot be written \(EISDIR\)/)
+    await refused(["--out", join(folder, "r"), "--html", `${folder}/./r`], /--out and --html name the same file/)
+    await refused(["--ledger", "http://127.0.0.1:1"], /--ledger is for a running server: name it with --target/)
+    await refused(["--settle", "5m"], /--settle is for a running server/)
+  })
+
   it("lists the named experiments and prints one to start from", async () => {
     const listed = await aegispay(["chaos", "list"])
     assert.include(listed.stdout, "lost-responses")

@@ -56,7 +56,7 @@ const gatewayOutage: Definition = {
 const brownOut: Definition = {
   name: "brown-out",
   description:
-    "The best gateway answers, but takes two to eight seconds and fails in one of ten calls. Slow calls open its circuit breaker, so that customers do not wait for it.",
+    "The best gateway answers, but takes two to eight seconds and fails in one of ten calls. Routing measures it and sends payments elsewhere, and slow calls count in its circuit breaker, so that customers do not wait for it.",
   durationMillis: 300_000,
   gateways,
   load: lively,
@@ -118,14 +118,17 @@ const cascadingFailure: Definition = {
   criteria: { minSuccessRate: 0.95, minFinalSuccessRate: 0.99, minBreakerOpens: 2, minInjections: 10 }
 }
 
-/** One gateway comes and goes. */
+/**
+ * One gateway comes and goes: while its breaker is open (60 s) it comes back, so that the probes succeed and the payments return, until it
+ * is gone again. Were it gone whenever it is probed, nothing would tell this from an outage.
+ */
 const flappingGateway: Definition = {
   name: "flapping-gateway",
   description:
-    "The best gateway is gone for half a minute of every minute. Its breaker opens, lets a few calls through to see, and closes only when they succeed, so that few payments meet the gateway while it is gone.",
-  durationMillis: 300_000,
+    "The best gateway is gone for 40 seconds, back for 40, and gone again. Its breaker opens every time, lets a few calls through to see, and closes when they succeed: payments return to the gateway whenever it is back, and few meet it while it is gone.",
+  durationMillis: 400_000,
   gateways,
-  load: lively,
+  load: { ratePerSecond: 4 },
   chaos: {
     seed: 1,
     rules: [
@@ -133,11 +136,12 @@ const flappingGateway: Definition = {
         name: "flapping",
         target: "gateway",
         gateways: ["gateway-a"],
-        when: { type: "burst", everyMillis: 60_000, forMillis: 30_000 },
+        when: { type: "burst", everyMillis: 160_000, forMillis: 45_000 },
         inject: { type: "network" }
       }
     ]
   },
+  settings: { routing: { policy: "fixed", order: ["gateway-a", "gateway-b", "gateway-c"] } },
   steadyState,
   criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 100, minInjections: 5 }
 }

@@ -4,7 +4,6 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Flags from "../../Flags.ts"
@@ -33,8 +32,10 @@ const run = Command.make(
     ),
     apiKey: Flag.String("api-key").pipe(
       Flag.withMetavar("env:NAME"),
-      Flag.withDescription("With --target: where the API key is; scopes payments:read, payments:write, chaos and, for breakers, metrics"),
-      Flag.withDefault("env:AEGISPAY_API_KEY")
+      Flag.withDescription(
+        "With --target: where the API key is (default env:AEGISPAY_API_KEY); scopes payments:read, payments:write, chaos and, for breakers, metrics"
+      ),
+      Flag.optional
     ),
     ledger: Flag.String("ledger").pipe(
       Flag.withMetavar("URL"),
@@ -43,7 +44,7 @@ const run = Command.make(
     ),
     settle: Flags.duration("settle").pipe(
       Flag.withDescription("With --target: how long the end of payments in doubt is waited for (default 5m)"),
-      Flag.withDefault(Duration.minutes(5))
+      Flag.optional
     )
   },
   (input) =>

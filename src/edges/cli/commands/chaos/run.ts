@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
 import type { Experiment } from "../../../../domain/chaos/experiment/Experiment.ts"
 import type { ExperimentResult } from "../../../../domain/chaos/experiment/ExperimentResult.ts"
 import type { Findings } from "../../../../domain/chaos/experiment/Findings.ts"
@@ -27,10 +28,13 @@ export interface Input {
   readonly html: Option.Option<string>
   readonly out: Option.Option<string>
   readonly target: Option.Option<string>
-  readonly apiKey: string
+  readonly apiKey: Option.Option<string>
   readonly ledger: Option.Option<string>
-  readonly settle: Duration.Duration
+  readonly settle: Option.Option<Duration.Duration>
 }
+
+const defaultKey = "env:AEGISPAY_API_KEY"
+const defaultSettle = Duration.minutes(5)
 
 export const run = Effect.fnUntraced(function* (input: Input) {
   const experiment = yield* orCannotRun(
@@ -39,7 +43,9 @@ export const run = Effect.fnUntraced(function* (input: Input) {
       durationMillis: Option.getOrUndefined(Option.map(input.duration, Duration.toMillis))
     })
   )
-  // Whoever wants a report hears before a long experiment that it cannot be drawn.
+  yield* targetless(input)
+  // Whoever wants a file hears before a long experiment that it cannot be written, or not be drawn.
+  yield* writable(Option.toArray(input.out), Option.toArray(input.html))
   const htmlOf = Option.isSome(input.html) ? yield* renderer : undefined
   const startedAt = yield* Clock.currentTimeMillis
   const findings = yield* Option.match(input.target, {
@@ -47,9 +53,10 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     onSome: (target) => remote(experiment, target, input)
   })
   const result = stamped(findings, { startedAt, finishedAt: yield* Clock.currentTimeMillis })
+  // A disk that is full by now does not take what was found.
+  yield* print({ json: result, text: Text.of(result) })
   if (Option.isSome(input.out)) yield* write(input.out.value, `${JSON.stringify(result, null, 2)}\n`)
   if (Option.isSome(input.html) && htmlOf !== undefined) yield* write(input.html.value, yield* orCannotRun(htmlOf(result)))
-  yield* print({ json: result, text: Text.of(result) })
   if (result.verdict.outcome !== "passed") {
     const [first] = result.verdict.reasons
     return yield* notDone(
@@ -83,7 +90,7 @@ const remote = Effect.fnUntraced(function* (experiment: Experiment, target: stri
   const progress = yield* Progress.make
   const client = Client.make({
     target: yield* serverOf("--target", target),
-    apiKey: yield* keyOf(input.apiKey),
+    apiKey: yield* keyOf(Option.getOrElse(input.apiKey, () => defaultKey)),
     run: `chaos-${(yield* Clock.currentTimeMillis).toString(36)}`
   })
   const ledger = Option.isNone(input.ledger) ? undefined : yield* serverOf("--ledger", input.ledger.value)
@@ -91,7 +98,7 @@ const remote = Effect.fnUntraced(function* (experiment: Experiment, target: stri
     Remote.run(experiment, {
       client,
       ledger,
-      settle: input.settle,
+      settle: Option.getOrElse(input.settle, () => defaultSettle),
       onProgress: ({ atMillis, loadMillis, text }) => progress.show(`${Progress.bar({ done: atMillis, total: loadMillis })}  ${text}`)
     }),
     progress.end
@@ -138,9 +145,34 @@ const stamped = (
 
 const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
-const write = (file: string, text: string) =>
+/** Refuses what is for a running server where none is named: whoever gave it believes that the server is asked. */
+const targetless = ({ apiKey, ledger, settle, target }: Input): Effect.Effect<void, Failure> => {
+  const flags = { "--api-key": Option.isSome(apiKey), "--ledger": Option.isSome(ledger), "--settle": Option.isSome(settle) }
+  const given = Object.entries(flags).find(([, isGiven]) => isGiven)
+  return Option.isSome(target) || given === undefined
+    ? Effect.void
+    : Effect.fail(cannotRun(`${given[0]} is for a running server: name it with --target`))
+}
+
+/** Whether the files can be written, as far as that can be told without writing them. */
+const writable = Effect.fnUntraced(function* ([out]: ReadonlyArray<string>, [html]: ReadonlyArray<string>) {
+  if (out !== undefined && html !== undefined && Path.resolve(out) === Path.resolve(html)) {
+    return yield* cannotRun("--out and --html name the same file")
+  }
+  for (const file of [out, html]) if (file !== undefined) yield* tryWriting(file, () => probe(file))
+})
+
+const probe = async (file: string): Promise<void> => {
+  const stats = await Fs.stat(file).catch(() => undefined)
+  if (stats?.isDirectory() === true) throw Object.assign(new Error(), { code: "EISDIR" })
+  await Fs.access(stats === undefined ? Path.dirname(file) : file, Fs.constants.W_OK)
+}
+
+const write = (file: string, text: string) => tryWriting(file, () => Fs.writeFile(file, text))
+
+const tryWriting = (file: string, attempt: () => Promise<void>) =>
   Effect.tryPromise({
-    try: () => Fs.writeFile(file, text),
+    try: attempt,
     catch: (error) => cannotRun(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? "unknown error"})`)
   })
 

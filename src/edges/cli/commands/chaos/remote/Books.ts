@@ -52,7 +52,7 @@ export const check = (seen: Seen): ReadonlyArray<InvariantResult> => [
   seen.unsettled === 0
     ? held("nothing in flight", seen)
     : broken("nothing in flight", [`nobody knows what became of ${seen.unsettled} payments`]),
-  unseen("history without a gap, projection as the history says", "it takes the server's database: aegispay rebuild --check"),
+  unseen("history without a gap, projection as the history says", "it takes the server's database: aegispay rebuild --dry-run"),
   unseen("every event delivered, in order", "it takes the merchant's endpoint")
 ]
 
