@@ -63,6 +63,11 @@ describe("aegispay serve with hooks", () => {
     const events = body["data"] as ReadonlyArray<{ readonly type: string; readonly data: object }>
     const event = events.find(({ type }) => type === "PaymentBlocked")
     assert.deepInclude(event?.data, { check: "fraud_check", by: "velocity", code: "customer_velocity" })
+    const explained = await aegispay(["routing", "explain", fifth.id, "--config", config.file], { env: config.env })
+    assert.strictEqual(
+      explained.stdout,
+      `payment ${fifth.id}\nno gateway was asked; aegispay payment events ${fifth.id} says what happened\n`
+    )
     const log = (await third.stop("SIGTERM")).stderr
     assert.include(log, fifth.id)
     assert.include(log, "PaymentBlocked")
