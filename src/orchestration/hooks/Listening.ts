@@ -35,9 +35,12 @@ export type RecordFinding<R> = (
 export const hasListeners = (registry: Registry | undefined): registry is Registry =>
   registry !== undefined && registry.lists.event_listener.length + registry.lists.post_validation.length > 0
 
-/** Puts what a commit made durable into the queues, and sees to it that they are worked off. Never fails, and waits for no hook. */
+/**
+ * Puts what a commit made durable into the queues, and sees to it that they are worked off. Never fails, and waits for no hook. Workers are
+ * counted before they start: in between nobody is interrupted.
+ */
 export const publish = <R>(registry: Registry, change: Change, record: RecordFinding<R>): Effect.Effect<void, never, R> =>
-  Effect.suspend(() => {
+  Effect.uninterruptibleMask(() => {
     const { event_listener, post_validation } = registry.lists
     const begun: Array<Effect.Effect<unknown, never, R>> = []
     if (event_listener.length > 0) {
@@ -127,14 +130,21 @@ const enqueue = <A, R>(
   })
 }
 
-/** Until the queue is empty, or the hook is gone. */
-const workOff = <A, R>(registry: Registry, entry: Entry, handle: (item: A) => Effect.Effect<unknown, never, R>) =>
-  Effect.ensuring(
+/** Until the queue is empty, or the hook is gone. It is at work no more in the step that finds nothing: what comes next has a new worker. */
+const workOff = <A, R>(registry: Registry, entry: Entry, handle: (item: A) => Effect.Effect<unknown, never, R>) => {
+  let isAtWork = true
+  const end = () => {
+    if (isAtWork) entry.working--
+    isAtWork = false
+  }
+  const hasMore = () => !entry.gone && !registry.closed && entry.waiting.length > 0
+  return Effect.ensuring(
     Effect.whileLoop({
-      while: () => !entry.gone && !registry.closed && entry.waiting.length > 0,
+      while: () => hasMore() || (end(), false),
       // Whoever puts something into the queue of a hook puts what that hook takes.
       body: () => handle(entry.waiting.shift() as A),
       step: () => {}
     }),
-    Effect.sync(() => void entry.working--)
+    Effect.sync(end)
   )
+}
