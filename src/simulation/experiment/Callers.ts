@@ -50,7 +50,7 @@ export const captureMethodOf = ({ kind }: Arrival): "manual" | "automatic" =>
 /** One payment, from its first request to whatever is done with it. */
 export const live = Effect.fnUntraced(function* (options: CallersOptions, arrival: Arrival) {
   const { followUpMillis, now, port, recorder } = options
-  const charge = Recorder.asked(recorder, now())
+  const charge = Recorder.asked(recorder, arrival.atMillis)
   options.onAsked(charge, arrival)
   const again = arrival.kind === "duplicate" ? yield* Effect.forkChild(duplicate(options, arrival)) : undefined
   const heard = yield* insist(port.charge(arrival))

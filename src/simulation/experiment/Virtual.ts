@@ -11,6 +11,7 @@ import * as Answers from "../../domain/chaos/experiment/Answers.ts"
 import { complete, type Experiment } from "../../domain/chaos/experiment/Experiment.ts"
 import type { InvariantResult } from "../../domain/chaos/experiment/ExperimentResult.ts"
 import * as Findings from "../../domain/chaos/experiment/Findings.ts"
+import * as Recorder from "../../domain/chaos/experiment/Recorder.ts"
 import * as Summary from "../../domain/chaos/experiment/Summary.ts"
 import type { IdempotencyKey } from "../../domain/payment/Ids.ts"
 import type { PaymentView } from "../../domain/payment/View.ts"
@@ -58,6 +59,7 @@ export function* steps(data: Experiment, options: Options = {}): World.Life<Find
   const aborted = yield* Phases.underLoad(world)
   const loadEndedAt = Math.min(kernel.now(), experiment.phases.loadMillis)
   yield* Phases.settle(world)
+  Recorder.givenUp(recorder, kernel.now())
   const invariants = yield* verify(world, options.invariants ?? [])
   for (const [charge, key] of world.charges) charge.end = Answers.endOf(viewOf(world, key), charge.answer)
   return Findings.of(recorder, {

@@ -36,4 +36,35 @@ describe("named experiments", () => {
       limitMillis
     )
   }
+
+  it(
+    "flapping-gateway: the breaker opens each time and closes in between, and the payments return",
+    () => {
+      const { series } = Virtual.run(experimentOf("flapping-gateway"))
+      const faults = series.phases.find(({ name }) => name === "faults")!
+      const states = series.breakers.filter(({ breaker }) => breaker === "gateway-a.sale").map(({ state }) => state)
+      assert.deepStrictEqual(states, [
+        "closed",
+        "open",
+        "half-open",
+        "closed",
+        "open",
+        "half-open",
+        "closed",
+        "open",
+        "half-open",
+        "closed"
+      ])
+      // The last slices before it is gone again.
+      for (const goneAt of [300_000, 600_000]) {
+        const before = series.slices.filter(({ fromMillis }) => {
+          const ahead = faults.fromMillis + goneAt - fromMillis
+          return ahead > series.sliceMillis && ahead <= 4 * series.sliceMillis
+        })
+        assert.isAbove(before.length, 1)
+        for (const { firstChoices } of before) assert.deepStrictEqual(Object.keys(firstChoices), ["gateway-a"])
+      }
+    },
+    limitMillis
+  )
 })

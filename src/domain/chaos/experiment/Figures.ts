@@ -18,8 +18,8 @@ const quantile = (sorted: ReadonlyArray<number>, q: number): number | null => so
 /** Two decimals: a result is read by people too. */
 const rounded = (value: number): number => Math.round(value * 100) / 100
 
-/** Four decimals of a share. */
-const rate = (part: number, whole: number): number | null => (whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000)
+/** Four decimals of a share, never rounded up: what is just below a limit does not meet it, and one failure of many is not none. */
+const rate = (part: number, whole: number): number | null => (whole === 0 ? null : Math.floor((part * 10_000) / whole) / 10_000)
 
 /** Of latencies in any order. */
 export const latencyOf = (latencies: ReadonlyArray<number>): Latency => {

@@ -115,7 +115,7 @@ export const make = (options: { readonly loadMillis: number; readonly gateways: 
   }
 }
 
-/** A payment is asked for. */
+/** A payment is asked for. `askedAt`: when it was to be, however late the caller came to it: its customer has waited since. */
 export const asked = (recorder: Recorder, askedAt: number): Charge => {
   const charge: Charge = { askedAt, answeredAt: undefined, answer: undefined, error: undefined, firstChoice: undefined, end: undefined }
   recorder.charges.push(charge)
@@ -141,6 +141,13 @@ export const answered = (
   charge.answer = answer
   charge.error = error
   charge.firstChoice = firstChoice
+}
+
+/** Nobody waits any longer: what was not answered is in doubt, and took at least until now. Left out, it would make the figures better. */
+export const givenUp = ({ charges }: Recorder, at: number): void => {
+  for (const charge of charges) {
+    if (charge.answer === undefined) answered(charge, { at, answer: "in_doubt", error: "no_answer", firstChoice: undefined })
+  }
 }
 
 /** A call to a gateway ended. `error`: why it went wrong, if it did. */

@@ -84,7 +84,7 @@ describe("figures", () => {
       failed: 1,
       inDoubt: 1,
       successRate: 0.3333,
-      finalSuccessRate: 0.6667
+      finalSuccessRate: 0.6666
     })
   })
 
@@ -94,6 +94,29 @@ describe("figures", () => {
     const figures = Figures.figuresOf(notes, { fromMillis: 0, toMillis: 60_000 })
     assert.deepInclude(figures, { charges: 1, succeeded: 0, successRate: null, finalSuccessRate: 0 })
     assert.deepInclude(findingsOf(notes).verdict.reasons[0], { code: "not_settled" })
+  })
+
+  it("whoever is not answered in the end is in doubt, and has waited until then", () => {
+    const notes = recorder()
+    charged(notes, { at: 0 })
+    Recorder.asked(notes, 5_000)
+    Recorder.givenUp(notes, 65_000)
+    const { inDoubt, latency, successRate } = Figures.figuresOf(notes, { fromMillis: 0, toMillis: 60_000 })
+    assert.deepStrictEqual({ inDoubt, successRate, longest: latency.max }, { inDoubt: 1, successRate: 0.5, longest: 60_000 })
+    assert.deepStrictEqual(findingsOf(notes).errors, { no_answer: 1 })
+  })
+
+  it("one failure of very many is not none: a rate is never rounded up to its limit", () => {
+    const notes = recorder()
+    for (let at = 0; at < 30_000; at++) charged(notes, { at, answer: at === 7 ? "failed" : "succeeded" })
+    const { criteria } = findingsOf(notes, { experiment: experimentOf({ criteria: { minSuccessRate: 1, minFinalSuccessRate: 1 } }) })
+    assert.deepStrictEqual(
+      criteria.map(({ measured, met }) => [measured, met]),
+      [
+        [0.9999, false],
+        [0.9999, false]
+      ]
+    )
   })
 
   it("takes quantiles by the nearest rank", () => {

@@ -2,10 +2,13 @@
  * What an experiment sees of a running server: its breakers in the metrics, faults by their counts, and what has to hold of its payments.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { ChaosPlan, maxPlanMillis } from "../../../../src/domain/chaos/ChaosPlan.ts"
 import * as Recorder from "../../../../src/domain/chaos/experiment/Recorder.ts"
 import { GatewayName } from "../../../../src/domain/payment/Ids.ts"
 import * as Books from "../../../../src/edges/cli/commands/chaos/remote/Books.ts"
 import type { Payment } from "../../../../src/edges/cli/commands/chaos/remote/Client.ts"
+import { bounded } from "../../../../src/edges/cli/commands/chaos/remote/Remote.ts"
 import * as Watch from "../../../../src/edges/cli/commands/chaos/remote/Watch.ts"
 
 const a = GatewayName.make("sandbox-a")
@@ -16,6 +19,27 @@ aegispay_breaker_state{breaker="exchange-rates"} 2
 aegispay_breaker_state{breaker="sandbox-a.refund"} 9
 aegispay_breaker_health{breaker="sandbox-a.sale"} 1
 `
+
+describe("the plan of a running server", () => {
+  it("ends by itself with the time of the faults, whatever becomes of who started it", () => {
+    const chaos = Schema.decodeUnknownSync(ChaosPlan)({
+      seed: 1,
+      rules: [{}, { fromMillis: 5_000 }, { untilMillis: 9_000 }, { untilMillis: 90_000 }, { fromMillis: 60_000 }].map((times) => ({
+        ...times,
+        target: "gateway",
+        when: { type: "random", rate: 1 },
+        inject: { type: "network" }
+      }))
+    })
+    const { rules } = bounded({ chaos, durationMillis: 60_000 })
+    assert.deepStrictEqual(
+      rules.map(({ untilMillis }) => untilMillis),
+      [60_000, 60_000, 9_000, 60_000, maxPlanMillis]
+    )
+    assert.strictEqual(rules[4]?.fromMillis, maxPlanMillis - 1)
+    assert.isTrue(Schema.is(ChaosPlan)({ ...chaos, rules }))
+  })
+})
 
 describe("a running server", () => {
   it("tells its gateways and the states of their breakers by its metrics", () => {

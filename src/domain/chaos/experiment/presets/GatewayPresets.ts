@@ -119,16 +119,17 @@ const cascadingFailure: Definition = {
 }
 
 /**
- * One gateway comes and goes: while its breaker is open (60 s) it comes back, so that the probes succeed and the payments return, until it
- * is gone again. Were it gone whenever it is probed, nothing would tell this from an outage.
+ * One gateway comes and goes, more slowly than its breaker: open for 60 s, and half-open until three probes, of which one is due every 60 s,
+ * have succeeded. Were it gone whenever it is probed, nothing would tell this from an outage; and routing by score remembers a failure for
+ * longer than a few minutes, so the order is fixed and nothing but the breaker keeps payments away.
  */
 const flappingGateway: Definition = {
   name: "flapping-gateway",
   description:
-    "The best gateway is gone for 40 seconds, back for 40, and gone again. Its breaker opens every time, lets a few calls through to see, and closes when they succeed: payments return to the gateway whenever it is back, and few meet it while it is gone.",
-  durationMillis: 400_000,
+    "The best gateway, always asked first, is gone for 40 seconds every five minutes. Its breaker opens each time, lets a few calls through to see, and closes when they succeed: few payments meet the gateway while it is gone, and all return to it when it is back.",
+  durationMillis: 700_000,
   gateways,
-  load: { ratePerSecond: 4 },
+  load: lively,
   chaos: {
     seed: 1,
     rules: [
@@ -136,14 +137,14 @@ const flappingGateway: Definition = {
         name: "flapping",
         target: "gateway",
         gateways: ["gateway-a"],
-        when: { type: "burst", everyMillis: 160_000, forMillis: 45_000 },
+        when: { type: "burst", everyMillis: 300_000, forMillis: 40_000 },
         inject: { type: "network" }
       }
     ]
   },
   settings: { routing: { policy: "fixed", order: ["gateway-a", "gateway-b", "gateway-c"] } },
   steadyState,
-  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 1, maxBreakerOpens: 100, minInjections: 5 }
+  criteria: { minSuccessRate: 0.99, maxP95LatencyMillis: 1_500, minBreakerOpens: 3, maxBreakerOpens: 20, minInjections: 12 }
 }
 
 /** Money moves, and nobody is told. */

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
+import { type ChaosPlan, maxPlanMillis } from "../../../../../domain/chaos/ChaosPlan.ts"
 import * as Abort from "../../../../../domain/chaos/experiment/Abort.ts"
 import * as Answers from "../../../../../domain/chaos/experiment/Answers.ts"
 import * as Arrivals from "../../../../../domain/chaos/experiment/load/Arrivals.ts"
@@ -84,6 +85,7 @@ export const run = Effect.fnUntraced(function* (data: Experiment, options: Remot
     watch: Watch.make(recorder)
   }
   const aborted = yield* Effect.scoped(underLoad(begun))
+  Recorder.givenUp(recorder, begun.now())
   const loadEndedAt = Math.min(begun.now(), experiment.phases.loadMillis)
   const now = yield* settle(begun)
   const books = ledger === undefined ? undefined : yield* Books.of(ledger)
@@ -124,7 +126,7 @@ const underLoad = Effect.fnUntraced(function* (run: Run) {
   const start = Effect.uninterruptible(
     Effect.andThen(
       Effect.sync(() => (started = true)),
-      client.start(experiment.chaos)
+      client.start(bounded(experiment))
     )
   )
   const faults = Effect.gen(function* () {
@@ -149,6 +151,20 @@ const underLoad = Effect.fnUntraced(function* (run: Run) {
   yield* look(run)
   watching.interruptUnsafe()
   return (yield* Deferred.isDone(run.aborted)) ? yield* Deferred.await(run.aborted) : undefined
+})
+
+/**
+ * The plan, which ends by itself when its time is over: whoever is to end it may have been killed, or may not reach the server any more. A
+ * rule that would begin later is put off for as long as can be, not left out: what rules draw depends on their numbers.
+ */
+export const bounded = ({ chaos, durationMillis }: Pick<CompleteExperiment, "chaos" | "durationMillis">): ChaosPlan => ({
+  ...chaos,
+  rules: chaos.rules.map((rule) => {
+    const { fromMillis = 0, untilMillis = durationMillis } = rule
+    return fromMillis < durationMillis
+      ? { ...rule, untilMillis: Math.min(untilMillis, durationMillis) }
+      : { ...rule, fromMillis: maxPlanMillis - 1, untilMillis: maxPlanMillis }
+  })
 })
 
 /** Waits for a time of the experiment, or for its early end. */
@@ -184,7 +200,7 @@ const load = Effect.fnUntraced(function* (run: Run, callers: FiberSet.FiberSet<v
     if (yield* Deferred.isDone(aborted)) return
     if (waiting.size < maxWaiting) yield* FiberSet.run(callers, Callers.live(options, arrival))
     else {
-      const charge = Recorder.asked(recorder, now())
+      const charge = Recorder.asked(recorder, arrival.atMillis)
       Recorder.answered(charge, { at: now(), answer: "failed", error: "too_many_callers", firstChoice: undefined })
       charge.end = "failed"
     }
