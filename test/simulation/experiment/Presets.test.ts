@@ -62,7 +62,8 @@ describe("named experiments", () => {
           return ahead > series.sliceMillis && ahead <= 4 * series.sliceMillis
         })
         assert.isAbove(before.length, 1)
-        for (const { firstChoices } of before) assert.deepStrictEqual(Object.keys(firstChoices), ["gateway-a"])
+        // Authorizations have a breaker of their own, with fewer calls to close it.
+        for (const { charges, firstChoices } of before) assert.isAbove(firstChoices["gateway-a"] ?? 0, charges / 2)
       }
     },
     limitMillis

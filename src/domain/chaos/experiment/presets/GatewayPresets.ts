@@ -126,7 +126,7 @@ const cascadingFailure: Definition = {
 const flappingGateway: Definition = {
   name: "flapping-gateway",
   description:
-    "The best gateway, always asked first, is gone for 40 seconds every five minutes. Its breaker opens each time, lets a few calls through to see, and closes when they succeed: few payments meet the gateway while it is gone, and all return to it when it is back.",
+    "The best gateway, always asked first, is gone for 40 seconds every five minutes. Its breaker opens each time, lets a few calls through to see, and closes when they succeed: few payments meet the gateway while it is gone, and they return to it when it is back.",
   durationMillis: 700_000,
   gateways,
   load: lively,
