@@ -306,7 +306,7 @@ const sandbox = Command.make(
       Flag.optional
     ),
     control: Flag.Boolean("control").pipe(
-      Flag.withDescription("Allow PUT /{account}/control, which makes accounts fail"),
+      Flag.withDescription("Allow PUT /{account}/control and /control/chaos, which make accounts fail"),
       Flag.withDefault(false)
     ),
     seed: Flag.String("seed").pipe(

@@ -60,7 +60,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     ...(Option.isSome(input.accounts) ? { accounts: accountsOf(input.accounts.value) } : {}),
     ...(Option.isSome(input.seed) ? { seed: input.seed.value } : {}),
     ...(plan === undefined ? {} : { chaos: plan }),
-    onListening: (sandbox) => Effect.provideContext(announce(sandbox, Option.getOrUndefined(input.directory)), context)
+    onListening: (sandbox) => Effect.provideContext(announce(sandbox, Option.getOrUndefined(input.directory), plan), context)
   }).pipe(
     Effect.mapError((error) => {
       if (error._tag !== "ServeError") return cannotRun(error.message)
@@ -69,13 +69,23 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   )
 })
 
-const announce = Effect.fnUntraced(function* (sandbox: Sandbox.Sandbox["Service"], directory: string | undefined) {
+const announce = Effect.fnUntraced(function* (
+  sandbox: Sandbox.Sandbox["Service"],
+  directory: string | undefined,
+  plan: ChaosPlan | undefined
+) {
   yield* endsByInterruption
   yield* print({
-    json: { url: sandbox.url, accounts: sandbox.accounts, ...(directory === undefined ? {} : { directory }) },
+    json: {
+      url: sandbox.url,
+      accounts: sandbox.accounts,
+      ...(directory === undefined ? {} : { directory }),
+      ...(plan === undefined ? {} : { chaos: { seed: plan.seed } })
+    },
     text: [
       `sandbox listening on ${sandbox.url}, accounts ${sandbox.accounts.join(", ")}`,
       directory === undefined ? "state: in memory only (--directory keeps it)" : `state: ${directory}`,
+      ...(plan === undefined ? [] : [`faults: injected from now on by a plan with seed ${plan.seed}`]),
       `ledger: curl -H 'Authorization: Bearer sk_sandbox_${sandbox.accounts[0] ?? ""}' ${sandbox.url}/${sandbox.accounts[0] ?? ""}/ledger`
     ]
   })

@@ -71,6 +71,7 @@ describe("aegispay sandbox --chaos", () => {
     const file = join(folder, "plan.json")
     await writeFile(file, JSON.stringify(plan({ type: "server_error", status: 503, executed: false })))
     const running = await start(["sandbox", "--chaos", file, "--port", "0", "--json"])
+    assert.nestedPropertyVal(running.announced, "chaos.seed", 1)
     const call = chargeCall()
     const charge = () => Effect.runPromise(Effect.map(sendTo(running.announced.url, call), ({ status }) => status))
     assert.deepStrictEqual([await charge(), await charge()], [503, 201])
