@@ -81,7 +81,8 @@ describe("options.hooks", () => {
     assert.isFalse(await aegis.setHookEnabled("nobody", false))
     assert.strictEqual((await aegis.charge(order("2"))).payment.status, "succeeded")
     const hook: Embed.HostHook = { kind: "fraud_check", name: "twice", run: () => ({ action: "allow" }) }
-    for (const hooks of [[hook, hook], [{ ...hook, name: "Not A Name" }]]) {
+    const withoutRun = { kind: "fraud_check", name: "no-run" } as unknown as Embed.HostHook
+    for (const hooks of [[hook, hook], [{ ...hook, name: "Not A Name" }], [withoutRun]]) {
       const error = await made(hooks).then(
         () => assert.fail("it started"),
         (error: unknown) => error

@@ -83,6 +83,20 @@ describe("a running server", () => {
     assert.strictEqual(recorder.injected, 5)
     assert.deepStrictEqual([...(recorder.calls.get(a)?.injections ?? [])], [["network", 5]])
   })
+
+  it("does not count the faults of a plan that had ended before", () => {
+    const recorder = Recorder.make({ loadMillis: 10_000, gateways: [a] })
+    const watch = Watch.make(recorder, "2026-11-21T10:00:00.000Z")
+    const status = (startedAt: string, count: number) => ({
+      running: false,
+      startedAt,
+      counts: [{ type: "network", target: "gateway", gateway: a, count }]
+    })
+    watch.sawInjections(status("2026-11-21T10:00:00.000Z", 3), 0)
+    assert.strictEqual(recorder.injected, 0)
+    watch.sawInjections(status("2026-11-21T11:00:00.000Z", 2), 1_000)
+    assert.strictEqual(recorder.injected, 2)
+  })
 })
 
 const payment = (id: string, more: Partial<Payment> = {}): Payment => ({

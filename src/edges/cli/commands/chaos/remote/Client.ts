@@ -36,6 +36,7 @@ export type Payment = typeof Payment.Type
 /** What is read of the switch. */
 const Status = Schema.Struct({
   running: Schema.Boolean,
+  startedAt: Schema.optionalKey(Schema.String),
   counts: Schema.Array(
     Schema.Struct({ type: Schema.String, target: Schema.String, gateway: Schema.optionalKey(GatewayName), count: Schema.Int })
   )

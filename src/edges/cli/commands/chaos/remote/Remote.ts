@@ -60,7 +60,7 @@ interface Run {
 export const run = Effect.fnUntraced(function* (data: Experiment, options: RemoteOptions) {
   if (data.settings !== undefined) return yield* cannotRun(`${data.name}: settings: a running server has its own; leave them out`)
   const { client, ledger } = options
-  const { running } = yield* client.status
+  const { running, startedAt: former } = yield* client.status
   if (running) return yield* cannotRun("the server injects faults already; end them first (DELETE /ops/chaos)")
   if (ledger !== undefined) yield* Books.of(ledger)
   const seen = Watch.gatewaysOf(Watch.breakersOf((yield* client.metrics) ?? ""))
@@ -82,7 +82,7 @@ export const run = Effect.fnUntraced(function* (data: Experiment, options: Remot
     charges: [],
     aborted: yield* Deferred.make<Reason>(),
     port: client.port((key, payment) => void shown.push({ key, payment })),
-    watch: Watch.make(recorder)
+    watch: Watch.make(recorder, former)
   }
   const aborted = yield* Effect.scoped(underLoad(begun))
   Recorder.givenUp(recorder, begun.now())

@@ -29,8 +29,8 @@ export const gatewaysOf = (breakers: ReadonlyMap<BreakerName, BreakerState>): Re
   ...new Set([...breakers.keys()].flatMap((name) => partsOf(name)?.gateway ?? []))
 ]
 
-/** Compares what is seen with what was seen before. */
-export const make = (recorder: Recorder.Recorder) => {
+/** Compares what is seen with what was seen before. The faults of a plan that had ended before (`former`, when it was started) do not count. */
+export const make = (recorder: Recorder.Recorder, former?: string) => {
   const breakers = new Map<BreakerName, BreakerState>()
   const injections = new Map<string, number>()
   return {
@@ -42,7 +42,8 @@ export const make = (recorder: Recorder.Recorder) => {
         if (from !== to && gateway !== undefined) Recorder.breakerChanged(recorder, { at, breaker, gateway, from, to })
       }
     },
-    sawInjections: ({ counts }: Status, at: number): void => {
+    sawInjections: ({ counts, startedAt }: Status, at: number): void => {
+      if (former !== undefined && startedAt === former) return
       for (const { count, gateway, target, type } of counts) {
         const key = `${type}/${target}/${gateway ?? ""}`
         const before = injections.get(key) ?? 0
