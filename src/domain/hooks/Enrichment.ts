@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Metadata, type PaymentDetails } from "../payment/Event.ts"
-import { CountryCode, methodAttributes } from "../payment/PaymentMethod.ts"
+import { CountryCode, looksLikeCardNumber, methodAttributes } from "../payment/PaymentMethod.ts"
 import type { HookName } from "./HookKind.ts"
 import type { EnrichedField } from "./Records.ts"
 
@@ -24,6 +24,9 @@ export type Enrichment = typeof Enrichment.Type
 
 /** Adds nothing. */
 export const nothing: Enrichment = {}
+
+/** NUL, and half a surrogate pair. */
+const noStoreTakes = /\0|\p{Surrogate}/u
 
 const decode = Schema.decodeUnknownResult(Enrichment)
 
@@ -65,6 +68,8 @@ export const judge = (details: PaymentDetails, hook: HookName, answer: unknown):
     ...fieldsOf(hook, "customer", details.customer, customer),
     ...fieldsOf(hook, "method", details.method, method)
   ]
+  const unfit = fields.find(({ to }) => looksLikeCardNumber(to) || noStoreTakes.test(to))
+  if (unfit !== undefined) return Result.fail(`${unfit.field} holds a card number, a NUL or half a surrogate pair`)
   return Object.keys(apply(details, fields).metadata).length > maxMetadata
     ? Result.fail(`the payment would have more than ${maxMetadata} keys of metadata`)
     : Result.succeed(fields)

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Advice from "../../domain/hooks/Advice.ts"
+import * as HookText from "../../domain/hooks/HookText.ts"
 import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
 import type { NotCharged } from "../../domain/operation/Settle.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
@@ -24,8 +25,8 @@ const readAdvice = (answer: unknown): Isolation.Reading<Advice.Advice | undefine
   answer === undefined
     ? { value: undefined }
     : Result.match(decodeAdvice(answer), {
-        onFailure: (error) => ({ invalid: `the answer is no advice: ${error.message}` }),
-        onSuccess: (value) => ({ value })
+        onFailure: (error) => ({ invalid: "the answer is no advice", because: error.message }),
+        onSuccess: (value) => ({ value: value.reason === undefined ? value : { ...value, reason: HookText.clean(value.reason, 300) } })
       })
 
 /** What is asked about. `at`: the gateway where the charge did not happen. */

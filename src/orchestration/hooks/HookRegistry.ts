@@ -78,7 +78,7 @@ const serviceOf = (registry: Registry) => {
     registerScoped: (hook) => Effect.asVoid(Effect.acquireRelease(register(hook), (registered) => registered.unregister)),
     setEnabled: (name, enabled) => Effect.sync(() => setEnabled(registry, name, enabled)),
     list: Effect.sync(() => inOrder(registry).map(statusOf)),
-    reports: Effect.sync(() => registry.reports.toReversed())
+    reports: Effect.sync(() => registry.reports.map((kept) => ({ ...kept })).toReversed())
   })
 }
 

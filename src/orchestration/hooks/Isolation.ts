@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type { HookFailure, HookKind } from "../../domain/hooks/HookKind.ts"
+import * as HookText from "../../domain/hooks/HookText.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as HookMetrics from "../../services/hooks/HookMetrics.ts"
 import type { Entry, Registry } from "./Registry.ts"
@@ -23,14 +24,19 @@ import type { Entry, Registry } from "./Registry.ts"
 /** What came of a run. */
 export type Ran<A> = { readonly _tag: "Answered"; readonly value: A } | { readonly _tag: "NoAnswer"; readonly failure: HookFailure }
 
-/** An answer as it has to be, or why it is none. */
-export type Reading<A> = { readonly value: A } | { readonly invalid: string }
+/** An answer as it has to be, or why it is none. `because`: what may hold parts of the answer; it is kept, and not logged. */
+export type Reading<A> = { readonly value: A } | { readonly invalid: string; readonly because?: string }
 
 type Ended<A> = { readonly _tag: "Answered"; readonly value: A } | Wrong
-interface Wrong {
+interface Wrong extends Fault {
   readonly _tag: "Wrong"
+}
+
+/** What a hook did wrong. `because`: in words that may come from the hook or from what it threw; it is kept, and not logged. */
+interface Fault {
   readonly failure: HookFailure
   readonly detail: string
+  readonly because?: string | undefined
 }
 
 /**
@@ -77,7 +83,7 @@ export const limitsOf = Effect.fnUntraced(function* (registry: Registry, kind: H
   return (entry: Entry): number => Math.min(entry.timeoutMillis, Number(endAt - clock.monotonicTimeNanosUnsafe()) / 1e6)
 })
 
-const wrong = (failure: HookFailure, detail: string): Wrong => ({ _tag: "Wrong", failure, detail })
+const wrong = (failure: HookFailure, detail: string, because?: string): Wrong => ({ _tag: "Wrong", failure, detail, because })
 
 /** The answer or the timer, whichever is first. Works where the caller is uninterruptible: nothing here waits for the run to end. */
 const bounded = (
@@ -93,7 +99,7 @@ const bounded = (
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(started, (running) => {
       const exit = running.pollUnsafe()
-      if (exit !== undefined) return Effect.succeed(endOf(exit))
+      if (exit !== undefined) return Effect.succeed(endOf(registry, exit))
       return Effect.flatMap(Effect.forkDetach(Effect.sleep(Duration.millis(options.limitMillis))), (timer) => {
         let unobserve = () => {}
         const giveUp = () => {
@@ -104,7 +110,7 @@ const bounded = (
         const first = Effect.callback<Ended<unknown>>((resume) => {
           unobserve = running.addObserver((exit) => {
             timer.interruptUnsafe()
-            resume(Effect.succeed(endOf(exit)))
+            resume(Effect.succeed(endOf(registry, exit)))
           })
           timer.addObserver((exit) => {
             if (!Exit.isSuccess(exit)) return
@@ -132,42 +138,54 @@ const abandon = (entry: Entry, running: Fiber.Fiber<unknown, unknown>): void => 
   running.addObserver(() => void entry.abandoned--)
 }
 
-const endOf = (exit: Exit.Exit<unknown, unknown>): Ended<unknown> => {
+const endOf = (registry: Registry, exit: Exit.Exit<unknown, unknown>): Ended<unknown> => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", value: exit.value }
   const { cause } = exit
-  if (Cause.hasInterruptsOnly(cause)) return wrong("failed", "it interrupted itself")
-  return wrong(Cause.hasDies(cause) ? "defect" : "failed", describe(Cause.squash(cause)))
+  if (Cause.hasInterruptsOnly(cause))
+    return registry.closed ? wrong("closed", "the registry was closed while it ran") : wrong("failed", "it interrupted itself")
+  const thrown = Cause.squash(cause)
+  return wrong(Cause.hasDies(cause) ? "defect" : "failed", nameOf(thrown), textOf(thrown))
 }
 
 const readSafely = <A>(read: (answer: unknown) => Reading<A>, answer: unknown): Ended<A> => {
   // An answer may be an object whose fields throw when they are read.
   const judged = Result.getOrElse(
     Result.try(() => read(answer)),
-    (thrown): Reading<A> => ({ invalid: describe(thrown) })
+    (thrown): Reading<A> => ({ invalid: "its answer throws when it is read", because: textOf(thrown) })
   )
-  return "invalid" in judged ? wrong("invalid", judged.invalid) : { _tag: "Answered", value: judged.value }
+  return "invalid" in judged ? wrong("invalid", judged.invalid, judged.because) : { _tag: "Answered", value: judged.value }
 }
 
 /** What was thrown may be anything, an object that throws when it is read included. */
-const describe = (thrown: unknown): string =>
+const textOf = (thrown: unknown): string =>
   Result.getOrElse(
-    Result.try(() => String(thrown instanceof Error ? thrown.message || thrown.name : thrown).slice(0, maxDetail)),
+    Result.try(() => String(thrown instanceof Error ? thrown.message : thrown)),
     () => "something that has no text"
+  )
+
+/** What kind of thing was thrown: a name of a program, never a text. */
+const nameOf = (thrown: unknown): string =>
+  Result.getOrElse(
+    Result.try(() => {
+      if (typeof thrown !== "object" || thrown === null) return `a ${typeof thrown}`
+      const name: unknown = "_tag" in thrown ? thrown._tag : "name" in thrown ? thrown.name : undefined
+      return typeof name === "string" && /^[A-Za-z_$][\w$./-]{0,99}$/.test(name) ? name : "an object without a name"
+    }),
+    () => "an object without a name"
   )
 
 const maxDetail = 500
 
-/** Keeps and logs what a hook did wrong. Of one that fails all the time a line now and then is logged, with how many there were. */
-export const report = (
-  registry: Registry,
-  entry: Entry,
-  { detail, failure }: { readonly failure: HookFailure; readonly detail: string },
-  at: number
-): Effect.Effect<void> =>
+/**
+ * Keeps and logs what a hook did wrong. Of one that fails all the time a line now and then is logged, with how many there were. A card number
+ * is replaced in either; what may hold a part of the payment is only kept.
+ */
+export const report = (registry: Registry, entry: Entry, { because, detail, failure }: Fault, at: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { kind } = entry.hook
     entry.failures[failure]++
-    registry.reports.push({ kind, hook: entry.name, failure, detail: detail.slice(0, maxDetail), at })
+    const whole = because === undefined || because === "" ? detail : `${detail}: ${because}`
+    registry.reports.push({ kind, hook: entry.name, failure, detail: HookText.clean(whole, maxDetail), at })
     if (registry.reports.length > Presets.hooks.reports.value) registry.reports.shift()
     if (at - entry.loggedAt < Presets.hooks.logMillis.value) {
       entry.unlogged++
@@ -176,5 +194,5 @@ export const report = (
     const more = entry.unlogged === 0 ? "" : ` (${entry.unlogged} more since the last line)`
     entry.loggedAt = at
     entry.unlogged = 0
-    return Effect.logError(`the ${kind} hook "${entry.name}" gave no answer (${failure}): ${detail.slice(0, maxDetail)}${more}`)
+    return Effect.logError(`the ${kind} hook "${entry.name}" gave no answer (${failure}): ${HookText.clean(detail, maxDetail)}${more}`)
   })

@@ -77,7 +77,7 @@ export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "
   working: 0,
   waiting: [],
   runs: 0,
-  failures: { failed: 0, defect: 0, timeout: 0, invalid: 0, busy: 0 },
+  failures: { failed: 0, defect: 0, timeout: 0, invalid: 0, busy: 0, closed: 0 },
   dropped: 0,
   totalMillis: 0,
   maxMillis: 0,

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Enrichment from "../../domain/hooks/Enrichment.ts"
 import type { HookName } from "../../domain/hooks/HookKind.ts"
 import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
+import * as HookText from "../../domain/hooks/HookText.ts"
 import type { EnrichedField } from "../../domain/hooks/Records.ts"
 import { combine, FraudVerdict, type RecordedVerdict, Validation } from "../../domain/hooks/Verdict.ts"
 import type { Block, Screening } from "../../domain/payment/Command.ts"
@@ -64,17 +65,24 @@ export const screen = Effect.fnUntraced(function* (registry: Registry, id: Payme
 
 const decodeValidation = Schema.decodeUnknownResult(Validation)
 
-/** What a validation says, or why it is none. Texts are cut to what may be stored. */
+/** What a validation says, or why it is none. Texts are cut to what may be stored, without card numbers. */
 export const readValidation = (answer: unknown): Isolation.Reading<Validation> =>
-  Result.match(decodeValidation(withShortText(answer)), {
-    onFailure: (error) => ({ invalid: `the answer is no validation: ${error.message}` }),
+  Result.match(decodeValidation(storable(answer)), {
+    onFailure: (error) => ({ invalid: "the answer is no validation", because: error.message }),
     onSuccess: (value) => ({ value })
   })
 
-const withShortText = (answer: unknown): unknown =>
-  typeof answer === "object" && answer !== null && "message" in answer && typeof answer.message === "string"
-    ? { ...answer, message: answer.message.slice(0, 500) }
-    : answer
+/** What a validation or a check may say, read once, with texts that may be stored. */
+const storable = (answer: unknown): unknown => {
+  if (typeof answer !== "object" || answer === null) return answer
+  const said = Object.fromEntries(
+    ["_tag", "action", "score", "code", "message"].flatMap((field) => (field in answer ? [[field, Reflect.get(answer, field)]] : []))
+  ) as Record<string, unknown>
+  const { code, message } = said
+  if (typeof code === "string") said["code"] = HookText.cleanCode(code)
+  if (typeof message === "string") said["message"] = HookText.clean(message, 500)
+  return said
+}
 
 const validate = Effect.fnUntraced(function* (registry: Registry, payment: PaymentFacts.PaymentFacts) {
   const names: Array<HookName> = []
@@ -108,8 +116,8 @@ const refusalOf = (registry: Registry, { hook }: Entry<HookOf<"pre_validation">>
 const decodeVerdict = Schema.decodeUnknownResult(FraudVerdict)
 
 const readVerdict = (answer: unknown): Isolation.Reading<FraudVerdict> =>
-  Result.match(decodeVerdict(withShortText(answer)), {
-    onFailure: (error) => ({ invalid: `the answer is no verdict: ${error.message}` }),
+  Result.match(decodeVerdict(storable(answer)), {
+    onFailure: (error) => ({ invalid: "the answer is no verdict", because: error.message }),
     onSuccess: (value) => ({ value })
   })
 
@@ -152,7 +160,7 @@ const enrich = Effect.fnUntraced(function* (registry: Registry, id: PaymentId, d
       effect: () => entry.hook.run(PaymentFacts.frozen({ payment: PaymentFacts.of(id, before), now })),
       read: (answer) =>
         Result.match(Enrichment.judge(before, entry.name, answer), {
-          onFailure: (invalid) => ({ invalid }),
+          onFailure: (because) => ({ invalid: "the answer is refused", because }),
           onSuccess: (value) => ({ value })
         })
     })

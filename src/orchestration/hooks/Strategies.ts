@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as HookText from "../../domain/hooks/HookText.ts"
 import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
 import * as RoutingAnswer from "../../domain/hooks/RoutingAnswer.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
@@ -25,8 +26,8 @@ const readAnswer = (answer: unknown): Isolation.Reading<RoutingAnswer.RoutingAns
   answer === undefined
     ? { value: undefined }
     : Result.match(decodeAnswer(answer), {
-        onFailure: (error) => ({ invalid: `the answer is no routing answer: ${error.message}` }),
-        onSuccess: (value) => ({ value })
+        onFailure: (error) => ({ invalid: "the answer is no routing answer", because: error.message }),
+        onSuccess: (value) => ({ value: value.reason === undefined ? value : { ...value, reason: HookText.clean(value.reason, 200) } })
       })
 
 /** The decision after the strategies; the same one where none of them has an answer that counts. */
