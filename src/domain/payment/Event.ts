@@ -13,7 +13,7 @@ import { DeclineCategory } from "../operation/Decline.ts"
 import { Intent } from "../operation/Operation.ts"
 import { EpochMillis, NextAction, NotSentReason, UnknownReason } from "../operation/Outcome.ts"
 import { EventId, GatewayReference, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
-import { looksLikeCardNumber, PaymentMethod, withoutCardNumber } from "./PaymentMethod.ts"
+import { CountryCode, looksLikeCardNumber, PaymentMethod, withoutCardNumber } from "./PaymentMethod.ts"
 
 const ShortText = (maximum: number) => Schema.String.check(Schema.isMaxLength(maximum))
 const Millis = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -39,7 +39,7 @@ export const Customer = Schema.Struct({
   id: Schema.optionalKey(ShortText(128).check(withoutCardNumber)),
   email: Schema.optionalKey(ShortText(254)),
   name: Schema.optionalKey(ShortText(200).check(withoutCardNumber)),
-  country: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/)))
+  country: Schema.optionalKey(CountryCode)
 })
 export type Customer = typeof Customer.Type
 

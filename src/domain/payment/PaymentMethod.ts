@@ -55,7 +55,9 @@ export const Token = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,255}$/
 export type Token = typeof Token.Type
 
 /** ISO 3166-1 alpha-2. */
-export const CountryCode = Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/))
+export const CountryCode = Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/)).annotate({
+  message: "expected an ISO 3166-1 alpha-2 code in capitals, such as DE"
+})
 
 /** The kinds of payment method that routing distinguishes. */
 export const MethodType = Schema.Literals(["card", "wallet", "bank_debit", "bank_transfer", "mobile_money", "crypto", "other"])
