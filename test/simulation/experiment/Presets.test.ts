@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { ExperimentResult } from "../../../src/domain/chaos/experiment/ExperimentResult.ts"
 import { named } from "../../../src/domain/chaos/experiment/presets/Named.ts"
+import { GatewayName } from "../../../src/domain/payment/Ids.ts"
 import * as Virtual from "../../../src/simulation/experiment/Virtual.ts"
 import { experimentOf, limitMillis, stamped } from "./experiments.ts"
 
@@ -63,7 +64,7 @@ describe("named experiments", () => {
         })
         assert.isAbove(before.length, 1)
         // Authorizations have a breaker of their own, with fewer calls to close it.
-        for (const { charges, firstChoices } of before) assert.isAbove(firstChoices["gateway-a"] ?? 0, charges / 2)
+        for (const { charges, firstChoices } of before) assert.isAbove(firstChoices[GatewayName.make("gateway-a")] ?? 0, charges / 2)
       }
     },
     limitMillis

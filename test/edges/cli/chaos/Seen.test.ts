@@ -172,6 +172,13 @@ describe("what has to hold of a server's payments", () => {
     assert.deepInclude(statusesOf(seen({ unsettled: 1 })), { "nothing in flight": "broken" })
   })
 
+  it("is in flight while an operation is open, also a refund, which the status does not show", () => {
+    const refund = (status: "unknown" | "succeeded") => ({ kind: "refund" as const, gateway: a, status })
+    const statusWith = (status: "unknown" | "succeeded") =>
+      statusesOf(seen({ now: new Map([["p1", payment("p1", { operations: [refund(status)] })]]) }))["nothing in flight"]
+    assert.deepStrictEqual([statusWith("succeeded"), statusWith("unknown")], ["held", "broken"])
+  })
+
   it("a second charge that was given back takes nothing more than is recorded", () => {
     const reversed = { ...charge("p1", "b"), amount_refunded: 100 }
     const books = { ledger: [line("p1", "a")], charges: [charge("p1", "a"), reversed] }

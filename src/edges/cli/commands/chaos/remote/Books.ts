@@ -8,6 +8,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { InvariantResult } from "../../../../../domain/chaos/experiment/ExperimentResult.ts"
+import type { OperationStatus } from "../../../../../domain/payment/View.ts"
 import { mostAtOnce } from "../../../../../simulation/checks/Money.ts"
 import type * as Ledger from "../../../../../simulation/experiment/Ledger.ts"
 import { read } from "../../../../../simulation/experiment/Ledger.ts"
@@ -49,9 +50,7 @@ export const check = (seen: Seen): ReadonlyArray<InvariantResult> => [
   chargedOnce(seen),
   agreed(seen),
   remembered(seen),
-  seen.unsettled === 0
-    ? held("nothing in flight", seen)
-    : broken("nothing in flight", [`nobody knows what became of ${seen.unsettled} payments`]),
+  settled(seen),
   unseen("history without a gap, projection as the history says", "it takes the server's database: aegispay rebuild --dry-run"),
   unseen("every event delivered, in order", "it takes the merchant's endpoint")
 ]
@@ -96,6 +95,21 @@ const remembered = (seen: Seen): InvariantResult => {
     return now.version < payment.version ? [`${payment.id} was at version ${payment.version}, now it is at ${now.version}`] : []
   })
   return wrong.length > 0 ? broken(name, wrong) : held(name, seen)
+}
+
+/** Statuses of operations that have not ended. */
+const open: ReadonlySet<OperationStatus> = new Set(["processing", "unknown", "requires_action", "pending", "needs_review"])
+
+/** An operation of the payment goes on. A refund that does is not seen in the payment's status. */
+export const isInFlight = ({ operations }: Payment): boolean => operations.some(({ status }) => open.has(status))
+
+const settled = (seen: Seen): InvariantResult => {
+  const name = "nothing in flight"
+  const open = [...seen.now].flatMap(([id, payment]) =>
+    payment !== undefined && isInFlight(payment) ? [`${id} has an open operation`] : []
+  )
+  const unknown = seen.unsettled === 0 ? [] : [`nobody knows what became of ${seen.unsettled} payments`]
+  return [...unknown, ...open].length > 0 ? broken(name, [...unknown, ...open]) : held(name, seen)
 }
 
 const held = (name: string, { books, now }: Seen): InvariantResult => ({

@@ -16,7 +16,7 @@ import type { Arrival } from "../../../../../domain/chaos/experiment/load/Arriva
 import { OperationKind } from "../../../../../domain/operation/Operation.ts"
 import { GatewayName } from "../../../../../domain/payment/Ids.ts"
 import { PaymentStatus } from "../../../../../domain/payment/Status.ts"
-import { Failure as PaymentFailure } from "../../../../../domain/payment/View.ts"
+import { Failure as PaymentFailure, OperationStatus } from "../../../../../domain/payment/View.ts"
 import * as Callers from "../../../../../simulation/experiment/Callers.ts"
 import { cannotRun, type Failure } from "../../../Failure.ts"
 
@@ -29,7 +29,7 @@ const Payment = Schema.Struct({
   amountCaptured: Schema.Int,
   amountRefunded: Schema.Int,
   failure: Schema.optionalKey(PaymentFailure),
-  operations: Schema.Array(Schema.Struct({ kind: OperationKind, gateway: GatewayName }))
+  operations: Schema.Array(Schema.Struct({ kind: OperationKind, gateway: GatewayName, status: OperationStatus }))
 })
 export type Payment = typeof Payment.Type
 

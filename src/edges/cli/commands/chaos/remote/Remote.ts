@@ -245,7 +245,8 @@ const settle = Effect.fnUntraced(function* ({ charges, now, options, port, shown
       if (entry.id !== undefined) found.set(entry.id, payment)
       charge.end = entry.id !== undefined && payment === undefined ? "unsettled" : Answers.endOf(payment, charge.answer)
       if (entry.id === undefined && isOpen(charge)) charge.end = "unsettled"
-      if (charge.end !== "unsettled" || now() >= giveUpAt) return
+      const isOver = charge.end !== "unsettled" && (payment === undefined || !Books.isInFlight(payment))
+      if (isOver || now() >= giveUpAt) return
       yield* Effect.sleep(Duration.seconds(2))
     }
   })
