@@ -1,6 +1,7 @@
 /**
  * What an experiment does, in words: one line for the load, one for every rule and cascade of the plan.
  */
+import * as Presets from "../../Presets.ts"
 import type { Cascade, ChaosRule } from "../ChaosPlan.ts"
 import type { Injection } from "../Injection.ts"
 import type { CompleteExperiment } from "./Experiment.ts"
@@ -11,9 +12,10 @@ const maxLength = 300
 
 /** The lines, cut to what a result holds. */
 export const of = (experiment: CompleteExperiment): ReadonlyArray<string> => {
-  const { cascades = [], rules, script = [] } = experiment.chaos
+  const { cascades = [], maxInjections = Presets.chaos.maxInjections.value, rules, script = [] } = experiment.chaos
   const lines = [
     loadOf(experiment),
+    `at most ${maxInjections} faults in all: whatever comes after them meets none`,
     ...rules.map(ofRule),
     ...cascades.map(ofCascade),
     ...(script.length === 0 ? [] : [`${script.length} faults as they were written down`]),
