@@ -36,7 +36,7 @@ export type HookName = typeof HookName.Type
  * - `timeout`: it did not answer in time, or the time of its kind was used up before its turn.
  * - `invalid`: its answer is none, or holds what it must not.
  * - `busy`: too many of its earlier runs have not come to an end.
- * - `closed`: it was ended because the registry was closed.
+ * - `closed`: it runs in the background, and was ended because it was unregistered, or the registry closed.
  */
 export const HookFailure = Schema.Literals(["failed", "defect", "timeout", "invalid", "busy", "closed"])
 export type HookFailure = typeof HookFailure.Type

@@ -6,44 +6,28 @@
  * const engine = Payments.layer.pipe(Layer.provide(hooks), Layer.provide(storage))
  * ```
  *
- * Closing the layer ends the hooks that run, and waits for none of them.
+ * Closing the layer ends the hooks that run in the background, and waits for none. Those that a payment waits for go on until their limit.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import { HookName } from "../../domain/hooks/HookKind.ts"
-import { maxHooksPerKind } from "../../domain/hooks/Records.ts"
-import * as Presets from "../../domain/Presets.ts"
+import type { HookKind } from "../../domain/hooks/HookKind.ts"
 import { type Hook, HookRefused, Hooks } from "../../services/hooks/Hooks.ts"
 import { HookSettings } from "../../services/hooks/HookSettings.ts"
 import { MetricsObserver } from "../../services/metrics/Observer.ts"
+import { admit } from "./Admission.ts"
 import * as Collecting from "./Collecting.ts"
-import { ActiveHooks, emptyLists, type Entry, entryOf, inOrder, refresh, type Registry, statusOf } from "./Registry.ts"
+import { ActiveHooks, emptyLists, type Entry, inOrder, refresh, type Registry, statusOf } from "./Registry.ts"
 
-const isName = Schema.is(HookName)
+/** Kinds that no payment waits for. */
+const inBackground: ReadonlySet<HookKind> = new Set<HookKind>(["post_validation", "event_listener", "metrics_collector"])
 
-const invalid = (hook: string, detail: string) => new HookRefused({ hook, reason: { _tag: "Invalid", detail } })
-
-/** The hook as an entry, or why it cannot be one. */
-const admit = (registry: Registry, hook: Hook): Entry | HookRefused => {
-  const { kind, priority = Presets.hooks.priority.value } = hook
-  const name: unknown = hook.name
-  if (!isName(name)) return invalid(String(name), "a name has 1 to 64 characters of a-z 0-9 - _ . and starts with a letter or digit")
-  if (registry.lists[kind] === undefined || typeof hook.run !== "function") return invalid(name, "it has no kind that exists, or no run")
-  const { eachMillis, totalMillis } = registry.settings.limits[kind]
-  const timeoutMillis = hook.timeoutMillis ?? Math.min(eachMillis, totalMillis)
-  if (!Number.isFinite(priority)) return invalid(name, "its priority is no number")
-  if (!(timeoutMillis > 0 && timeoutMillis <= totalMillis))
-    return invalid(name, `its time limit has to be more than 0 and at most the ${totalMillis} ms that all ${kind} hooks have together`)
-  if (registry.byName.has(name)) return new HookRefused({ hook: name, reason: { _tag: "NameTaken" } })
-  const ofKind = [...registry.byName.values()].filter((entry) => entry.hook.kind === kind)
-  return ofKind.length >= maxHooksPerKind
-    ? new HookRefused({ hook: name, reason: { _tag: "Full", maximum: maxHooksPerKind } })
-    : entryOf(hook, { name, priority, timeoutMillis })
-}
-
+/**
+ * Ends what a hook does in the background. What a payment waits for goes on, at most until its limit: a payment keeps the hooks that it began
+ * with, and a check that is ended gives no verdict, which would block the payment for good.
+ */
 const end = (entry: Entry): void => {
+  if (!inBackground.has(entry.hook.kind)) return
   entry.gone = true
   entry.waiting.length = 0
   for (const running of entry.open) running.interruptUnsafe()

@@ -99,7 +99,7 @@ const bounded = (
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(started, (running) => {
       const exit = running.pollUnsafe()
-      if (exit !== undefined) return Effect.succeed(endOf(registry, exit))
+      if (exit !== undefined) return Effect.succeed(endOf(entry, exit))
       return Effect.flatMap(Effect.forkDetach(Effect.sleep(Duration.millis(options.limitMillis))), (timer) => {
         let unobserve = () => {}
         const giveUp = () => {
@@ -110,7 +110,7 @@ const bounded = (
         const first = Effect.callback<Ended<unknown>>((resume) => {
           unobserve = running.addObserver((exit) => {
             timer.interruptUnsafe()
-            resume(Effect.succeed(endOf(registry, exit)))
+            resume(Effect.succeed(endOf(entry, exit)))
           })
           timer.addObserver((exit) => {
             if (!Exit.isSuccess(exit)) return
@@ -138,11 +138,11 @@ const abandon = (entry: Entry, running: Fiber.Fiber<unknown, unknown>): void => 
   running.addObserver(() => void entry.abandoned--)
 }
 
-const endOf = (registry: Registry, exit: Exit.Exit<unknown, unknown>): Ended<unknown> => {
+const endOf = (entry: Entry, exit: Exit.Exit<unknown, unknown>): Ended<unknown> => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", value: exit.value }
   const { cause } = exit
   if (Cause.hasInterruptsOnly(cause))
-    return registry.closed ? wrong("closed", "the registry was closed while it ran") : wrong("failed", "it interrupted itself")
+    return entry.gone ? wrong("closed", "it was unregistered while it ran") : wrong("failed", "it interrupted itself")
   const thrown = Cause.squash(cause)
   return wrong(Cause.hasDies(cause) ? "defect" : "failed", nameOf(thrown), textOf(thrown))
 }

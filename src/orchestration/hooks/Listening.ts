@@ -4,6 +4,7 @@
  * Each hook has a queue of its own, so a slow one holds back nobody else. A full queue drops what comes, and counts it. Nothing of it is
  * durable: whoever must not miss an event takes it from the outbox.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
@@ -37,21 +38,27 @@ export const hasListeners = (registry: Registry | undefined): registry is Regist
 
 /**
  * Puts what a commit made durable into the queues, and sees to it that they are worked off. Never fails, and waits for no hook. Workers are
- * counted before they start: in between nobody is interrupted.
+ * counted before they start: in between nobody is interrupted. A hook that cannot be told keeps nobody else from being told.
  */
 export const publish = <R>(registry: Registry, change: Change, record: RecordFinding<R>): Effect.Effect<void, never, R> =>
   Effect.uninterruptibleMask(() => {
     const { event_listener, post_validation } = registry.lists
-    const begun: Array<Effect.Effect<unknown, never, R>> = []
-    if (event_listener.length > 0) {
-      const events = listenedOf(change)
-      for (const entry of event_listener) begun.push(...tell(registry, entry, events))
-    }
-    if (post_validation.length > 0 && cameToRest(change)) {
-      for (const entry of post_validation) begun.push(...examine(registry, entry, change.after, record))
-    }
-    return Effect.forEach(begun, (work) => Effect.forkDetach(work), { discard: true })
+    const events = event_listener.length > 0 ? listenedOf(change) : []
+    const examining = cameToRest(change) ? post_validation : []
+    return Effect.andThen(
+      Effect.forEach(event_listener, (entry) => begin(registry, entry, () => tell(registry, entry, events)), { discard: true }),
+      Effect.forEach(examining, (entry) => begin(registry, entry, () => examine(registry, entry, change.after, record)), { discard: true })
+    )
   })
+
+const begin = <R>(registry: Registry, entry: Entry, workers: () => ReadonlyArray<Effect.Effect<void, never, R>>) =>
+  Effect.suspend(() => Effect.forEach(workers(), (work) => Effect.forkDetach(work), { discard: true })).pipe(
+    Effect.catchCause((cause) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Isolation.report(registry, entry, { failure: "defect", detail: "it could not be told", because: Cause.pretty(cause) }, now)
+      )
+    )
+  )
 
 const listenedOf = ({ after, events }: Change): ReadonlyArray<ListenedEvent> => {
   const now = status(after)

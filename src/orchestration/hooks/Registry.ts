@@ -10,14 +10,14 @@ import type { HookFailure, HookKind, HookName } from "../../domain/hooks/HookKin
 import type { Hook, HookOf, HookReport, HookStatus } from "../../services/hooks/Hooks.ts"
 import type { HookSettings } from "../../services/hooks/HookSettings.ts"
 
-/** A registered hook. */
+/** A registered hook. `hook`: a copy with what is read after it was registered. */
 export interface Entry<H extends Hook = Hook> {
   readonly hook: H
   readonly name: HookName
   readonly priority: number
   readonly timeoutMillis: number
   enabled: boolean
-  /** Was it unregistered? What waits for it is not handed to it any more. */
+  /** Was it ended, being of a kind that runs in the background? What waits for it is not handed to it any more. */
   gone: boolean
   /** Runs that have not come to an end. */
   readonly open: Set<Fiber.Fiber<unknown, unknown>>
@@ -67,10 +67,9 @@ export const emptyLists = (): Lists => ({
 })
 
 /** A hook as it is before its first run. */
-export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "timeoutMillis">): Entry => ({
+export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "timeoutMillis" | "enabled">): Entry => ({
   hook,
   ...options,
-  enabled: hook.enabled ?? true,
   gone: false,
   open: new Set(),
   abandoned: 0,
