@@ -1,11 +1,11 @@
 /**
  * Hooks of a host that is not written in Effect: `run` answers a value, or a promise of one. docs/hooks.md says what each kind may do.
  *
- * A rejection means that the hook gave no answer. `signal` is aborted when nobody waits for it any more.
+ * A rejection means that the hook gave no answer. `signal` is aborted when nobody waits for it any more; a promise that is not over then counts
+ * as a run that has not come to an end, and of these there may be so many (docs/hooks.md).
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type { HookKind } from "../../domain/hooks/HookKind.ts"
 import { type Hook, type HookOf, type HookRefused, Hooks } from "../../services/hooks/Hooks.ts"
 
@@ -19,26 +19,39 @@ type HostHookOf<Kind extends HookKind> = Omit<HookOf<Kind>, "run"> & {
 /** A hook of any kind. */
 export type HostHook = { readonly [Kind in HookKind]: HostHookOf<Kind> }[HookKind]
 
-/** What a hook's promise rejected with, or what it threw. */
-class HookRejected extends Schema.TaggedError<HookRejected>()("HookRejected", { detail: Schema.String }) {
-  override get message(): string {
-    return this.detail
-  }
-}
-
 /** Registers them for as long as the engine runs. */
 export const layer = (hooks: ReadonlyArray<HostHook>): Layer.Layer<never, HookRefused, Hooks> =>
   Layer.effectDiscard(Effect.forEach(hooks, (hook) => Hooks.use((registry) => registry.registerScoped(toHook(hook))), { discard: true }))
 
-/** Input and answer are those of its kind, which the type of `hook` says; here they only pass through. */
+/** What is registered for it. Input and answer are those of its kind, which the type of `hook` says; here they only pass through. */
 const toHook = (hook: HostHook): Hook => {
-  // Said at the start: a check that never answers would block every payment.
-  if (typeof hook?.run !== "function") return hook as unknown as Hook
+  const asItIs = hook as unknown as Hook
+  if (typeof hook !== "object" || hook === null || typeof hook.run !== "function") return asItIs
   const run = hook.run as (input: unknown, options: { readonly signal: AbortSignal }) => unknown
-  const asEffect = (input: unknown) =>
-    Effect.tryPromise({
-      try: async (signal) => run(input, { signal }),
-      catch: (error) => new HookRejected({ detail: error instanceof Error ? error.message : String(error) })
-    })
-  return { ...hook, run: asEffect } as Hook
+  // Read one by one: a host's object may be of a class, and a copy has nothing of what is inherited.
+  const { enabled, eventTypes, kind, name, onFailure, priority, timeoutMillis } = hook as {
+    readonly [field in keyof typeof hook | Special]: unknown
+  }
+  const asEffect = (input: unknown) => whole((signal) => Reflect.apply(run, hook, [input, { signal }]))
+  return { kind, name, priority, enabled, timeoutMillis, onFailure, eventTypes, run: asEffect } as unknown as Hook
 }
+
+type Special = "onFailure" | "eventTypes"
+
+/**
+ * The answer of a promise. Interrupted, it aborts the signal and is over when the promise is: nobody waits for that, but until then it counts
+ * among the runs that have not come to an end.
+ */
+const whole = (run: (signal: AbortSignal) => unknown): Effect.Effect<unknown, unknown> =>
+  Effect.callback((resume) => {
+    const controller = new AbortController()
+    const answered = (async () => run(controller.signal))()
+    const settled = answered.then(
+      (answer) => resume(Effect.succeed(answer)),
+      (error: unknown) => resume(Effect.fail(error))
+    )
+    return Effect.suspend(() => {
+      controller.abort()
+      return Effect.promise(() => settled)
+    })
+  })

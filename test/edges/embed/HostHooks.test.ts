@@ -97,4 +97,61 @@ describe("options.hooks", () => {
     assert.deepStrictEqual(await aegis.hooks(), [])
     assert.isFalse(await aegis.setHookEnabled("no", false))
   })
+
+  it("promises that never end are not started without end: then the hook is busy", async () => {
+    let started = 0
+    await using aegis = await made([
+      {
+        kind: "enrichment",
+        name: "never",
+        timeoutMillis: 1,
+        run: () => {
+          started++
+          return new Promise(() => {})
+        }
+      }
+    ])
+    for (let nth = 0; nth < 70; nth++) assert.strictEqual((await aegis.charge(order(`${nth}`))).payment.status, "succeeded")
+    assert.strictEqual(started, 64)
+    const [status] = await aegis.hooks()
+    assert.deepInclude({ ...status }, { abandoned: 64, runs: 70 })
+    assert.deepInclude({ ...status?.failures }, { timeout: 64, busy: 6 })
+  })
+
+  it("a promise that ends when its signal is aborted counts no longer", async () => {
+    await using aegis = await made([
+      {
+        kind: "enrichment",
+        name: "polite",
+        timeoutMillis: 1,
+        run: (_, { signal }) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))))
+      }
+    ])
+    for (let nth = 0; nth < 70; nth++) await aegis.charge(order(`${nth}`))
+    await vi.waitFor(async () => assert.strictEqual((await aegis.hooks())[0]?.abandoned, 0))
+    const [status] = await aegis.hooks()
+    assert.strictEqual(status?.runs, 70)
+    assert.deepInclude({ ...status?.failures }, { timeout: 70, busy: 0 })
+  })
+
+  it("may be objects of a class, with what they inherit and their `this`", async () => {
+    class Check {
+      readonly #blocks = "block"
+      get kind() {
+        return "fraud_check" as const
+      }
+      get name() {
+        return "of-a-class"
+      }
+      run(): { readonly action: "block" } {
+        return { action: this.#blocks }
+      }
+    }
+    await using aegis = await made([new Check()])
+    assert.strictEqual((await aegis.charge(order("1"))).payment.status, "failed")
+    const [status] = await aegis.hooks()
+    assert.deepInclude({ ...status }, { name: "of-a-class", runs: 1 })
+    assert.strictEqual(status?.failures.defect, 0)
+    assert.strictEqual(status?.failures.failed, 0)
+  })
 })
