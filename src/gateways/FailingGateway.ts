@@ -13,7 +13,7 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Injection } from "../domain/chaos/Injection.ts"
-import type { Gateway } from "../services/Gateway.ts"
+import type { Gateway, LookupRequest } from "../services/Gateway.ts"
 import * as Faults from "./chaos/Faults.ts"
 
 /** Which share of the calls fails in which way, 0 to 1 each and together. */
@@ -39,9 +39,11 @@ export class Crashed extends Error {
 /** The same gateway with failures. Look-ups are left as they are. */
 export const make = <G extends Gateway>(gateway: G, failures: Partial<Failures> = {}): G => {
   const { crash, network, partial, timeout } = { ...defaults, ...failures }
+  // Read and called on the adapter itself, which may be an object of a class: a copy has neither what is inherited nor its `this`.
+  const { account, adapterVersion, apiVersion, capabilities, connectLimitMillis, hold, list, name, webhooks } = gateway
   const send: Gateway["send"] = (request) =>
     Effect.flatMap(Random.next, (drawn) => {
-      const carryOut = gateway.send(request)
+      const carryOut = Effect.suspend(() => gateway.send(request))
       const meets = (injection: Injection) => Faults.send(injection, { carryOut, crash: dies })
       let below = network
       if (drawn < below) return meets({ type: "network" })
@@ -51,7 +53,20 @@ export const make = <G extends Gateway>(gateway: G, failures: Partial<Failures> 
       if (drawn < below + crash) return meets({ type: "crash", executed: true })
       return carryOut
     })
-  return { ...gateway, send }
+  return {
+    ...gateway,
+    name,
+    account,
+    adapterVersion,
+    apiVersion,
+    capabilities,
+    send,
+    lookup: (request: LookupRequest) => gateway.lookup(request),
+    ...(connectLimitMillis === undefined ? {} : { connectLimitMillis }),
+    ...(webhooks === undefined ? {} : { webhooks }),
+    ...(hold === undefined ? {} : { hold: (request: LookupRequest) => hold.call(gateway, request) }),
+    ...(list === undefined ? {} : { list: (range: Parameters<typeof list>[0]) => list.call(gateway, range) })
+  }
 }
 
 const dies = Effect.suspend(() => Effect.die(new Crashed("injected: the caller died")))

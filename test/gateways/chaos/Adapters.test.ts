@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as ChaosGateway from "../../../src/gateways/chaos/ChaosGateway.ts"
+import * as FailingGateway from "../../../src/gateways/FailingGateway.ts"
 import * as ChaosControl from "../../../src/orchestration/chaos/ChaosControl.ts"
 import type { Gateway, GatewayRequest, LookupRequest } from "../../../src/services/Gateway.ts"
 import { planOf } from "../../support/chaos.ts"
@@ -66,6 +67,20 @@ describe("an adapter that is an object of a class", () => {
       assert.strictEqual(outcome._tag, "NotSent")
       yield* faulty.lookup({} as LookupRequest)
       assert.deepStrictEqual(adapter.calls, [])
+    })
+  )
+
+  it.effect("keeps what it inherits with failures for tests too, and is not called where nothing is sent", () =>
+    Effect.gen(function* () {
+      const adapter = new Adapter()
+      const faulty: Gateway = FailingGateway.make<Gateway>(adapter, { network: 1, timeout: 0, partial: 0, crash: 0 })
+      assert.strictEqual(faulty.name, adapter.name)
+      assert.strictEqual(faulty.account, adapter.account)
+      assert.strictEqual(faulty.capabilities, adapter.capabilities)
+      assert.strictEqual((yield* faulty.send({ intent: { kind: "sale" } } as GatewayRequest))._tag, "NotSent")
+      assert.deepStrictEqual(adapter.calls, [])
+      if (faulty.list !== undefined) yield* Stream.runDrain(faulty.list({ from: 0, to: 1 }))
+      assert.deepStrictEqual(adapter.calls, ["list"])
     })
   )
 })
