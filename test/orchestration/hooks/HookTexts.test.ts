@@ -16,6 +16,9 @@ const spaced = "4111 1111 1111 1111"
 const says = `card ${number} alias ${spaced}`
 const kept = "card [card number] alias [card number]"
 
+/** As code without types fails. */
+const untyped: unknown = new Error(`no score for jane@example.com, ${says}`)
+
 class NoScore extends Data.TaggedError("NoScore")<{ readonly message: string }> {}
 
 /** A charge with these hooks: all that is left of it. */
@@ -98,7 +101,7 @@ describe("a card number in what a hook says", () => {
 
 describe("what a hook throws", () => {
   const thrown: ReadonlyArray<readonly [name: string, run: () => Effect.Effect<never, unknown>]> = [
-    ["Error", () => Effect.fail(new Error(`no score for jane@example.com, ${says}`))],
+    ["Error", () => Effect.fail(untyped)],
     ["NoScore", () => Effect.fail(new NoScore({ message: `no score for jane@example.com, ${says}` }))],
     ["a string", () => Effect.fail(`no score for jane@example.com, ${says}`)],
     ["TypeError", () => Effect.die(new TypeError(`no score for jane@example.com, ${says}`))],
