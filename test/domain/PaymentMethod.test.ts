@@ -100,6 +100,7 @@ describe("references and token", () => {
       { bin: "42424" },
       { bin: "424242424" },
       { brand: "Visa" },
+      { brand: "4242424242424242" },
       { funding: "gift" }
     ]) {
       assert.isFalse(decodes(PaymentMethod, { type: "card", token: "t", ...wrong }), JSON.stringify(wrong))

@@ -67,7 +67,7 @@ export type MethodType = typeof MethodType.Type
 export const methodAttributes = {
   type: MethodType,
   fingerprint: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,128}$/), withoutCardNumber)),
-  brand: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z0-9_]{1,32}$/))),
+  brand: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z0-9_]{1,32}$/), withoutCardNumber)),
   funding: Schema.optionalKey(Schema.Literals(["credit", "debit", "prepaid", "unknown"])),
   bin: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9]{6,8}$/))),
   country: Schema.optionalKey(CountryCode)
