@@ -75,6 +75,11 @@ describe("seeds on which the simulation itself was wrong", () => {
     const options = { seed: 7_061_597, payments: [0], faults: 2, pauses: 0, outages: 1, preempt: 0 }
     assert.deepStrictEqual(Simulation.run(options).violations, [], `to see it: ${Campaign.replayOf(options)}`)
   })
+
+  it("a person names a capture as the PSP does", () => {
+    const options = { seed: 20_107_694, pauses: 0 }
+    assert.deepStrictEqual(Simulation.run(options).violations, [], `to see it: ${Campaign.replayOf(options)}`)
+  })
 })
 
 describe("regressions", () => {

@@ -78,6 +78,13 @@ export const make = (options: PersonOptions) => {
       })
     })
 
+  /** A capture has an id of its own at the PSP, which its records name by our reference. */
+  const named = Effect.fnUntraced(function* ({ intent }: Operation, shown: Shown | undefined) {
+    if (shown?.as !== "succeeded" || intent.kind !== "capture") return shown
+    const id = yield* Psp.operationId(handler, intent.gateway, intent.requestKey)
+    return id === undefined ? undefined : { ...shown, gatewayReference: GatewayReference.make(id) }
+  })
+
   /** Looks at everything that waits once, and says what is shown. */
   const lookAround = Effect.fnUntraced(function* (process: Process, how: Manner) {
     const waits = chronicle.payments().flatMap((payment) => waitingOf(payment, how).map((operation) => ({ payment, operation })))
@@ -85,7 +92,7 @@ export const make = (options: PersonOptions) => {
     const truth = yield* Psp.truth(handler)
     for (const { operation, payment } of waits) {
       if (truth.unreadable.has(operation.intent.gateway)) continue
-      const shown = shownOf(payment, operation, truth)
+      const shown = yield* named(operation, shownOf(payment, operation, truth))
       const resolution = shown === undefined ? undefined : resolutionOf(how, payment, operation, shown)
       if (resolution !== undefined) yield* say(resolution, process)
     }

@@ -163,3 +163,11 @@ export const truth = (handler: Sandbox.Handler): Effect.Effect<Truth> =>
       unreadable: Effect.succeed(unreadable)
     })
   })
+
+/** The PSP's own id of an operation, by our reference; `undefined` while the look-up does not show it. */
+export const operationId = (handler: Sandbox.Handler, account: string, reference: string): Effect.Effect<string | undefined> =>
+  Effect.map(handler.handle(request("GET", `/${account}/v1/operations?reference=${reference}`)), (reply) =>
+    reply._tag === "Response" && reply.status === 200
+      ? (JSON.parse(reply.body) as { readonly operation?: { readonly id: string } }).operation?.id
+      : undefined
+  )
