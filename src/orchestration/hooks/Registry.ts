@@ -55,7 +55,7 @@ export const ActiveHooks = Context.Reference<Registry | undefined>("aegispay/orc
   defaultValue: () => undefined
 })
 
-export const emptyLists = (): Lists => ({
+const noEntries = () => ({
   pre_validation: [],
   fraud_check: [],
   enrichment: [],
@@ -65,6 +65,8 @@ export const emptyLists = (): Lists => ({
   event_listener: [],
   metrics_collector: []
 })
+
+export const emptyLists = (): Lists => noEntries()
 
 /** A hook as it is before its first run. */
 export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "timeoutMillis" | "enabled">): Entry => ({
@@ -86,16 +88,7 @@ export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "
 
 /** Makes the lists anew: lowest priority first, among equals as they were registered. */
 export const refresh = (registry: Registry): void => {
-  const lists: { [Kind in HookKind]: Array<Entry> } = {
-    pre_validation: [],
-    fraud_check: [],
-    enrichment: [],
-    routing_strategy: [],
-    error_handler: [],
-    post_validation: [],
-    event_listener: [],
-    metrics_collector: []
-  }
+  const lists: { [Kind in HookKind]: Array<Entry> } = noEntries()
   for (const entry of inOrder(registry)) if (entry.enabled) lists[entry.hook.kind].push(entry)
   // Each entry went into the list of its own hook's kind.
   registry.lists = lists as unknown as Lists
