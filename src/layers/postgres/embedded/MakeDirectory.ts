@@ -11,13 +11,12 @@ export const makeDirectory = async (path: string, mode: number): Promise<void> =
   try {
     await Fs.mkdir(path, { mode })
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const above = Path.dirname(path)
     if (await isDirectory(path)) return
-    if (code !== "ENOENT" || (await isDirectory(above))) throw error
+    const above = Path.dirname(path)
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || above === path) throw error
     await makeDirectory(above, mode)
+    // That the one above is there by now says nothing: others may have made it, or this one, at any moment.
     await Fs.mkdir(path, { mode }).catch(async (again: unknown) => {
-      // Another process may have made it meanwhile.
       if (!(await isDirectory(path))) throw again
     })
   }
