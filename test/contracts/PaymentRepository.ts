@@ -10,7 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Money } from "../../src/domain/Money.ts"
 import type { PaymentEvent } from "../../src/domain/payment/Event.ts"
 import { AccountFingerprint, type GatewayName, type TenantId } from "../../src/domain/payment/Ids.ts"
-import type { Payment } from "../../src/domain/payment/State.ts"
+import { initial, type Payment, type PaymentState } from "../../src/domain/payment/State.ts"
 import type { PaymentStatus } from "../../src/domain/payment/Status.ts"
 import * as View from "../../src/domain/payment/View.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
@@ -324,6 +324,119 @@ export const suite = (name: string, layer: Layer.Layer<Stores, unknown>, options
         yield* mustCommit(Payments.commitOf(first, [Payments.succeeded()]))
         yield* mustCommit(Payments.commitOf(third, [Payments.declined(), Payments.failed]))
         assert.deepStrictEqual(yield* summary, [{ gateway, account: Payments.account, count: 1, oldestOpenedAt: second.createdAt }])
+      })
+    )
+
+    it.effect("what is held is listed at the gateway that holds it, after every commit of any history", () =>
+      Effect.gen(function* () {
+        const repository = yield* PaymentRepository
+        const later = Number.MAX_SAFE_INTEGER
+        const listedOf = (payment: Payment, gateways: ReadonlyArray<GatewayName>) =>
+          Effect.map(
+            Effect.forEach(gateways, (gateway) => repository.holds({ gateway, createdBefore: later, askedBefore: later, limit: 1000 })),
+            (pages) => pages.flatMap(({ data }) => data.filter((hold) => hold.payment === payment.id))
+          )
+        const check = Effect.fnUntraced(function* (payment: Payment, gateways: ReadonlyArray<GatewayName>, label: string) {
+          const view = View.ofPayment(payment)
+          const expected = View.isHeld(view) ? [{ payment: payment.id, gateway: view.gateway, createdAt: payment.createdAt }] : []
+          assert.deepStrictEqual(yield* listedOf(payment, gateways), expected, `${label}, ${view.status}`)
+        })
+        const gateways = [Payments.newGateway(), Payments.newGateway()] as const
+        const [gateway, second] = gateways
+        /** Commits each step of a history and looks after each; answers the statuses in which something was held, and in which not. */
+        const play = Effect.fnUntraced(function* (
+          start: Payment,
+          steps: ReadonlyArray<(payment: Payment) => ReadonlyArray<PaymentEvent>>,
+          label: string
+        ) {
+          let payment = start
+          const seen: Array<string> = []
+          for (const [nth, step] of steps.entries()) {
+            payment = yield* mustCommit(Payments.commitOf(payment, step(payment)))
+            yield* check(payment, gateways, `${label}, step ${nth + 1}`)
+            const view = View.ofPayment(payment)
+            seen.push(`${View.isHeld(view) ? "held" : "free"}: ${view.status}`)
+          }
+          return seen
+        })
+        const authorization = Effect.suspend(() =>
+          mustCommit(Payments.firstCommit({ gateway, kind: "authorize", details: { captureMethod: "manual" } }))
+        )
+        const next =
+          (kind: "capture" | "void" | "refund", minor: bigint, options: { readonly final?: boolean } = {}) =>
+          ({ id, operations }: Payment) => {
+            const purpose = kind === "void" ? "cancel" : kind
+            const intended = {
+              payment: id,
+              gateway,
+              number: operations.length + 1,
+              kind,
+              purpose,
+              target: 1,
+              amount: Payments.eur(minor)
+            } as const
+            const intent = Payments.intent(intended)
+            const details = options.final === true ? { ...intent.details, final: true } : intent.details
+            return [{ _tag: "OperationIntended", intent: { ...intent, details } } satisfies PaymentEvent]
+          }
+        const done =
+          (number: number, minor: bigint, endsTarget = false) =>
+          () => [{ ...Payments.succeeded(number, Payments.eur(minor)), endsTarget } as PaymentEvent]
+        const said = (event: PaymentEvent) => () => [event]
+        const dispute = { disputeId: "dp_1", amount: Payments.eur(500n) }
+        const captured = [done(1, 4990n), next("capture", 1000n), done(2, 1000n)]
+        // What a void that was declined at first ends after all, while the status stays: of a refunded, a disputed and a part of a payment.
+        const voided = [next("void", 4990n), said(Payments.declined(3)), done(3, 4990n, true)]
+        assert.deepStrictEqual(yield* play(yield* authorization, [...captured, ...voided], "voided after all"), [
+          "held: authorized",
+          "free: processing",
+          "held: partially_captured",
+          "free: processing",
+          "held: partially_captured",
+          "free: succeeded"
+        ])
+        const refunded = [...voided.slice(0, 2), next("refund", 400n), done(4, 400n)]
+        assert.deepStrictEqual(
+          (yield* play(yield* authorization, [...captured, ...refunded, voided[2]!], "given back in part")).slice(-2),
+          ["held: partially_refunded", "free: partially_refunded"]
+        )
+        const whole = [...voided.slice(0, 2), next("refund", 1000n), done(4, 1000n)]
+        assert.deepStrictEqual((yield* play(yield* authorization, [...captured, ...whole, voided[2]!], "given back")).slice(-2), [
+          "held: refunded",
+          "free: refunded"
+        ])
+        const disputed = [...voided.slice(0, 2), said({ _tag: "DisputeOpened", ...dispute })]
+        assert.deepStrictEqual((yield* play(yield* authorization, [...captured, ...disputed, voided[2]!], "disputed")).slice(-2), [
+          "held: disputed",
+          "free: disputed"
+        ])
+        // A capture that was the last one fails afterwards: what it had released is held again.
+        const last = [next("capture", 500n, { final: true }), done(3, 500n), next("refund", 400n), done(4, 400n)]
+        const failed: PaymentEvent = { _tag: "CaptureFailed", operation: Payments.operationNumber(3), source: "webhook", message: "no" }
+        assert.deepStrictEqual((yield* play(yield* authorization, [...captured, ...last, said(failed)], "failed afterwards")).slice(-2), [
+          "free: partially_refunded",
+          "held: partially_refunded"
+        ])
+        // A second authorization that stands holds at its own gateway.
+        const moved = yield* play(
+          yield* authorization,
+          [
+            done(1, 4990n),
+            ({ id }) => [Payments.intended({ payment: id, gateway: second, number: 2, kind: "authorize" }), Payments.succeeded(2)]
+          ],
+          "held elsewhere"
+        )
+        assert.deepStrictEqual(moved, ["held: authorized", "held: authorized"])
+        for (let seed = 1; seed <= 120; seed++) {
+          const own = Payments.newGateway()
+          const id = Payments.newPaymentId()
+          let state: PaymentState = initial(id)
+          for (const events of Payments.randomHistory({ payment: id, seed, gateway: own })) {
+            const payment: Payment = yield* mustCommit(Payments.commitOf(state, events))
+            yield* check(payment, [own, Payments.gateway], `seed ${seed}, version ${payment.version}`)
+            state = payment
+          }
+        }
       })
     )
 

@@ -134,7 +134,7 @@ export const noteListed = (tables: (typeof MemoryStore)["Service"], view: View.P
   if (status === "needs_review") tables.reviews.add(id)
   else tables.reviews.delete(id)
   if (gateway === undefined || !View.isHeld(view)) tables.holds.delete(id)
-  else if (!tables.holds.has(id)) tables.holds.set(id, { payment: id, gateway, createdAt })
+  else if (tables.holds.get(id)?.gateway !== gateway) tables.holds.set(id, { payment: id, gateway, createdAt })
 }
 
 /** The open operations of a payment, as they are listed; each was asked about when it was before. */

@@ -29,6 +29,7 @@ import { reviews } from "./migrations/0011_reviews.ts"
 import { networkForbids } from "./migrations/0012_network_forbids.ts"
 import { customerCounts } from "./migrations/payment/0013_customer_counts.ts"
 import { holds } from "./migrations/payment/0014_holds.ts"
+import { holdsFollowAmounts } from "./migrations/payment/0015_holds_follow_amounts.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -46,7 +47,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0011_reviews": reviews,
   "0012_network_forbids": networkForbids,
   "0013_customer_counts": customerCounts,
-  "0014_holds": holds
+  "0014_holds": holds,
+  "0015_holds_follow_amounts": holdsFollowAmounts
 }
 
 /** The schema version this code expects: the number of its last migration. */

@@ -9,17 +9,19 @@ import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
-const statuses = `('authorized', 'partially_captured', 'partially_refunded', 'refunded', 'disputed')`
+/** The statuses that can hold something. */
+export const statuses = `('authorized', 'partially_captured', 'partially_refunded', 'refunded', 'disputed')`
 
 /** What stands behind a name of the view, up to a character. */
 const after = (row: string, name: string, end: string): string => `split_part(split_part(${row}.view, '"${name}":', 2), '${end}', 1)`
 
 /** Is something of it authorized and not captured? Of a row, `new` or a table's. The first two statuses say so themselves. */
-const isHeld = (row: string): string =>
+export const isHeld = (row: string): string =>
   `(case when ${row}.status in ('authorized', 'partially_captured') then true when ${row}.status in ${statuses} then
     ${after(row, "amountAuthorized", ",")}::bigint > ${after(row, "amountCaptured", ",")}::bigint else false end)`
 
-const gatewayOf = (row: string): string => `btrim(${after(row, "gateway", ",")}, '"')`
+/** Its gateway, of a row. */
+export const gatewayOf = (row: string): string => `btrim(${after(row, "gateway", ",")}, '"')`
 
 const statements = [
   `create table aegispay.holds (
