@@ -5,6 +5,9 @@
  * the run ends, everything that waits runs together, and so on until nobody waits. So a single caller pays nothing, and the groups
  * grow with the load.
  *
+ * Whoever has its answer mostly comes again soon. So callers are told theirs before the next group is taken, which they may still join; but
+ * where half a group waits already, that one goes first, and they are told while it runs.
+ *
  * A caller that leaves before its request was taken takes it along. What was taken runs to its end.
  */
 import type * as Context from "effect/Context"
@@ -28,6 +31,12 @@ interface Waiting<Request, Answer> {
   readonly answer: (answer: Effect.Effect<Answer>) => void
 }
 
+/** A group that has run, and its callers have not been told yet. */
+interface Untold<Request, Answer> {
+  readonly group: ReadonlyArray<Waiting<Request, Answer>>
+  readonly answers: ReadonlyArray<Answer>
+}
+
 /** Groups the requests that go through it, until its scope closes. */
 export const make = Effect.fnUntraced(function* <Request, Answer>(
   options: Options<Request, Answer>
@@ -37,6 +46,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   const scope = yield* Effect.scope
   const waiting: Array<Waiter> = []
   let running: ReadonlyArray<Waiter> = []
+  let untold: Untold<Request, Answer> | undefined
   let busy = false
 
   const settle = (waiters: ReadonlyArray<Waiter>, answerOf: (index: number) => Answer) => {
@@ -58,20 +68,35 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
     return group
   }
 
+  const tell = () => {
+    if (untold === undefined) return
+    const { answers, group } = untold
+    untold = undefined
+    settle(group, (index) => answers[index] ?? options.closed(true))
+  }
+
   const runNext = Effect.suspend(() => {
     const group = take()
     running = group
     return Effect.map(options.run(group.map(({ request }) => request)), (answers) => {
+      // Those before have been told long ago, or nothing has given way since.
+      tell()
       running = []
-      settle(group, (index) => answers[index] ?? options.closed(true))
+      untold = { group, answers }
+      if (waiting.length < options.maxGroup / 2) tell()
       return true
     })
   })
 
+  /** Tells when the fiber that runs the next group gives way, which it does when it has sent it. */
+  const tellMeanwhile = Effect.suspend(() => (untold === undefined ? Effect.void : Effect.forkIn(Effect.sync(tell), scope)))
+
   /** Runs group after group until nobody waits. The look and the end are one step: nobody begins to wait between them. */
   const drain = Effect.repeat(
     Effect.suspend(() => {
-      if (waiting.length > 0) return runNext
+      // Those who waited may have left since, and there is no group then to be told beside.
+      if (waiting.length === 0) tell()
+      if (waiting.length > 0) return Effect.andThen(tellMeanwhile, runNext)
       busy = false
       return Effect.succeed(false)
     }),
@@ -114,6 +139,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
+      tell()
       settle(waiting.splice(0), () => options.closed(false))
       settle(running, () => options.closed(true))
     })
