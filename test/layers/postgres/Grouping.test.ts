@@ -32,7 +32,7 @@ const held = Effect.gen(function* () {
   })
   /** Callers that ask one after the other, and what each is told. */
   const ask = (names: string) =>
-    Effect.forEach([...names], (name) =>
+    Effect.forEach(names.split(""), (name) =>
       Effect.forkChild(
         Effect.tap(grouped(name), (answer) => Effect.sync(() => void log.push(`told ${answer}`))),
         { startImmediately: true }
