@@ -35,6 +35,22 @@ export const duration = (name: string): Flag.Flag<Duration.Duration> =>
     )
   )
 
+/** One that is neither shorter nor longer, both written as people do. */
+export const durationBetween = (name: string, shortest: string, longest: string): Flag.Flag<Duration.Duration> => {
+  const [minimum, maximum] = [shortest, longest].map(parseDuration)
+  return Flag.String(name).pipe(
+    Flag.withMetavar("DURATION"),
+    Flag.filterMap(
+      (text) =>
+        Option.filter(
+          Option.fromUndefinedOr(parseDuration(text)),
+          Duration.between({ minimum: minimum ?? Duration.zero, maximum: maximum ?? Duration.infinity })
+        ),
+      () => `a duration from ${shortest} to ${longest}, such as 30s or 5m`
+    )
+  )
+}
+
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 const parseDuration = (text: string): Duration.Duration | undefined => {

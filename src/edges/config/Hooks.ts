@@ -24,7 +24,7 @@ export const Section = Schema.Struct({
   onValidationFailure: Schema.optionalKey(Schema.Literals(["accept", "refuse"]).annotate({ message: 'expected "accept" or "refuse"' })),
   blockAtScore: Schema.optionalKey(between(0, 100)),
   ...BuiltinHooks.fields
-})
+}).annotate({ message: 'expected hooks by their names, such as { "velocity": {}, "paymentLogging": {} }' })
 
 /** What holds for all hooks, and the built-in ones that are in force. */
 export interface HooksInForce {

@@ -139,6 +139,12 @@ const merchantOf = (config: Config.Config, { merchant }: AegisPayOptions): Tenan
 const problemsOf = (config: Config.Config, options: AegisPayOptions): ReadonlyArray<Issues.Problem> => {
   const problems: Array<Issues.Problem> = []
   const refuse = (path: string, message: string) => problems.push({ path, message })
+  if (options.hooks !== undefined && !Array.isArray(options.hooks)) {
+    refuse(
+      "options.hooks",
+      `expected a list of hooks such as { kind: "fraud_check", name: "mine", run }; built-in hooks are switched on in the configuration's section hooks`
+    )
+  }
   const own = (options.gateways ?? []).map(({ name }) => name)
   const names = [...config.gateways.map(({ name }) => name), ...own]
   if (options.merchant !== undefined && !isTenant(options.merchant)) {

@@ -66,3 +66,14 @@ describe("hooks", () => {
     ])
   })
 })
+
+describe("what is no section of hooks", () => {
+  it("is told what one looks like", () => {
+    for (const hooks of ["nope", [], null, true]) {
+      assert.match(
+        problems(hooks).join("\n"),
+        /hooks: expected hooks by their names, such as \{ "velocity": \{\}, "paymentLogging": \{\} \}/
+      )
+    }
+  })
+})

@@ -92,6 +92,17 @@ describe("options.hooks", () => {
     }
   })
 
+  it("says what a list of hooks is, and where the built-in ones are switched on", async () => {
+    for (const hooks of ["nope", { velocity: {} }, null]) {
+      const error = await made(hooks as never).then(
+        () => assert.fail("it started"),
+        (refused: Error) => refused.message
+      )
+      assert.include(error, 'options.hooks: expected a list of hooks such as { kind: "fraud_check", name: "mine", run }')
+      assert.include(error, "built-in hooks are switched on in the configuration's section hooks")
+    }
+  })
+
   it("without hooks there is nothing to switch", async () => {
     await using aegis = await made([])
     assert.deepStrictEqual(await aegis.hooks(), [])

@@ -122,9 +122,11 @@ export const Experiment = Shape.check(
       : { path: ["load", "ratePerSecond"], issue: `makes ${Math.round(charges)} payments in all; at most ${maxCharges} are allowed` }
   }),
   Schema.makeFilter((experiment) => {
-    const known = new Set<string>(complete(experiment).gateways.map(({ name }) => name))
-    const unknown = gatewaysNamedBy(experiment.chaos).find((name) => !known.has(name))
-    return unknown === undefined ? undefined : { path: ["chaos"], issue: `names the gateway "${unknown}", which is not among the gateways` }
+    const known: ReadonlyArray<string> = complete(experiment).gateways.map(({ name }) => name)
+    const unknown = gatewaysNamedBy(experiment.chaos).find((name) => !known.includes(name))
+    return unknown === undefined
+      ? undefined
+      : { path: ["chaos"], issue: `names the gateway "${unknown}", which is not among the gateways: ${known.join(", ")}` }
   })
 ).annotate({ identifier: "Experiment", title: "Chaos experiment" })
 export type Experiment = typeof Experiment.Type

@@ -31,8 +31,11 @@ export const repetitionTemplate = "/ops/chaos/repetition"
 /** A plan with a script of 10,000 entries fits. */
 const maxPlanBytes = 4_194_304
 
-const answered = ({ startedAt, ...status }: ChaosStatus) =>
-  HttpServerResponse.jsonUnsafe({ ...status, startedAt: startedAt === undefined ? undefined : isoOf(startedAt) })
+/** `gateways`: those that a plan may name. */
+const answerOf =
+  (gateways: ReadonlyArray<GatewayName>) =>
+  ({ startedAt, ...status }: ChaosStatus) =>
+    HttpServerResponse.jsonUnsafe({ ...status, startedAt: startedAt === undefined ? undefined : isoOf(startedAt), gateways })
 
 const isoOf = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
@@ -62,6 +65,7 @@ const routesOf = (
   { apiKeys, gateways }: Pick<HttpConfig, "apiKeys"> & { readonly gateways: ReadonlyArray<GatewayName> }
 ) => {
   const allowed = ApiKeyAuth.required(apiKeys, "chaos")
+  const answered = answerOf(gateways)
   const route = <R>(
     method: "GET" | "PUT" | "DELETE",
     path: typeof template | typeof repetitionTemplate,

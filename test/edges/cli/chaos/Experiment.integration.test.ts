@@ -79,7 +79,12 @@ describe("aegispay chaos run on virtual time", () => {
     const unknown = await written({ ...short, chaos: { seed: 1, rules: [{ ...short.chaos.rules[0], gateways: ["nobody"] }] } })
     const refused = await aegispay(["chaos", "run", unknown.file])
     assert.strictEqual(refused.code, 2)
-    assert.include(refused.stderr, 'names the gateway "nobody"')
+    assert.include(refused.stderr, 'names the gateway "nobody", which is not among the gateways: gateway-a')
+    for (const length of ["0", "999ms", "2d", "soon"]) {
+      const wrong = await aegispay(["chaos", "run", "gateway-outage", "--duration", length])
+      assert.strictEqual(wrong.code, 2)
+      assert.include(wrong.stderr, "a duration from 1s to 1d, such as 30s or 5m", length)
+    }
     const mistyped = await aegispay(["chaos", "run", "gateway-outtage"])
     assert.strictEqual(mistyped.code, 2)
     assertOneLine(mistyped, /there is no experiment "gateway-outtage".*gateway-outage/)

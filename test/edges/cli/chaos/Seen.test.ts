@@ -2,13 +2,16 @@
  * What an experiment sees of a running server: its breakers in the metrics, faults by their counts, and what has to hold of its payments.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ChaosPlan, maxPlanMillis } from "../../../../src/domain/chaos/ChaosPlan.ts"
 import * as Recorder from "../../../../src/domain/chaos/experiment/Recorder.ts"
+import { Experiment } from "../../../../src/domain/chaos/experiment/Experiment.ts"
 import { GatewayName } from "../../../../src/domain/payment/Ids.ts"
 import * as Books from "../../../../src/edges/cli/commands/chaos/remote/Books.ts"
-import type { Payment } from "../../../../src/edges/cli/commands/chaos/remote/Client.ts"
-import { bounded } from "../../../../src/edges/cli/commands/chaos/remote/Remote.ts"
+import type { Client, Payment } from "../../../../src/edges/cli/commands/chaos/remote/Client.ts"
+import { bounded, run } from "../../../../src/edges/cli/commands/chaos/remote/Remote.ts"
 import * as Watch from "../../../../src/edges/cli/commands/chaos/remote/Watch.ts"
 
 const a = GatewayName.make("sandbox-a")
@@ -39,6 +42,36 @@ describe("the plan of a running server", () => {
     assert.strictEqual(rules[4]?.fromMillis, maxPlanMillis - 1)
     assert.isTrue(Schema.is(ChaosPlan)({ ...chaos, rules }))
   })
+})
+
+describe("an experiment against a running server", () => {
+  const experiment = Schema.decodeUnknownSync(Experiment)({
+    name: "elsewhere",
+    durationMillis: 1_000,
+    gateways: [{ name: "nobody" }],
+    steadyState: { beforeMillis: 60_000, criteria: {} },
+    chaos: {
+      seed: 1,
+      rules: [{ target: "gateway", gateways: ["nobody"], when: { type: "random", rate: 1 }, inject: { type: "network" } }]
+    }
+  })
+  const never = Effect.die("nothing is to be sent")
+
+  it.effect("names no gateway that the server does not have, before anything is sent, also where the key may not read metrics", () =>
+    Effect.gen(function* () {
+      const client: Client = {
+        port: () => ({ charge: () => never, followUp: () => never }),
+        payment: () => never,
+        status: Effect.succeed({ running: false, counts: [], gateways: [a, GatewayName.make("sandbox-b")] }),
+        start: () => never,
+        stop: never,
+        metrics: Effect.undefined
+      }
+      const options = { client, ledger: undefined, settle: Duration.zero, onProgress: () => Effect.void }
+      const refused = yield* Effect.flip(run(experiment, options))
+      assert.include(refused.message, 'the plan names the gateway "nobody"; those of the server are sandbox-a, sandbox-b')
+    })
+  )
 })
 
 describe("a running server", () => {

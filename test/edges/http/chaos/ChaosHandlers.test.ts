@@ -75,7 +75,7 @@ describe("/ops/chaos", () => {
   it.effect("starts a plan, tells what it did, and ends it", () =>
     Effect.gen(function* () {
       const send = yield* clientOf(http)
-      assert.deepInclude((yield* send("GET", "/ops/chaos", ops)).body, { running: false, injections: 0, counts: [] })
+      assert.deepInclude((yield* send("GET", "/ops/chaos", ops)).body, { running: false, injections: 0, counts: [], gateways: ["a"] })
       assert.strictEqual((yield* send("GET", "/ops/chaos/repetition", ops)).status, 404)
       const started = yield* send("PUT", "/ops/chaos", { ...ops, body: plan })
       assert.strictEqual(started.status, 200)

@@ -19,8 +19,8 @@ const run = Command.make(
       Flag.withDescription("Of load and faults, in place of the definition's"),
       Flag.optional
     ),
-    duration: Flags.duration("duration").pipe(
-      Flag.withDescription("How long the faults last, in place of the definition's"),
+    duration: Flags.durationBetween("duration", "1s", "1d").pipe(
+      Flag.withDescription("How long the faults last (1s to 1d), in place of the definition's"),
       Flag.optional
     ),
     html: file("html", "Write a report for browsers here: one file that needs nothing else"),

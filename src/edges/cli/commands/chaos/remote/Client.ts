@@ -39,7 +39,9 @@ const Status = Schema.Struct({
   startedAt: Schema.optionalKey(Schema.String),
   counts: Schema.Array(
     Schema.Struct({ type: Schema.String, target: Schema.String, gateway: Schema.optionalKey(GatewayName), count: Schema.Int })
-  )
+  ),
+  /** Those that a plan may name. */
+  gateways: Schema.optionalKey(Schema.Array(GatewayName))
 })
 export type Status = typeof Status.Type
 

@@ -60,10 +60,10 @@ interface Run {
 export const run = Effect.fnUntraced(function* (data: Experiment, options: RemoteOptions) {
   if (data.settings !== undefined) return yield* cannotRun(`${data.name}: settings: a running server has its own; leave them out`)
   const { client, ledger } = options
-  const { running, startedAt: former } = yield* client.status
+  const { gateways, running, startedAt: former } = yield* client.status
   if (running) return yield* cannotRun("the server injects faults already; end them first (DELETE /ops/chaos)")
   if (ledger !== undefined) yield* Books.of(ledger)
-  const seen = Watch.gatewaysOf(Watch.breakersOf((yield* client.metrics) ?? ""))
+  const seen = gateways ?? Watch.gatewaysOf(Watch.breakersOf((yield* client.metrics) ?? ""))
   const [unknown] = seen.length === 0 ? [] : gatewaysNamedBy(data.chaos).filter((name) => !seen.includes(name))
   if (unknown !== undefined) {
     return yield* cannotRun(`${data.name}: the plan names the gateway "${unknown}"; those of the server are ${seen.join(", ")}`)
