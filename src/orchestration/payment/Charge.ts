@@ -32,6 +32,7 @@ import { type Started, startedBy } from "../operation/Conclude.ts"
 import { driveInBackground } from "../operation/Drive.ts"
 import { NotAccepting } from "./Errors.ts"
 import * as Idempotency from "./Idempotency.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Spans from "../observability/Spans.ts"
 import * as Journal from "../operation/Journal.ts"
 import * as RouteSelection from "../routing/RouteSelection.ts"
@@ -107,10 +108,26 @@ const startAfterCommit = Effect.fnUntraced(function* ({ change, started }: Durab
   const transaction = yield* HostTransaction
   const context = yield* Effect.context<Effect.Services<ReturnType<typeof driveAtOnce>>>()
   const { after: payment } = change
-  const callback = Effect.andThen(CrashPoint.reach("prepare/after-host-commit"), transaction.outside(driveAtOnce({ change, started })))
+  const begun = (yield* transaction.isOpen) ? driveWhereKept({ change, started }) : driveAtOnce({ change, started })
+  const callback = Effect.andThen(CrashPoint.reach("prepare/after-host-commit"), transaction.outside(begun))
   yield* transaction.afterCommit(callback.pipe(Effect.asVoid, Effect.provideContext(context)))
   return answerOf(payment, started?.operation)
 })
+
+/**
+ * A transaction commits without a payment where its host took that back by a statement of its own (to a savepoint, say), which nobody else
+ * hears of. Nothing is sent for what is not there; what cannot be read is left to recovery.
+ */
+const driveWhereKept = (durable: Durable) => {
+  const { after: payment } = durable.change
+  return Journal.load({ id: payment.id }).pipe(
+    Effect.matchEffect({
+      onFailure: (error) =>
+        PaymentLog.about(payment.id)(Effect.logWarning(`the host's transaction has ended, and nothing is sent now: ${error.message}`)),
+      onSuccess: () => driveAtOnce(durable)
+    })
+  )
+}
 
 const answerOf = (payment: Payment, operation: OperationNumber | undefined): Idempotency.Answer => ({
   payment: View.ofPayment(payment),

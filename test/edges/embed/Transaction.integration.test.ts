@@ -105,6 +105,26 @@ describe("a transaction", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that commits without the payment, which its host took back by a statement of its own, charges nobody", () =>
+    Effect.gen(function* () {
+      const { aegis, counts, gateway } = yield* facade
+      yield* Effect.promise(async () => {
+        await aegis.transaction(async (tx) => {
+          await tx.query(insert, ["1", "none"])
+          await tx.query("savepoint before")
+          await tx.prepare(charge("1"))
+          await tx.query("rollback to savepoint before")
+        })
+        await aegis.transaction(async (tx) => {
+          await tx.prepare(charge("2"))
+          await tx.query("rollback")
+        })
+        const charged = await aegis.charge(charge("3"))
+        assert.deepStrictEqual([charged.outcome, gateway.sent.length, await counts()], ["charged", 1, [1, 1]])
+      })
+    }).pipe(Effect.scoped)
+  )
+
   it.live("rolls back with the host: no payment, no call, and the host's own error", () =>
     Effect.gen(function* () {
       const { aegis, counts, gateway } = yield* facade
