@@ -42,6 +42,9 @@ interface Run {
   readonly moves: Map<number, number>
   /** When it was stopped, in milliseconds since its start. */
   stoppedMillis: number | undefined
+  /** Until when it goes on unless it is extended, in milliseconds since its start, and for how long at a time. */
+  hold: { readonly untilMillis: number; readonly holdMillis: number } | undefined
+  lapsed: boolean
 }
 
 /** A switch without a plan, unless one is given. */
@@ -50,25 +53,53 @@ export const make = Effect.fnUntraced(function* ({ crash = dies, plan }: Options
   let last: Run | undefined
   /** The one that runs, looked at with every call. */
   let running: Run | undefined
+  /** Says that a plan lapsed, as soon as there is a fiber to say it. */
+  let notice: Effect.Effect<void> = Effect.void
+
+  /** Ends the one that runs if its time is over: nobody may be there to do it. */
+  const lapse = (clock: Clock.Clock): void => {
+    if (running?.hold === undefined || elapsedOf(running, clock) < running.hold.untilMillis) return
+    const { hold, injector } = running
+    running.stoppedMillis = hold.untilMillis
+    running.lapsed = true
+    running = undefined
+    notice = Effect.suspend(() => {
+      notice = Effect.void
+      return Effect.annotateLogs(Effect.logWarning(lapsedLine), { injections: injector.injections, holdMillis: hold.holdMillis })
+    })
+  }
 
   const decide: Chaos["Service"]["decide"] = (call) =>
     Clock.clockWith((clock) => {
       if (running === undefined) return nothing
+      lapse(clock)
+      if (running === undefined) return Effect.as(notice, undefined)
       const injected = Injector.decide(running.injector, { ...call, atMillis: elapsedOf(running, clock) })
       if (injected === undefined) return nothing
       count(running.counts, { type: injected.injection.type, target: call.target, gateway: call.gateway }, context)
       return Effect.as(announce(injected), injected)
     })
 
-  const start: Chaos["Service"]["start"] = (next) =>
+  const start: Chaos["Service"]["start"] = (next, { holdMillis } = {}) =>
     Clock.clockWith((clock) => {
+      lapse(clock)
       // First, so that the clock is right when it is read.
       running = undefined
       running = last = begin(next, clock)
-      return Effect.andThen(Effect.annotateLogs(Effect.logWarning("faults are injected from now on"), summaryOf(next)), status)
+      if (holdMillis !== undefined) last.hold = { untilMillis: holdMillis, holdMillis }
+      const begun = Effect.annotateLogs(Effect.logWarning("faults are injected from now on"), summaryOf(next))
+      return Effect.andThen(Effect.andThen(notice, begun), status)
+    })
+
+  const extend: Chaos["Service"]["extend"] = ({ holdMillis, startedAt }) =>
+    Clock.clockWith((clock) => {
+      lapse(clock)
+      if (running?.startedAt === startedAt) running.hold = { untilMillis: elapsedOf(running, clock) + holdMillis, holdMillis }
+      return status
     })
 
   const stop = Clock.clockWith((clock) => {
+    lapse(clock)
     if (running === undefined) return status
     const { injections } = running.injector
     running.stoppedMillis = elapsedOf(running, clock)
@@ -77,17 +108,22 @@ export const make = Effect.fnUntraced(function* ({ crash = dies, plan }: Options
   })
 
   const clockOffset = (clock: Clock.Clock): number => {
+    if (running?.movesClock === true) lapse(clock)
     if (running?.movesClock !== true) return 0
     const moves = ChaosTime.movesAt(running.injector.plan, elapsedOf(running, clock))
-    for (const move of moves) notice(running, move, context)
+    for (const move of moves) noticeMove(running, move, context)
     return ChaosTime.offsetOf(moves)
   }
 
-  const status = Clock.clockWith((clock) => Effect.succeed(statusOf(last, { isRunning: running !== undefined, clock })))
+  const status = Clock.clockWith((clock) => {
+    lapse(clock)
+    return Effect.as(notice, statusOf(last, { isRunning: running !== undefined, clock }))
+  })
 
   if (plan !== undefined) yield* start(plan)
   return Chaos.of({
     start,
+    extend,
     stop,
     status,
     repetition: Effect.sync(() => last && Injector.repetitionOf(last.injector)),
@@ -102,6 +138,8 @@ export const layer = (options: Options = {}): Layer.Layer<Chaos> => Layer.effect
 
 const dies = Effect.suspend(() => Effect.die(new Crashed("injected: the process ended")))
 
+const lapsedLine = "no more faults are injected: whoever started them has not said for too long that they are to go on"
+
 const nothing: Effect.Effect<undefined> = Effect.undefined
 
 const begin = (plan: ChaosPlan, clock: Clock.Clock): Run => ({
@@ -111,7 +149,9 @@ const begin = (plan: ChaosPlan, clock: Clock.Clock): Run => ({
   counts: new Map(),
   movesClock: plan.rules.some(({ target }) => target === "clock"),
   moves: new Map(),
-  stoppedMillis: undefined
+  stoppedMillis: undefined,
+  hold: undefined,
+  lapsed: false
 })
 
 const elapsedOf = ({ startedNanos, stoppedMillis }: Run, clock: Clock.Clock): number =>
@@ -129,7 +169,7 @@ const count = (
 }
 
 /** A jump or a spell of the clock counts once, when the clock is first read after it began. */
-const notice = (run: Run, { count: nth, rule, type }: ChaosTime.Move, context: Context.Context<never>): void => {
+const noticeMove = (run: Run, { count: nth, rule, type }: ChaosTime.Move, context: Context.Context<never>): void => {
   if (run.moves.get(rule) === nth) return
   run.moves.set(rule, nth)
   count(run.counts, { type, target: "clock", gateway: undefined }, context)
@@ -165,7 +205,7 @@ const statusOf = (run: Run | undefined, now: { readonly isRunning: boolean; read
       clockOffsetMillis: 0
     }
   }
-  const { injector, startedAt } = run
+  const { hold, injector, lapsed, startedAt } = run
   const elapsedMillis = elapsedOf(run, now.clock)
   return {
     running: now.isRunning,
@@ -175,6 +215,8 @@ const statusOf = (run: Run | undefined, now: { readonly isRunning: boolean; read
     injections: injector.injections,
     remaining: injector.maxInjections - injector.injections,
     counts: [...run.counts.values()],
-    clockOffsetMillis: now.isRunning ? ChaosTime.offsetOf(ChaosTime.movesAt(injector.plan, elapsedMillis)) : 0
+    clockOffsetMillis: now.isRunning ? ChaosTime.offsetOf(ChaosTime.movesAt(injector.plan, elapsedMillis)) : 0,
+    ...(now.isRunning && hold !== undefined ? { lapsesInMillis: hold.untilMillis - elapsedMillis } : {}),
+    ...(lapsed ? { lapsed } : {})
   }
 }

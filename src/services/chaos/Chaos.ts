@@ -33,12 +33,18 @@ export interface ChaosStatus {
   readonly counts: ReadonlyArray<InjectionCount>
   /** By how much the wall clock is off now. */
   readonly clockOffsetMillis: number
+  /** In how many milliseconds it ends unless its holder says that it goes on; absent where nobody holds it. */
+  readonly lapsesInMillis?: number
+  /** It ended because its holder was not heard of any more; absent otherwise. */
+  readonly lapsed?: true
 }
 
 /**
  * The switch.
  *
- * - `start`: begins a plan; a running one ends. Its times count from now.
+ * - `start`: begins a plan; a running one ends. Its times count from now. With `holdMillis` it ends by itself when it was not extended for
+ *   that long: whoever started it may be gone without having ended it.
+ * - `extend`: the plan that began at `startedAt` goes on for another `holdMillis`, where it still runs; otherwise nothing happens.
  * - `stop`: ends it: no further call meets a fault. Faults under way (a delay, a hanging call) end by themselves.
  * - `repetition`: a plan that does to the same calls what was done so far; `undefined` where nothing was started or more was injected than
  *   is kept (10,000).
@@ -49,7 +55,8 @@ export interface ChaosStatus {
 export class Chaos extends Context.Service<
   Chaos,
   {
-    readonly start: (plan: ChaosPlan) => Effect.Effect<ChaosStatus>
+    readonly start: (plan: ChaosPlan, options?: { readonly holdMillis?: number }) => Effect.Effect<ChaosStatus>
+    readonly extend: (hold: { readonly startedAt: number; readonly holdMillis: number }) => Effect.Effect<ChaosStatus>
     readonly stop: Effect.Effect<ChaosStatus>
     readonly status: Effect.Effect<ChaosStatus>
     readonly repetition: Effect.Effect<ChaosPlan | undefined>

@@ -110,7 +110,7 @@ export const start = async (args: ReadonlyArray<string>, options: Options = {}):
 /** A started command that is waited for later. */
 export const begin = (args: ReadonlyArray<string>, options: Options = {}) => {
   const child = launch(args, options)
-  return { ended: collect(child).ended, interrupt: () => child.kill("SIGINT") }
+  return { ended: collect(child).ended, interrupt: () => child.kill("SIGINT"), kill: () => child.kill("SIGKILL") }
 }
 
 /** Asks a server. */

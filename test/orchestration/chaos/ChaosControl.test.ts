@@ -45,6 +45,55 @@ describe("the switch", () => {
     })
   )
 
+  it.effect("ends by itself where whoever holds it is not heard of any more, and not while it is", () => {
+    const { kept, lines } = collecting()
+    return Effect.gen(function* () {
+      const chaos = yield* ChaosControl.make()
+      const { startedAt = -1 } = yield* chaos.start(always, { holdMillis: 15_000 })
+      yield* TestClock.adjust(14_999)
+      assert.deepInclude(yield* chaos.status, { running: true, lapsesInMillis: 1 })
+      assert.deepInclude(yield* chaos.extend({ startedAt, holdMillis: 15_000 }), { running: true, lapsesInMillis: 15_000 })
+      yield* TestClock.adjust(14_999)
+      assert.isDefined(yield* chaos.decide(sale))
+      yield* TestClock.adjust(60_000)
+      assert.isUndefined(yield* chaos.decide(sale))
+      assert.deepInclude(yield* chaos.status, { running: false, lapsed: true, elapsedMillis: 29_999, injections: 1 })
+      assert.isUndefined((yield* chaos.status).lapsesInMillis)
+      assert.deepInclude(
+        yield* chaos.extend({ startedAt, holdMillis: 15_000 }),
+        { running: false, lapsed: true },
+        "what is over stays over"
+      )
+      assert.deepStrictEqual(
+        lines.flatMap(({ annotations, level, message }) => (level === "WARN" ? [`${message} ${String(annotations["holdMillis"])}`] : [])),
+        [
+          "faults are injected from now on undefined",
+          "no more faults are injected: whoever started them has not said for too long that they are to go on 15000"
+        ]
+      )
+      const next = yield* chaos.start(always, { holdMillis: 1_000 })
+      assert.isUndefined(next.lapsed)
+      yield* chaos.extend({ startedAt, holdMillis: 3_600_000 })
+      assert.strictEqual((yield* chaos.status).lapsesInMillis, 1_000, "another's plan is not extended")
+      yield* chaos.start(always)
+      yield* TestClock.adjust(86_400_000)
+      assert.isTrue((yield* chaos.status).running, "nobody holds it")
+    }).pipe(kept)
+  })
+
+  it.effect("a clock that is moved is right again when the plan lapses", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const chaos = yield* ChaosControl.make()
+      const skew = planOf([{ target: "clock", when: { type: "random", rate: 1 }, inject: { type: "clock_skew", byMillis: 60_000 } }])
+      yield* chaos.start(skew, { holdMillis: 5_000 })
+      assert.strictEqual(chaos.clockOffset(clock), 60_000)
+      yield* TestClock.adjust(5_000)
+      assert.strictEqual(chaos.clockOffset(clock), 0)
+      assert.deepInclude(yield* chaos.status, { running: false, lapsed: true })
+    })
+  )
+
   it.effect("starts anew with each plan, and never injects more than it may", () =>
     Effect.gen(function* () {
       const chaos = yield* ChaosControl.make({ plan: always })

@@ -161,6 +161,17 @@ describe("aegispay chaos run --target", () => {
       assert.strictEqual((await interrupted.ended).code, 130)
       assert.isFalse(await isOn())
 
+      // One that is killed ends nothing: the next is told when its faults lapse.
+      const killed = begin(["chaos", "run", long.file, "--target", url], { env })
+      await waitFor(async () => ((await isOn()) ? true : undefined), "the faults")
+      killed.kill()
+      await killed.ended
+      const second = await aegispay(["chaos", "run", long.file, "--target", url], { env })
+      assert.strictEqual(second.code, 2)
+      assertOneLine(second, /injects faults already, for another run: they end (1[0-5]|[1-9]) s from now where that run is gone/)
+      const end = await fetch(`${url}/ops/chaos`, { method: "DELETE", headers: { authorization: `Bearer ${apiKey}` } })
+      assert.strictEqual(end.status, 200)
+
       // An early end: nothing succeeds.
       const hopeless = await written({
         ...short,

@@ -64,7 +64,8 @@ describe("an experiment against a running server", () => {
         payment: () => never,
         status: Effect.succeed({ running: false, counts: [], gateways: [a, GatewayName.make("sandbox-b")] }),
         start: () => never,
-        stop: never,
+        extend: () => never,
+        stop: () => never,
         metrics: Effect.undefined
       }
       const options = { client, ledger: undefined, settle: Duration.zero, onProgress: () => Effect.void }

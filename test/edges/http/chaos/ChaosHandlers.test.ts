@@ -39,7 +39,8 @@ const routes = [
   ["GET", "/ops/chaos"],
   ["PUT", "/ops/chaos"],
   ["DELETE", "/ops/chaos"],
-  ["GET", "/ops/chaos/repetition"]
+  ["GET", "/ops/chaos/repetition"],
+  ["PUT", "/ops/chaos/hold"]
 ] as const
 
 describe("/ops/chaos", () => {
@@ -107,6 +108,43 @@ describe("/ops/chaos", () => {
         script: [{ target: "gateway", gateway: "a", operation: "sale", call: 1, inject: { type: "response_lost" } }]
       })
       assert.strictEqual((yield* send("PUT", "/ops/chaos", { ...ops, body: repetition.body })).status, 200)
+    }).pipe(Effect.provide(withSwitch), alone)
+  )
+
+  it.effect("keeps a plan that is held for as long as its holder says so, and another's is left alone", () =>
+    Effect.gen(function* () {
+      const send = yield* clientOf(http)
+      const started = yield* send("PUT", "/ops/chaos?holdMillis=15000", { ...ops, body: plan })
+      assert.deepInclude(started.body, { running: true, lapsesInMillis: 15_000 })
+      const { startedAt } = started.body as { readonly startedAt: string }
+      yield* TestClock.adjust("10 seconds")
+      const extended = yield* send("PUT", "/ops/chaos/hold", { ...ops, body: { startedAt, holdMillis: 20_000 } })
+      assert.deepInclude(extended.body, { running: true, lapsesInMillis: 20_000 })
+      for (const [path, body, says] of [
+        ["/ops/chaos?holdMillis=999", plan, "holdMillis"],
+        ["/ops/chaos?holdMillis=3600001", plan, "holdMillis"],
+        ["/ops/chaos?holdMillis=1e4", plan, "holdMillis"],
+        ["/ops/chaos?holdMillis=15000&holdMillis=16000", plan, "holdMillis"],
+        ["/ops/chaos?hold=15000", plan, "hold"],
+        ["/ops/chaos/hold", { startedAt, holdMillis: 0 }, "holdMillis"],
+        ["/ops/chaos/hold", { startedAt: "yesterday", holdMillis: 15_000 }, "startedAt"],
+        ["/ops/chaos/hold", { holdMillis: 15_000 }, "startedAt"]
+      ] as const) {
+        const answer = yield* send("PUT", path, { ...ops, body })
+        assert.deepStrictEqual([answer.status, answer.body.code], [400, "invalid_request"], path)
+        assert.include(answer.body.detail, says)
+      }
+      const wrong = yield* send("DELETE", "/ops/chaos?startedAt=yesterday", ops)
+      assert.deepStrictEqual([wrong.status, wrong.body.code], [400, "invalid_request"])
+      const other = "2020-01-01T00:00:00.000Z"
+      assert.isTrue((yield* send("DELETE", `/ops/chaos?startedAt=${other}`, ops)).body.running, "another's end")
+      yield* send("PUT", "/ops/chaos/hold", { ...ops, body: { startedAt: other, holdMillis: 3_600_000 } })
+      yield* TestClock.adjust("20 seconds")
+      assert.deepInclude((yield* send("GET", "/ops/chaos", ops)).body, { running: false, lapsed: true, elapsedMillis: 30_000 })
+      const next = yield* send("PUT", "/ops/chaos", { ...ops, body: plan })
+      assert.isUndefined(next.body.lapsesInMillis)
+      const end = yield* send("DELETE", `/ops/chaos?startedAt=${next.body.startedAt}`, ops)
+      assert.isFalse(end.body.running)
     }).pipe(Effect.provide(withSwitch), alone)
   )
 

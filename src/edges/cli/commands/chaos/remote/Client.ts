@@ -37,6 +37,8 @@ export type Payment = typeof Payment.Type
 const Status = Schema.Struct({
   running: Schema.Boolean,
   startedAt: Schema.optionalKey(Schema.String),
+  lapsesInMillis: Schema.optionalKey(Schema.Int),
+  lapsed: Schema.optionalKey(Schema.Boolean),
   counts: Schema.Array(
     Schema.Struct({ type: Schema.String, target: Schema.String, gateway: Schema.optionalKey(GatewayName), count: Schema.Int })
   ),
@@ -68,8 +70,11 @@ export interface Client {
   /** The payment as it is now; `undefined` where it is not shown. */
   readonly payment: (id: string) => Effect.Effect<Payment | undefined>
   readonly status: Effect.Effect<Status, Failure>
-  readonly start: (plan: ChaosPlan) => Effect.Effect<void, Failure>
-  readonly stop: Effect.Effect<void, Failure>
+  /** Starts a plan that ends by itself when it was not extended for `holdMillis`. */
+  readonly start: (plan: ChaosPlan, holdMillis: number) => Effect.Effect<Status, Failure>
+  readonly extend: (hold: { readonly startedAt: string; readonly holdMillis: number }) => Effect.Effect<Status, Failure>
+  /** Ends the plan that began then, or whatever runs. */
+  readonly stop: (startedAt: string | undefined) => Effect.Effect<void, Failure>
   /** The metrics in the text format of Prometheus; `undefined` where the key may not read them. */
   readonly metrics: Effect.Effect<string | undefined>
 }
@@ -111,8 +116,13 @@ export const make = (options: ClientOptions): Client => {
         reply?.status === 200 ? Option.getOrUndefined(paymentOf(reply.body)) : undefined
       ),
     status: operate("the switch of faults cannot be read", send("GET", "/ops/chaos"), statusOf),
-    start: (plan) => Effect.asVoid(operate("the faults cannot be started", send("PUT", "/ops/chaos", { body: plan }), statusOf)),
-    stop: Effect.asVoid(operate("the faults cannot be ended", send("DELETE", "/ops/chaos"), statusOf)),
+    start: (plan, holdMillis) =>
+      operate("the faults cannot be started", send("PUT", `/ops/chaos?holdMillis=${holdMillis}`, { body: plan }), statusOf),
+    extend: (hold) => operate("the faults cannot be extended", send("PUT", "/ops/chaos/hold", { body: hold }), statusOf),
+    stop: (startedAt) => {
+      const path = startedAt === undefined ? "/ops/chaos" : `/ops/chaos?startedAt=${encodeURIComponent(startedAt)}`
+      return Effect.asVoid(operate("the faults cannot be ended", send("DELETE", path), statusOf))
+    },
     metrics: Effect.map(send("GET", "/metrics"), (reply) => (reply?.status === 200 ? reply.text : undefined))
   }
 }

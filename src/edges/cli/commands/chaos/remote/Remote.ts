@@ -24,7 +24,7 @@ import { definitionHashOf } from "../../../../../simulation/experiment/Definitio
 import * as Chance from "../../../../../simulation/world/Chance.ts"
 import { cannotRun } from "../../../Failure.ts"
 import * as Books from "./Books.ts"
-import type { Client, Payment } from "./Client.ts"
+import type { Client, Payment, Status } from "./Client.ts"
 import * as Watch from "./Watch.ts"
 
 export interface RemoteOptions {
@@ -38,6 +38,9 @@ export interface RemoteOptions {
 
 /** Callers that wait at the same time: no more sockets than a process may have. A caller beyond is counted as failed. */
 const maxWaiting = 2_000
+/** Faults whose run is gone end after this time; a run that is there says so three times meanwhile. */
+const holdMillis = 15_000
+const holdEvery = Duration.seconds(5)
 const watchEvery = Duration.seconds(1)
 /** Payments that are looked at together at the end. */
 const readers = 8
@@ -60,8 +63,10 @@ interface Run {
 export const run = Effect.fnUntraced(function* (data: Experiment, options: RemoteOptions) {
   if (data.settings !== undefined) return yield* cannotRun(`${data.name}: settings: a running server has its own; leave them out`)
   const { client, ledger } = options
-  const { gateways, running, startedAt: former } = yield* client.status
-  if (running) return yield* cannotRun("the server injects faults already; end them first (DELETE /ops/chaos)")
+  const { gateways, lapsed, lapsesInMillis, running, startedAt: former } = yield* client.status
+  if (running) return yield* cannotRun(busy(lapsesInMillis))
+  if (lapsed === true)
+    yield* Effect.logInfo("the faults of an earlier run had ended by themselves: whoever ran it was not heard of any more")
   if (ledger !== undefined) yield* Books.of(ledger)
   const seen = gateways ?? Watch.gatewaysOf(Watch.breakersOf((yield* client.metrics) ?? ""))
   const [unknown] = seen.length === 0 ? [] : gatewaysNamedBy(data.chaos).filter((name) => !seen.includes(name))
@@ -119,14 +124,15 @@ const underLoad = Effect.fnUntraced(function* (run: Run) {
   const callers = yield* FiberSet.make<void>()
   yield* Effect.forkScoped(load(run, callers))
   let started = false
+  let startedAt: string | undefined
   const stop = Effect.suspend(() =>
-    started ? Effect.retry(client.stop, { times: 5, schedule: Schedule.spaced("500 millis") }) : Effect.void
+    started ? Effect.retry(client.stop(startedAt), { times: 5, schedule: Schedule.spaced("500 millis") }) : Effect.void
   )
   // Uninterruptible, so that no start is cut off without being known; whatever ends this phase, the faults end.
   const start = Effect.uninterruptible(
     Effect.andThen(
       Effect.sync(() => (started = true)),
-      client.start(bounded(experiment))
+      Effect.tap(client.start(bounded(experiment), holdMillis), (status) => Effect.sync(() => (startedAt = status.startedAt)))
     )
   )
   const faults = Effect.gen(function* () {
@@ -137,8 +143,8 @@ const underLoad = Effect.fnUntraced(function* (run: Run) {
       yield* Deferred.succeed(run.aborted, reason)
     }
     if (yield* Deferred.isDone(run.aborted)) return
-    yield* start
-    yield* until(run, recoverAt)
+    const begun = yield* start
+    yield* Effect.race(until(run, recoverAt), holding(run, begun))
   })
   yield* Effect.ensuring(
     faults,
@@ -152,6 +158,28 @@ const underLoad = Effect.fnUntraced(function* (run: Run) {
   watching.interruptUnsafe()
   return (yield* Deferred.isDone(run.aborted)) ? yield* Deferred.await(run.aborted) : undefined
 })
+
+/** Why it cannot start while faults are injected. */
+const busy = (lapsesInMillis: number | undefined): string =>
+  lapsesInMillis === undefined
+    ? "the server injects faults already; end them first (DELETE /ops/chaos)"
+    : `the server injects faults already, for another run: they end ${Math.ceil(lapsesInMillis / 1_000)} s from now where that run is gone; try again then, or end them first (DELETE /ops/chaos)`
+
+/** Says again and again that the faults go on, until it is interrupted; ends the experiment where the server has ended them meanwhile. */
+const holding = ({ aborted, options }: Run, { startedAt }: Status) =>
+  startedAt === undefined
+    ? Effect.never
+    : Effect.gen(function* () {
+        for (;;) {
+          yield* Effect.sleep(holdEvery)
+          // A server that does not answer now may answer in time.
+          const status: Status | undefined = yield* Effect.orElseSucceed(options.client.extend({ startedAt, holdMillis }), () => undefined)
+          if (status?.startedAt === startedAt && !status.running) {
+            const message = status.lapsed === true ? "the server had not heard of this run for too long" : "somebody else ended them"
+            yield* Deferred.succeed(aborted, { code: "aborted", message: `the faults were ended early: ${message}` } satisfies Reason)
+          }
+        }
+      })
 
 /**
  * The plan, which ends by itself when its time is over: whoever is to end it may have been killed, or may not reach the server any more. A
