@@ -167,7 +167,7 @@ export const webhook = (change: LabelsOf<"aegispay_webhooks_total">): Effect.Eff
 
 /** A delivery ended (`delivered`, `retry`), or a payment's notifications did (`dead`, `lost`: another relay has it). */
 export const notified = (result: "delivered" | "retry" | "dead" | "lost"): Effect.Effect<void> =>
-  Metric.update(notifications({ result }), 1)
+  atOnce((context) => notifications({ result }).updateUnsafe(1, context))
 
 /** A history was read that has a gap: its payment is halted. */
 export const eventGap: Effect.Effect<void> = Effect.suspend(() => Metric.update(eventGaps({}), 1))

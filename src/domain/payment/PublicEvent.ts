@@ -23,7 +23,7 @@ export interface PublicEvent {
 
 /** An event without what nobody is shown. Fails only on an event that could not have been read either. */
 export const of = (stored: Event.StoredEvent): Result.Result<PublicEvent, Schema.SchemaError> =>
-  Result.map(Event.encode(withoutTokens(stored.event)), ({ _tag: type, ...data }) => ({
+  Result.map(Event.encode(withoutDecision(withoutTokens(stored.event))), ({ _tag: type, ...data }) => ({
     eventId: stored.eventId,
     paymentId: stored.paymentId,
     version: stored.version,
@@ -31,6 +31,12 @@ export const of = (stored: Event.StoredEvent): Result.Result<PublicEvent, Schema
     occurredAt: DateTime.formatIso(DateTime.makeUnsafe(stored.occurredAt)),
     data: withWholeDecision(stored.event, data)
   }))
+
+const withoutDecision = (event: Event.PaymentEvent): Event.PaymentEvent => {
+  if (event._tag !== "OperationIntended" || event.intent.decision === undefined) return event
+  const { decision: _decision, ...intent } = event.intent
+  return { ...event, intent }
+}
 
 /** A decision is stored in few bytes that mean nothing to others: they are shown it with the names of its fields. */
 const withWholeDecision = (event: Event.PaymentEvent, data: PublicEvent["data"]): PublicEvent["data"] =>

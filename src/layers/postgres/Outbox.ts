@@ -22,7 +22,7 @@ import type { EventStoreError } from "../../services/EventStore.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
 import { looked } from "./payment/CommitText.ts"
 import * as GroupedStatement from "./payment/GroupedStatement.ts"
-import { eventColumns, type EventRow, nowMillis, paymentIdOf, readAll, storedEventOf } from "./payment/Rows.ts"
+import { eventColumns, type EventRow, nowMillis, paymentIdOf, storedEventOf } from "./payment/Rows.ts"
 import { repeatable } from "./SqlErrors.ts"
 
 /** The most events of one batch. */
@@ -105,23 +105,24 @@ interface DeadRow {
 }
 
 /** Rows come payment by payment, each in version order. */
-const batchesOf = Effect.fnUntraced(function* (
-  rows: ReadonlyArray<LeasedRow>
-): Effect.fn.Return<ReadonlyArray<OutboxBatch>, EventStoreError> {
-  const stored = yield* readAll(rows, (row) => storedEventOf("Outbox.lease", row))
-  const batches: Array<OutboxBatch & { readonly events: Array<StoredEvent> }> = []
-  for (const [index, event] of stored.entries()) {
-    const row = rows[index]
-    if (row === undefined) break
-    const last = batches.at(-1)
-    if (last?.payment === event.paymentId) last.events.push(event)
-    else {
-      const { attempts, tenant, token } = row
-      batches.push({ payment: event.paymentId, tenant: tenant as TenantId, token, attempts, events: [event] })
+const batchesOf = (rows: ReadonlyArray<LeasedRow>): Result.Result<ReadonlyArray<OutboxBatch>, EventStoreError> => {
+  const batches: Array<OutboxBatch> = []
+  let events: Array<StoredEvent> = []
+  let first: LeasedRow | undefined
+  let payment: PaymentId | undefined
+  for (const row of rows) {
+    if (payment === undefined || first?.payment !== row.payment || first.bucket !== row.bucket) {
+      first = row
+      payment = paymentIdOf(row)
+      events = []
+      batches.push({ payment, tenant: row.tenant as TenantId, token: row.token, attempts: row.attempts, events })
     }
+    const event = storedEventOf("Outbox.lease", row, payment)
+    if (Result.isFailure(event)) return Result.fail(event.failure)
+    events.push(event.success)
   }
-  return batches
-})
+  return Result.succeed(batches)
+}
 
 interface Acknowledgement {
   readonly payment: PaymentId
@@ -180,9 +181,10 @@ const make = (sql: SqlClient, acknowledge: (one: Acknowledgement) => Effect.Effe
     lease: Effect.fn("Outbox.lease")(function* (options) {
       const payments = Math.min(1000, Math.max(1, options.payments))
       const statement = sql.unsafe<LeasedRow>(leaseText, [options.owner, payments, String(options.ttlMillis)])
-      return yield* batchesOf(yield* repeatable(sql, "Outbox.lease", statement))
+      return yield* Effect.fromResult(batchesOf(yield* repeatable(sql, "Outbox.lease", statement)))
     }),
-    acknowledge: Effect.fn("Outbox.acknowledge")(acknowledge),
+    // Once with every payment: a span would cost more than the rest of it.
+    acknowledge,
     retryLater: Effect.fn("Outbox.retryLater")(({ delayMillis, failed, payment, token }) =>
       changed("Outbox.retryLater", retryText, payment, [token, String(Math.ceil(delayMillis)), failed === false ? 0 : 1])
     ),

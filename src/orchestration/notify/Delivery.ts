@@ -35,6 +35,16 @@ const backoff: Backoff.Backoff = {
   jitter: Presets.relay.retryJitter.value
 }
 
+/** How far the events of a payment were delivered: the last one and how many, and what did not work, if that ended it. */
+interface Progress {
+  delivered: StoredEvent | undefined
+  count: number
+  delivery: Exclude<Delivery, { _tag: "Delivered" }> | undefined
+}
+
+const died = (defect: unknown): Effect.Effect<Delivery> =>
+  Effect.as(Effect.logError("a notifier died", defect), { _tag: "Retry", reason: "the notifier died" })
+
 /** What a relay delivers with. `isStopping`: no further event is sent. Answers a program that handles a batch and never fails. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly leaseMillis: number
@@ -48,24 +58,6 @@ export const make = Effect.fnUntraced(function* (options: {
   const endpoints = new Map<string, EndpointHealth.Endpoint>()
 
   const healthOf = (endpoint: string) => endpoints.get(endpoint) ?? EndpointHealth.unknown
-
-  const deliver = Effect.fnUntraced(function* (endpoint: string, tenant: TenantId, event: StoredEvent) {
-    const notification = notificationOf(tenant, event)
-    if (Result.isFailure(notification)) return { _tag: "Rejected", reason: notification.failure } satisfies Delivery
-    endpoints.set(endpoint, EndpointHealth.started(healthOf(endpoint)))
-    const delivery = yield* notifier.deliver(endpoint, notification.success).pipe(
-      Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError("a notifier died", defect), {
-          _tag: "Retry",
-          reason: "the notifier died"
-        } satisfies Delivery)
-      ),
-      Effect.onInterrupt(() => Effect.sync(() => settle(endpoint, undefined, 0)))
-    )
-    settle(endpoint, delivery, yield* Clock.currentTimeMillis)
-    yield* Metrics.notified(delivery._tag === "Delivered" ? "delivered" : "retry")
-    return delivery
-  })
 
   /** An endpoint that refuses an event is not failing; one whose answer was not awaited is not known to. */
   const settle = (endpoint: string, delivery: Delivery | undefined, now: number): void => {
@@ -86,21 +78,46 @@ export const make = Effect.fnUntraced(function* (options: {
     return (yield* outbox.retryLater({ ...lease, delayMillis: Math.min(delay, backoff.capMillis) })) ? "retried" : "lost"
   })
 
-  /** Delivers a batch in version order while the lease surely holds, and says what was delivered. */
-  const deliverInOrder = Effect.fnUntraced(function* (endpoint: string, batch: OutboxBatch, leasedAt: number) {
-    let delivered: StoredEvent | undefined
-    let count = 0
+  /**
+   * Delivers a batch in version order while the lease surely holds, and says what was delivered. This runs with every event, so an
+   * interruption is noticed around all of them: `sending` tells whether one is at the notifier.
+   */
+  const deliverInOrder = (endpoint: string, batch: OutboxBatch, leasedAt: number): Effect.Effect<Progress> => {
     const until = leasedAt + leaseMillis - Presets.relay.deliveryTimeoutMillis.value
-    for (const event of batch.events) {
-      const now = yield* Clock.currentTimeMillis
-      if (isStopping() || now >= until || EndpointHealth.waitMillis(healthOf(endpoint), now) > 0) break
-      const delivery = yield* deliver(endpoint, batch.tenant, event)
-      if (delivery._tag !== "Delivered") return { delivered, count, delivery }
-      delivered = event
-      count += 1
+    const progress: Progress = { delivered: undefined, count: 0, delivery: undefined }
+    let sending = false
+
+    const ended = (delivery: Delivery, event: StoredEvent, now: number): Effect.Effect<void> => {
+      sending = false
+      settle(endpoint, delivery, now)
+      if (delivery._tag === "Delivered") {
+        progress.delivered = event
+        progress.count += 1
+      } else progress.delivery = delivery
+      return Metrics.notified(delivery._tag === "Delivered" ? "delivered" : "retry")
     }
-    return { delivered, count, delivery: undefined }
-  })
+
+    const all = Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      for (const event of batch.events) {
+        const now = clock.currentTimeMillisUnsafe()
+        const health = healthOf(endpoint)
+        if (isStopping() || now >= until || EndpointHealth.waitMillis(health, now) > 0) break
+        const notification = notificationOf(batch.tenant, event)
+        if (Result.isFailure(notification)) {
+          progress.delivery = { _tag: "Rejected", reason: notification.failure }
+          break
+        }
+        endpoints.set(endpoint, EndpointHealth.started(health))
+        sending = true
+        const delivery = yield* Effect.catchDefect(notifier.deliver(endpoint, notification.success), died)
+        yield* ended(delivery, event, clock.currentTimeMillisUnsafe())
+        if (delivery._tag !== "Delivered") break
+      }
+      return progress
+    })
+    return Effect.onInterrupt(all, () => Effect.sync(() => sending && settle(endpoint, undefined, 0)))
+  }
 
   const handle = Effect.fnUntraced(function* (batch: OutboxBatch, leasedAt: number): Effect.fn.Return<Handled, EventStoreError> {
     const { payment, token } = batch

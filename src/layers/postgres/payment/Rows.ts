@@ -48,10 +48,13 @@ export const parseJson = (operation: string, text: string): Result.Result<unknow
 export const paymentIdOf = (row: { readonly bucket: number; readonly payment: string }): PaymentId =>
   makePaymentId({ bucket: row.bucket, uuid: row.payment })
 
-/** Reads an event of any schema version. */
-export const storedEventOf = (operation: string, row: EventRow): Result.Result<Event.StoredEvent, EventStoreError> => {
-  const paymentId = paymentIdOf(row)
-  return Result.flatMap(parseJson(operation, row.data), (data) =>
+/** Reads an event of any schema version. `paymentId`: that of the row, where it is known already. */
+export const storedEventOf = (
+  operation: string,
+  row: EventRow,
+  paymentId: PaymentId = paymentIdOf(row)
+): Result.Result<Event.StoredEvent, EventStoreError> =>
+  Result.flatMap(parseJson(operation, row.data), (data) =>
     Result.mapBoth(Event.decode({ type: row.type, schemaVersion: row.schema_version, data }), {
       onFailure: (cause) => corrupt(operation, `event ${row.version} of ${paymentId} is not readable`, cause),
       onSuccess: (event): Event.StoredEvent => ({
@@ -64,7 +67,6 @@ export const storedEventOf = (operation: string, row: EventRow): Result.Result<E
       })
     })
   )
-}
 
 /** A row of `payments`, without what nobody is shown. */
 export interface PaymentRow {
