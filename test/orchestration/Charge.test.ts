@@ -303,4 +303,25 @@ describe("charge", () => {
       )
     }).pipe(Effect.provide(engine([a])))
   })
+
+  it.effect("a confirm that is refused before its object was looked at charges nowhere else: the customer may complete it still", () => {
+    const refusals: Array<Outcome> = [declined("rate_limited"), declined("configuration")]
+    const a = testGateway("a", {
+      send: (intent) => Effect.succeed(intent.kind === "confirm" ? (refusals.pop() ?? success(intent)) : requiresAction)
+    })
+    const b = testGateway("b")
+    return Effect.gen(function* () {
+      const payments = yield* Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1"))
+      for (const under of ["c1", "c2"]) {
+        const refused = yield* payments.confirm({ tenant, key: key(under), id: payment.id })
+        assert.strictEqual(refused.payment.status, "requires_action")
+        assert.deepStrictEqual(refused.payment.nextAction, payment.nextAction)
+      }
+      const confirmed = yield* payments.confirm({ tenant, key: key("c3"), id: payment.id })
+      assert.strictEqual(confirmed.payment.status, "succeeded")
+      assert.strictEqual(confirmed.payment.amountCaptured, 4990)
+      assert.lengthOf(b.sent, 0)
+    }).pipe(Effect.provide(engine([a, b])))
+  })
 })

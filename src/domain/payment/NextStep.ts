@@ -8,7 +8,7 @@ import { recorded, type NotCharged } from "../operation/Settle.ts"
 import type { GatewayName, OperationNumber } from "./Ids.ts"
 import { isCancelledOnRequest, isLeftOpen } from "./decisions/Cancelling.ts"
 import { lastCharge, operationOf, type Payment } from "./State.ts"
-import { amountsOf, openOperations } from "./Status.ts"
+import { amountsOf, chargedLate, openOperations } from "./Status.ts"
 
 /** What to do next. */
 export type NextStep =
@@ -112,6 +112,8 @@ const afterFailure = (
   options: { readonly policy: NextStepPolicy; readonly now: number }
 ): NextStep => {
   if (isLeftOpen(payment, charge)) return close(payment, charge)
+  const kept = chargedLate(payment)
+  if (kept !== undefined) return afterSuccess(payment, kept)
   const after = recorded(charge)
   if (after === undefined) return rest
   if (charge.progress._tag === "Cancelled" && isCancelledOnRequest(payment, charge)) {

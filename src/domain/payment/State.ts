@@ -12,7 +12,7 @@ import { advance, counted, decided, failed, intended, learn, withFact } from "..
 import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber, PaymentId } from "./Ids.ts"
 import type { PaymentDetails, PaymentEvent, ReviewReason, Source } from "./Event.ts"
-import type { DeclineCategory } from "../operation/Decline.ts"
+import { type DeclineCategory, mayPrecedeKeyCheck } from "../operation/Decline.ts"
 import type { Money } from "../Money.ts"
 
 /** Nothing is recorded yet. */
@@ -89,9 +89,18 @@ export const operationOf = (payment: Payment, number: OperationNumber): Operatio
 export const lastCharge = (payment: Payment): Operation | undefined =>
   payment.operations.findLast((operation) => isCharge(operation) && !isConfirmWithoutEffect(operation))
 
-/** A `confirm` that was not sent, or never arrived: what it should have continued stands as before. */
+/**
+ * A `confirm` that was not sent, never arrived, or was refused before the gateway looked at the object: what it should have continued stands
+ * as before, and the customer may complete it still.
+ */
 export const isConfirmWithoutEffect = (operation: Operation): boolean =>
-  operation.intent.kind === "confirm" && (operation.progress._tag === "NotSent" || operation.progress._tag === "Absent")
+  operation.intent.kind === "confirm" &&
+  (operation.progress._tag === "NotSent" || operation.progress._tag === "Absent" || isRefusedUnseen(operation))
+
+const isRefusedUnseen = ({ facts, gatewayReference, progress }: Operation): boolean =>
+  progress._tag === "Declined" &&
+  gatewayReference === undefined &&
+  facts.every((fact) => fact._tag === "Declined" && mayPrecedeKeyCheck(fact.category))
 
 /** Folds one event into the state. */
 export const evolve = (state: PaymentState, recorded: Recorded): PaymentState => {

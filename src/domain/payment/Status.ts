@@ -98,6 +98,22 @@ export const refundable = (payment: Payment): Operation | undefined => {
 }
 
 /**
+ * A charge that came late, took effect and was not taken back: kept, or not reversed yet. With it the payment is charged: what was tried
+ * elsewhere meanwhile is not tried again, and nothing else is.
+ */
+export const chargedLate = (payment: Payment): Operation | undefined =>
+  payment.late.length === 0
+    ? undefined
+    : charges(payment).find(
+        (charge) =>
+          payment.late.includes(charge.intent.number) &&
+          !isVoided(charge) &&
+          !payment.operations.some(
+            (other) => other.intent.purpose === "reverse" && other.intent.target === charge.intent.number && tookEffect(other)
+          )
+      )
+
+/**
  * The charge a capture is taken from. A late authorization that was kept is captured only where nothing else stands: beside a good charge
  * it would charge twice.
  */

@@ -261,6 +261,21 @@ describe("the customer's action", () => {
     again.when(cancel).then("CancelRequested", "intend 3: void to cancel 4990 at a of 1")
     again.when(told(1, succeeded())).then("OperationSucceeded 1").hasStatus("succeeded")
   })
+  it("rule 6: a confirm that is refused before its object was looked at leaves the first open, and goes nowhere else", () => {
+    for (const category of ["rate_limited", "configuration", "gateway_error"] as const) {
+      const refused = given(...asked, does(confirm), answered(2, declined(category)))
+      refused.hasStatus("requires_action")
+      assert.strictEqual(step(refused.state), "Rest", category)
+      refused.when(failOver(2)).refused("IllegalInStatus")
+      refused.when(end("failed", 2)).refused("IllegalInStatus")
+      refused.when(confirm).then("intend 3: confirm to continue 4990 at a of 1")
+      refused.when(expire).then("intend 3: void to expire 4990 at a of 1")
+      refused.when(told(1, succeeded())).then("OperationSucceeded 1").hasStatus("succeeded")
+      const named = { ...declined(category), gatewayReference: reference("ch_1") }
+      const answer = given(...asked, does(confirm), answered(2, named))
+      assert.strictEqual(operation(answer.state, 1).progress._tag, "Continued", "the object was looked at")
+    }
+  })
   it("rule 5: after an unsent confirm the decline of the first decides", () => {
     const hard = given(...asked, does(confirm), answered(2, notSent), at(200_000, told(1, declined("hard"))))
     hard.when(failOver(1)).refused("IllegalInStatus")

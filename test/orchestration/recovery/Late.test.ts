@@ -12,8 +12,20 @@ import * as Journal from "../../../src/orchestration/operation/Journal.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
 import { handIn } from "../../../src/orchestration/recovery/Truths.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
+import type { LookupAnswer } from "../../../src/services/Gateway.ts"
 import { defaults, Settings } from "../../../src/services/Settings.ts"
-import { chargeRequest, declined, engine, key, requiresAction, success, tenant, testGateway, unknown } from "../../support/TestEngine.ts"
+import {
+  chargeRequest,
+  declined,
+  engine,
+  key,
+  pending,
+  requiresAction,
+  success,
+  tenant,
+  testGateway,
+  unknown
+} from "../../support/TestEngine.ts"
 
 const keep = { retries: 0, policy: { ...defaults.policy, lateSuccess: "keep" } } as const
 const withSettings = (settings: Partial<typeof defaults>) => Effect.provideService(Settings, { ...defaults, ...settings })
@@ -157,6 +169,47 @@ describe("a late authorization that policy keeps", () => {
       )
     }).pipe(withSettings(keep), Effect.provide(engine([a, b], keep)))
   })
+})
+
+describe("a late charge that policy keeps, while another gateway is asked", () => {
+  /** The first gateway's answer is lost, it is not found, so the second is asked; then the first one's shows up. */
+  const lateWhile = (answer: Outcome, found: LookupAnswer) => {
+    const a = testGateway("a", { charges: { replay: "none" }, send: () => Effect.succeed(unknown) })
+    const b = testGateway("b", { send: () => Effect.succeed(answer), lookup: () => Effect.succeed(found) })
+    const c = testGateway("c")
+    const gateways = [a, b, c] as const
+    const run = Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1"))
+      yield* TestClock.adjust("1 minute")
+      yield* payments.recover()
+      assert.lengthOf(b.sent, 1)
+      assert.deepInclude<object>(yield* tellSuccess(payment.id), { amountCaptured: 4990 })
+      for (let round = 0; round < 3; round++) {
+        yield* TestClock.adjust("1 minute")
+        yield* payments.recover()
+      }
+      return yield* view(payment.id)
+    }).pipe(withSettings(keep), Effect.provide(engine(gateways, keep)))
+    return Effect.map(run, (payment) => ({ payment, sent: gateways.map(({ sent }) => sent.length) }))
+  }
+
+  it.effect("is all there is: after a decline of the second no third one is asked, and the payment has not failed", () =>
+    Effect.gen(function* () {
+      const { payment, sent } = yield* lateWhile(pending, declined("soft"))
+      assert.deepStrictEqual(sent, [1, 1, 0])
+      assert.deepInclude<object>(payment, { status: "succeeded", amountCaptured: 4990, gateway: "a" })
+      assert.isUndefined(payment.failure)
+    })
+  )
+
+  it.effect("is all there is: the second is not asked again", () =>
+    Effect.gen(function* () {
+      const { payment, sent } = yield* lateWhile(unknown, { _tag: "Absent" })
+      assert.deepStrictEqual(sent, [1, 1, 0])
+      assert.deepInclude<object>(payment, { status: "succeeded", amountCaptured: 4990, gateway: "a" })
+    })
+  )
 })
 
 it.effect("a second charge beside a good one is reversed, and shown apart: the payment's amounts are those of the good one", () => {

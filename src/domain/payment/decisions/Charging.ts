@@ -7,7 +7,7 @@ import { safetyOf } from "../../operation/Decline.ts"
 import { isCharge, isChargeKind, isOpen } from "../../operation/Operation.ts"
 import { type NotCharged, recorded } from "../../operation/Settle.ts"
 import { lastCharge, operationOf, type Payment, type PaymentState } from "../State.ts"
-import { openOperations, status } from "../Status.ts"
+import { chargedLate, openOperations, status } from "../Status.ts"
 import { isCancelledOnRequest, isLeftOpen } from "./Cancelling.ts"
 import { type Case, type Decision, excluding, illegal, intend, refuse, sameAccount, start } from "./Intent.ts"
 
@@ -66,7 +66,7 @@ export const failOver = (command: Case<"FailOver">, payment: Payment): Decision 
   const open = openOperations(payment)[0]
   if (open !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: open.intent.number })
   if (command.now >= payment.completeBefore) return refuse(payment, command._tag, { _tag: "TooLate" })
-  if (isLeftOpen(payment, failed) || failed.givenUp) return refuse(payment, command._tag, illegal)
+  if (isLeftOpen(payment, failed) || failed.givenUp || chargedLate(payment) !== undefined) return refuse(payment, command._tag, illegal)
   const isHere = command.terms.gateway === failed.intent.gateway
   if (!isAllowedAfter(proof.because, { isHere, stepUp: command.stepUp })) return refuse(payment, command._tag, illegal)
   if (command.stepUp && !isHere) return refuse(payment, command._tag, { _tag: "OtherAccount" })
@@ -109,6 +109,7 @@ export const permitResend = (command: Case<"PermitResend">, payment: Payment): D
   const voiding = excluding(payment, operation, ["void"])
   if (voiding !== undefined) return refuse(payment, command._tag, { _tag: "OperationInProgress", operation: voiding.intent.number })
   if (operation.gatewayReference !== undefined) return no("the gateway has given its id: ask by that id")
+  if (isCharge(operation) && chargedLate(payment) !== undefined) return no("another charge of the payment came late, and stands")
   if (command.now + command.sendWindowMillis + settleTimeMillis > operation.intendedAt + replayWindowMillis) {
     return no("the gateway's key window would be over before the request has settled")
   }
