@@ -53,6 +53,7 @@ describe("two first development starts at once", () => {
     const ports = await Promise.all(directories.map((folder) => readFile(join(folder, "data", "sandbox.port"), "utf8")))
     assert.notStrictEqual(ports[0], ports[1])
     const claims = await readdir(tmpdir())
-    for (const port of ports) assert.notInclude(claims, `aegispay-sandbox-port-${port.trim()}`, "the claim is gone")
+    for (const { pid } of ended)
+      assert.isEmpty(claims.filter((name) => name.startsWith("aegispay-sandbox-port-") && name.endsWith(`.${pid}`)))
   })
 })

@@ -18,20 +18,20 @@ import {
   assertOneLine,
   configuration,
   directory,
+  ownSandbox,
   request,
   type Running,
   sandboxOf,
   start,
-  takenPort,
   waitFor
 } from "./aegispay.ts"
 
-/** No recovery beside the webhooks: what ends, ends by them. A sandbox port of its own: other files use the development set-up as well. */
-const environment = async () => {
-  const { port, server } = await takenPort()
-  await new Promise((resolve) => server.close(resolve))
-  return { AEGISPAY_RECOVERY_ON_START: "false", AEGISPAY_RECOVERY_INTERVAL_MILLIS: "3600000", AEGISPAY_SANDBOX_PORT: String(port) }
-}
+/** No recovery beside the webhooks: what ends, ends by them. */
+const environment = async () => ({
+  AEGISPAY_RECOVERY_ON_START: "false",
+  AEGISPAY_RECOVERY_INTERVAL_MILLIS: "3600000",
+  ...(await ownSandbox())
+})
 
 describe("the sandbox beside aegispay serve", () => {
   /** Waits for the success and answers what told of it. */

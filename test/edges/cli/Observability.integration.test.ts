@@ -20,10 +20,10 @@ import {
   assertOneLine,
   configuration,
   directory,
+  refusingPort,
   request,
   type Running,
   start,
-  takenPort,
   waitFor
 } from "./aegispay.ts"
 
@@ -180,9 +180,7 @@ describe("instances", () => {
   })
 
   it("start without their Redis, say so, and take payments", async () => {
-    const { port, server } = await takenPort()
-    await new Promise((resolve) => server.close(resolve))
-    const sections = { redis: { url: `redis://127.0.0.1:${port}` }, rateLimits: {} }
+    const sections = { redis: { url: `redis://127.0.0.1:${await refusingPort()}` }, rateLimits: {} }
     const running = await serve(sections)
     assert.match(running.log(), /starting without Redis/)
     const { status } = await ask(running, "/v1/payments", { key: apiKey, body: request(), under: "without-redis" })

@@ -3,15 +3,16 @@
  */
 import { afterAll, assert } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { createServer, type Server } from "node:net"
+import { connect, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const program = fileURLToPath(new URL("../../../src/edges/cli/main.ts", import.meta.url))
-/** Long enough for a start with a new database on a busy machine. */
-const limitMillis = 30_000
+/** Nothing takes so long but on a machine that hardly gets to it: a start with a new database takes 2 s. */
+const limitMillis = 100_000
 
 const children = new Set<ChildProcess>()
 const directories: Array<string> = []
@@ -45,6 +46,7 @@ const launch = (args: ReadonlyArray<string>, options: Options): ChildProcess => 
 }
 
 export interface Ended {
+  readonly pid: number | undefined
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
@@ -54,7 +56,7 @@ const collect = (child: ChildProcess) => {
   const texts = { stdout: "", stderr: "" }
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (texts.stdout += text))
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (texts.stderr += text))
-  const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ code, ...texts })))
+  const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ pid: child.pid, code, ...texts })))
   return { texts, ended }
 }
 
@@ -127,9 +129,9 @@ export const ask = async (running: Pick<Running, "announced">, path: string, opt
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }
 
-/** Looks until there is something, at most 20 s. */
+/** Looks until there is something, at most 60 s. */
 export const waitFor = async <A>(look: () => Promise<A | undefined> | A | undefined, what: string): Promise<A> => {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 60_000
   for (;;) {
     const found = await look()
     if (found !== undefined) return found
@@ -170,6 +172,28 @@ export const configuration = async (options: {
   await writeFile(file, JSON.stringify(content))
   return { file, env: { ...secrets, TEST_DATABASE_URL: options.databaseUrl } }
 }
+
+/**
+ * A port at which nobody listens, and which the system gives to nobody: where one that it chose is closed again, another test may get it
+ * at once. Below it are those of development set-ups, above it those of the crash test and the demo.
+ */
+export const refusingPort = async (): Promise<number> => {
+  for (;;) {
+    const port = 10_000 + randomInt(9_000)
+    const isFree = await new Promise<boolean>((resolve) => {
+      const socket = connect({ port, host: "127.0.0.1" })
+      socket.once("connect", () => resolve(false)).once("error", () => resolve(true))
+      socket.once("connect", () => socket.destroy())
+    })
+    if (isFree) return port
+  }
+}
+
+/**
+ * The environment of a development set-up whose sandbox has a port of its own: the one by default goes to the next that starts as soon as its
+ * process is killed, and that may be another file's.
+ */
+export const ownSandbox = async () => ({ AEGISPAY_SANDBOX_PORT: String(await refusingPort()) })
 
 /** A port that another program has. */
 export const takenPort = (): Promise<{ readonly port: number; readonly server: Server }> =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { chargeCall, sendTo } from "../../../sandbox/client.ts"
-import { aegispay, ask, assertOneLine, configuration, directory, start, waitFor } from "../aegispay.ts"
+import { aegispay, ask, assertOneLine, configuration, directory, ownSandbox, start, waitFor } from "../aegispay.ts"
 
 const plan = (inject: object) => ({
   seed: 1,
@@ -24,7 +24,8 @@ const put = (url: string, key: string, body: object) =>
 describe("aegispay serve", () => {
   it("--allow-chaos: a crash ends the process, and the one after it has no switch and finishes the charge", async () => {
     const dataDir = await directory()
-    const running = await start(["serve", "--allow-chaos", "--data-dir", dataDir, "--port", "0", "--json"])
+    const env = await ownSandbox()
+    const running = await start(["serve", "--allow-chaos", "--data-dir", dataDir, "--port", "0", "--json"], { env })
     const { apiKey: key = "", url } = running.announced
     assert.include(running.log(), "faults may be injected into this server")
     assert.strictEqual((await put(url, key, plan({ type: "crash", executed: true }))).status, 200)
@@ -35,7 +36,7 @@ describe("aegispay serve", () => {
     assert.strictEqual(lost, "lost")
     assert.isNull((await running.stop("SIGKILL")).code, "it was killed, it did not end")
 
-    const next = await start(["serve", "--data-dir", dataDir, "--port", "0", "--json"])
+    const next = await start(["serve", "--data-dir", dataDir, "--port", "0", "--json"], { env })
     assert.notInclude(next.log(), "faults")
     for (const method of ["GET", "PUT", "DELETE"]) {
       const answer = await fetch(`${next.announced.url}/ops/chaos`, { method, headers: { authorization: `Bearer ${key}` } })
