@@ -26,10 +26,12 @@ import { corrupt, repeatable } from "../SqlErrors.ts"
 
 /**
  * Counting the waiting ones ends at the limit and reads the index alone. The insert waits for another one of the same event that is
- * under way, and then finds it: one of them answers `stored`.
+ * under way, and then finds it: one of them answers `stored`. It is acknowledged next, and not sent again: `synchronous_commit` is raised to
+ * `on` where the server's default is weaker.
  */
 const storeText = `
-  with now as materialized (select ${nowMillis} as at),
+  with now as materialized (select ${nowMillis} as at, case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
+    then set_config('synchronous_commit', 'on', true) end),
   room as materialized (select not exists (select from aegispay.webhooks where state = 'waiting' offset $4::int) as free),
   known as (update aegispay.webhooks w
     set state = 'waiting', due_at = now.at, token = null, attempts = 0, finished_at = null, reason = null from now

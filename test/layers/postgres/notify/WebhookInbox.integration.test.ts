@@ -43,6 +43,33 @@ it.live("a webhook whose acknowledgement is lost on the way from the database is
   }).pipe(Effect.scoped)
 )
 
+it.live("a webhook is stored synchronously where the default is not, since the gateway will not send it again", () =>
+  Effect.gen(function* () {
+    const client = PgClient.layer({
+      url: yield* TestDatabase.fresh,
+      maxConnections: 1,
+      startupParameters: { synchronous_commit: "off" }
+    })
+    const built = yield* Layer.build(PostgresInbox.layer.pipe(Layer.provideMerge(Migrations.layer), Layer.provideMerge(client)))
+    yield* Effect.provideContext(
+      Effect.gen(function* () {
+        const sql = (yield* SqlClient).withoutTransforms()
+        const inbox = yield* WebhookInbox
+        // A deferred trigger sees what the transaction commits with.
+        yield* sql`create table seen (durable text)`
+        yield* sql`create function note() returns trigger language plpgsql
+          as $$ begin insert into seen values (current_setting('synchronous_commit')); return null; end $$`
+        yield* sql`create constraint trigger note after insert or update on aegispay.webhooks
+          deferrable initially deferred for each row when (new.state = 'waiting') execute function note()`
+        assert.strictEqual(yield* inbox.store({ gateway, eventId: "ev_1", body }), "stored")
+        assert.deepStrictEqual(yield* sql`select durable from seen`, [{ durable: "on" }])
+        assert.deepStrictEqual(yield* sql`select current_setting('synchronous_commit') as durable`, [{ durable: "off" }])
+      }),
+      built
+    )
+  }).pipe(Effect.scoped)
+)
+
 layer(PostgresInbox.layer.pipe(Layer.provideMerge(database)), { excludeTestServices: true })(
   "Postgres: 30,000 processed webhooks",
   (it) => {
