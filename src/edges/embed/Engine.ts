@@ -2,7 +2,7 @@
  * The engine of a host that is not written in Effect: the same parts as `aegispay serve`, with the store and the gateways that the host
  * chose, and what goes on beside its calls.
  *
- * It closes in the opposite order: first the loops, then the work in hand, then gateways and database.
+ * It closes in the opposite order: first the loops, then the work in hand, then hooks, gateways and database.
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import * as Effect from "effect/Effect"
@@ -63,8 +63,10 @@ const inMemory = (settings: Settings, parts: PartsLayer) => {
   const { config, onEvent } = settings
   return Layer.effectDiscard(loops(settings)).pipe(
     Layer.provideMerge(Payments.layerEngine),
+    // Above the hooks: they are told of what the work in hand makes durable while it is waited for.
+    Layer.provideMerge(Background.layer),
     Layer.provideMerge(hooks(settings)),
-    Layer.provideMerge(Layer.mergeAll(GatewaySeries.layer, CircuitBreakers.layer(config.engine.breakers), Background.layer)),
+    Layer.provideMerge(Layer.mergeAll(GatewaySeries.layer, CircuitBreakers.layer(config.engine.breakers))),
     Layer.provideMerge(parts),
     Layer.provideMerge(Layer.mergeAll(Memory.layer, Events.layer(onEvent), Layer.succeed(RoutingPolicy, config.routing)))
   )
@@ -77,14 +79,11 @@ const onPostgres = (settings: Settings, target: Target, parts: PartsLayer) => {
   const observed = Object.values(background).includes(true) ? Observation.start : Effect.void
   return Layer.effectDiscard(Effect.andThen(observed, loops(settings))).pipe(
     Layer.provideMerge(Payments.layerEngine),
+    // Above the hooks: they are told of what the work in hand makes durable while it is waited for.
+    Layer.provideMerge(Background.layer),
     Layer.provideMerge(hooks(settings)),
     Layer.provideMerge(
-      Layer.mergeAll(
-        GatewaySeries.layer,
-        Protection.breakers(config, { redis, serves: true }),
-        Protection.rateLimiter(config, redis),
-        Background.layer
-      )
+      Layer.mergeAll(GatewaySeries.layer, Protection.breakers(config, { redis, serves: true }), Protection.rateLimiter(config, redis))
     ),
     Layer.provideMerge(parts),
     Layer.provideMerge(Storage.layer(target, "serve")),

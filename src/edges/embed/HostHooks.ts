@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
 import type { HookKind } from "../../domain/hooks/HookKind.ts"
 import { type Hook, type HookOf, type HookRefused, Hooks } from "../../services/hooks/Hooks.ts"
 
@@ -19,9 +20,18 @@ type HostHookOf<Kind extends HookKind> = Omit<HookOf<Kind>, "run"> & {
 /** A hook of any kind. */
 export type HostHook = { readonly [Kind in HookKind]: HostHookOf<Kind> }[HookKind]
 
-/** Registers them for as long as the engine runs. */
+/** Registers them for as long as the engine runs. Their ends are waited for together. */
 export const layer = (hooks: ReadonlyArray<HostHook>): Layer.Layer<never, HookRefused, Hooks> =>
-  Layer.effectDiscard(Effect.forEach(hooks, (hook) => Hooks.use((registry) => registry.registerScoped(toHook(hook))), { discard: true }))
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { registerScoped } = yield* Hooks
+      const together = yield* Scope.fork(yield* Effect.scope, "parallel")
+      yield* Scope.provide(
+        Effect.forEach(hooks, (hook) => registerScoped(toHook(hook)), { discard: true }),
+        together
+      )
+    })
+  )
 
 /** What is registered for it. Input and answer are those of its kind, which the type of `hook` says; here they only pass through. */
 const toHook = (hook: HostHook): Hook => {

@@ -6,7 +6,8 @@
  * const engine = Payments.layer.pipe(Layer.provide(hooks), Layer.provide(storage))
  * ```
  *
- * Closing the layer ends the hooks that run in the background, and waits for none. Those that a payment waits for go on until their limit.
+ * Closing the layer, or the scope of a registration, waits until listeners and post-validations were told of what is durable already, for as
+ * long as one run of each may take; then it ends what runs in the background. What a payment waits for goes on until its limit.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,6 +18,7 @@ import { HookSettings } from "../../services/hooks/HookSettings.ts"
 import { MetricsObserver } from "../../services/metrics/Observer.ts"
 import { admit } from "./Admission.ts"
 import * as Collecting from "./Collecting.ts"
+import * as Listening from "./Listening.ts"
 import { ActiveHooks, emptyLists, type Entry, inOrder, refresh, type Registry, statusOf } from "./Registry.ts"
 
 /** Kinds that no payment waits for. */
@@ -49,17 +51,19 @@ const setEnabled = (registry: Registry, name: string, enabled: boolean): boolean
 }
 
 const serviceOf = (registry: Registry) => {
-  const register = (hook: Hook) =>
+  const admitted = (hook: Hook) =>
     Effect.suspend(() => {
       const entry = admit(registry, hook)
       if (entry instanceof HookRefused) return Effect.fail(entry)
       registry.byName.set(entry.name, entry)
       refresh(registry)
-      return Effect.succeed({ unregister: Effect.sync(() => unregister(registry, entry)) })
+      return Effect.succeed(entry)
     })
+  const leave = (entry: Entry) => Effect.sync(() => unregister(registry, entry))
   return Hooks.of({
-    register,
-    registerScoped: (hook) => Effect.asVoid(Effect.acquireRelease(register(hook), (registered) => registered.unregister)),
+    register: (hook) => Effect.map(admitted(hook), (entry) => ({ unregister: leave(entry) })),
+    registerScoped: (hook) =>
+      Effect.asVoid(Effect.acquireRelease(admitted(hook), (entry) => Effect.andThen(Listening.drained(entry), leave(entry)))),
     setEnabled: (name, enabled) => Effect.sync(() => setEnabled(registry, name, enabled)),
     list: Effect.sync(() => inOrder(registry).map(statusOf)),
     reports: Effect.sync(() => registry.reports.map((kept) => ({ ...kept })).toReversed())
@@ -80,10 +84,13 @@ export const layer: Layer.Layer<Hooks> = Layer.effectContext(
     const collecting = Collecting.make(registry)
     yield* Effect.forkScoped(collecting.program)
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        registry.closed = true
-        for (const entry of registry.byName.values()) end(entry)
-      })
+      Effect.andThen(
+        Effect.forEach([...registry.byName.values()], Listening.drained, { concurrency: "unbounded", discard: true }),
+        Effect.sync(() => {
+          registry.closed = true
+          for (const entry of registry.byName.values()) end(entry)
+        })
+      )
     )
     return Context.make(Hooks, serviceOf(registry)).pipe(
       Context.add(ActiveHooks, registry),

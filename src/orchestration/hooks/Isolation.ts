@@ -3,17 +3,18 @@
  *
  * It runs in a fiber of its own, which nobody waits for longer than its limit: one that cannot be interrupted goes on alone, and after too many
  * of these the hook is not started any more. It runs with the context of whoever made the registry, so a host's transaction is out of its
- * reach. Whatever it does wrong is counted, kept and logged under its name.
+ * reach; its log lines carry what those of its caller do. Whatever it does wrong is counted, kept and logged under its name.
  *
  * **Gotchas**: a hook that computes without end, without giving way, stops the whole process: no limit in the same process helps there.
  */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import type { HookFailure, HookKind } from "../../domain/hooks/HookKind.ts"
 import * as HookText from "../../domain/hooks/HookText.ts"
@@ -91,7 +92,8 @@ const bounded = (
   entry: Entry,
   options: { readonly limitMillis: number; readonly effect: () => Effect.Effect<unknown, unknown> }
 ): Effect.Effect<Ended<unknown>> => {
-  const ours = (): Context.Context<never> => registry.context
+  const ours = (callers: Context.Context<never>): Context.Context<never> =>
+    Context.add(registry.context, References.CurrentLogAnnotations, Context.get(callers, References.CurrentLogAnnotations))
   const inContext = Effect.updateContext<unknown, unknown, never, never>(Effect.suspend(options.effect), ours)
   const started = Effect.tap(Effect.forkDetach(inContext, { startImmediately: true }), (running) =>
     Effect.sync(() => track(entry, running))

@@ -6,7 +6,10 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as References from "effect/References"
 import * as PaymentFacts from "../../domain/hooks/PaymentFacts.ts"
 import type { NewEvent } from "../../domain/payment/Event.ts"
 import * as PublicEvent from "../../domain/payment/PublicEvent.ts"
@@ -41,15 +44,31 @@ export const hasListeners = (registry: Registry | undefined): registry is Regist
  * counted before they start: in between nobody is interrupted. A hook that cannot be told keeps nobody else from being told.
  */
 export const publish = <R>(registry: Registry, change: Change, record: RecordFinding<R>): Effect.Effect<void, never, R> =>
-  Effect.uninterruptibleMask(() => {
-    const { event_listener, post_validation } = registry.lists
-    const events = event_listener.length > 0 ? listenedOf(change) : []
-    const examining = cameToRest(change) ? post_validation : []
-    return Effect.andThen(
-      Effect.forEach(event_listener, (entry) => begin(registry, entry, () => tell(registry, entry, events)), { discard: true }),
-      Effect.forEach(examining, (entry) => begin(registry, entry, () => examine(registry, entry, change.after, record)), { discard: true })
-    )
-  })
+  Effect.uninterruptible(
+    Effect.contextWith((context: Context.Context<R>) => {
+      const { event_listener, post_validation } = registry.lists
+      const events = event_listener.length > 0 ? listenedOf(change) : []
+      const examining = cameToRest(change) ? post_validation : []
+      const { after } = change
+      const caused: Caused = { ...Context.get(context, References.CurrentLogAnnotations), payment: after.id }
+      return Effect.andThen(
+        Effect.forEach(event_listener, (entry) => begin(registry, entry, () => tell(registry, entry, { caused, events })), {
+          discard: true
+        }),
+        Effect.forEach(examining, (entry) => begin(registry, entry, () => examine(registry, entry, { caused, after }, record)), {
+          discard: true
+        })
+      )
+    })
+  )
+
+/** What the log lines of whoever caused an event carry: a worker that another's event started may hand it over. */
+type Caused = Readonly<Record<string, unknown>>
+
+interface Waiting<A> {
+  readonly caused: Caused
+  readonly item: A
+}
 
 const begin = <R>(registry: Registry, entry: Entry, workers: () => ReadonlyArray<Effect.Effect<void, never, R>>) =>
   Effect.suspend(() => Effect.forEach(workers(), (work) => Effect.forkDetach(work), { discard: true })).pipe(
@@ -84,10 +103,14 @@ const cameToRest = ({ after, before }: Change): boolean => {
 const inProgress: ReadonlySet<string> = new Set(["initiated", "screened", "processing", "requires_action", "in_doubt"])
 
 /** The workers that have to be started for these events; none where enough are at work. */
-const tell = (registry: Registry, entry: Entry<HookOf<"event_listener">>, events: ReadonlyArray<ListenedEvent>) => {
+const tell = (
+  registry: Registry,
+  entry: Entry<HookOf<"event_listener">>,
+  { caused, events }: { readonly caused: Caused; readonly events: ReadonlyArray<ListenedEvent> }
+) => {
   const { eventTypes } = entry.hook
   const wanted = eventTypes === undefined ? events : events.filter(({ event }) => eventTypes.includes(event._tag))
-  return enqueue(registry, entry, wanted, registry.settings.listenerConcurrency, (event) =>
+  return enqueue(registry, entry, { caused, items: wanted }, (event) =>
     Isolation.run(registry, entry, {
       limitMillis: entry.timeoutMillis,
       effect: () => entry.hook.run(event),
@@ -96,8 +119,13 @@ const tell = (registry: Registry, entry: Entry<HookOf<"event_listener">>, events
   )
 }
 
-const examine = <R>(registry: Registry, entry: Entry<HookOf<"post_validation">>, payment: Payment, record: RecordFinding<R>) =>
-  enqueue(registry, entry, [payment], registry.settings.listenerConcurrency, (settled) =>
+const examine = <R>(
+  registry: Registry,
+  entry: Entry<HookOf<"post_validation">>,
+  { after, caused }: { readonly caused: Caused; readonly after: Payment },
+  record: RecordFinding<R>
+) =>
+  enqueue(registry, entry, { caused, items: [after] }, (settled) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const ran = yield* Isolation.run(registry, entry, {
@@ -118,19 +146,18 @@ const settledOf = (payment: Payment, now: number): SettledInput =>
 const enqueue = <A, R>(
   registry: Registry,
   entry: Entry,
-  items: ReadonlyArray<A>,
-  workers: number,
+  { caused, items }: { readonly caused: Caused; readonly items: ReadonlyArray<A> },
   handle: (item: A) => Effect.Effect<unknown, never, R>
 ): ReadonlyArray<Effect.Effect<void, never, R>> => {
   const { kind } = entry.hook
   const room = Math.max(0, registry.settings.queue - entry.waiting.length)
-  for (const item of items.slice(0, room)) entry.waiting.push(item)
+  for (const item of items.slice(0, room)) entry.waiting.push({ caused, item } satisfies Waiting<A>)
   const over = items.length - room
   if (over > 0 && (kind === "event_listener" || kind === "post_validation")) {
     entry.dropped += over
     HookMetrics.dropped(registry.context, { kind, hook: entry.name }, over)
   }
-  const wanted = Math.min(workers - entry.working, entry.waiting.length)
+  const wanted = Math.min(registry.settings.listenerConcurrency - entry.working, entry.waiting.length)
   return Array.from({ length: Math.max(0, wanted) }, () => {
     entry.working++
     return workOff(registry, entry, handle)
@@ -143,15 +170,45 @@ const workOff = <A, R>(registry: Registry, entry: Entry, handle: (item: A) => Ef
   const end = () => {
     if (isAtWork) entry.working--
     isAtWork = false
+    if (isIdle(entry)) for (const tellIdle of entry.onIdle) tellIdle()
   }
   const hasMore = () => !entry.gone && !registry.closed && entry.waiting.length > 0
   return Effect.ensuring(
     Effect.whileLoop({
       while: () => hasMore() || (end(), false),
       // Whoever puts something into the queue of a hook puts what that hook takes.
-      body: () => handle(entry.waiting.shift() as A),
+      body: () => {
+        const { caused, item } = entry.waiting.shift() as Waiting<A>
+        return Effect.provideService(handle(item), References.CurrentLogAnnotations, caused)
+      },
       step: () => {}
     }),
     Effect.sync(end)
   )
 }
+
+const isIdle = (entry: Entry): boolean => entry.working === 0 && entry.waiting.length === 0
+
+/**
+ * Waits until a hook has been told of everything that waits for it, at most as long as one run of it may take: whoever closes waits no longer
+ * for one that hangs. What it was not told of then is lost, which the log says.
+ */
+export const drained = (entry: Entry): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (isIdle(entry)) return Effect.void
+    const idle = Effect.callback<void>((resume) => {
+      const tellIdle = () => resume(Effect.void)
+      entry.onIdle.add(tellIdle)
+      return Effect.sync(() => void entry.onIdle.delete(tellIdle))
+    })
+    return Effect.timeoutOrElse(idle, {
+      duration: Duration.millis(entry.timeoutMillis),
+      orElse: () =>
+        Effect.annotateLogs(Effect.logWarning("a hook was not told of everything before it was closed"), {
+          kind: entry.hook.kind,
+          hook: entry.name,
+          waiting: entry.waiting.length,
+          inHand: entry.working
+        })
+    })
+  })

@@ -26,6 +26,8 @@ export interface Entry<H extends Hook = Hook> {
   /** Events handled now, where it is told of events. */
   working: number
   readonly waiting: Array<unknown>
+  /** Told when nothing waits for it any more and it is not at work. */
+  readonly onIdle: Set<() => void>
   runs: number
   readonly failures: { [Failure in HookFailure]: number }
   dropped: number
@@ -77,6 +79,7 @@ export const entryOf = (hook: Hook, options: Pick<Entry, "name" | "priority" | "
   abandoned: 0,
   working: 0,
   waiting: [],
+  onIdle: new Set(),
   runs: 0,
   failures: { failed: 0, defect: 0, timeout: 0, invalid: 0, busy: 0, closed: 0 },
   dropped: 0,

@@ -19,6 +19,7 @@ import type { PaymentDetails } from "../../domain/payment/Event.ts"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import * as HookMetrics from "../../services/hooks/HookMetrics.ts"
 import type { HookOf } from "../../services/hooks/Hooks.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Isolation from "./Isolation.ts"
 import type { Entry, Registry } from "./Registry.ts"
 
@@ -40,7 +41,9 @@ export const hasHooks = (registry: Registry | undefined): registry is Registry =
   registry !== undefined && registry.lists.pre_validation.length + registry.lists.fraud_check.length + registry.lists.enrichment.length > 0
 
 /** Screens a payment. */
-export const screen = Effect.fnUntraced(function* (registry: Registry, id: PaymentId, details: PaymentDetails) {
+export const screen = (registry: Registry, id: PaymentId, details: PaymentDetails) => PaymentLog.about(id)(screened(registry, id, details))
+
+const screened = Effect.fnUntraced(function* (registry: Registry, id: PaymentId, details: PaymentDetails) {
   const payment = PaymentFacts.of(id, details)
   const validated = yield* validate(registry, payment)
   if (validated._tag === "Blocked") return validated

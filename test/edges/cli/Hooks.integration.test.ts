@@ -75,6 +75,41 @@ describe("aegispay serve with hooks", () => {
     assert.notInclude(log, "cus_velocity")
   })
 
+  it("writes the lines of listeners to the last before a short command ends, and a request's id on those of a server", async () => {
+    const config = await configured({ paymentLogging: {} })
+    const { env } = config
+    assert.strictEqual((await aegispay(["migrate", "--config", config.file], { env })).code, 0)
+    const linesOf = (log: string) => log.split("\n").filter((line) => line.includes("payment event"))
+    const types = ["PaymentInitiated", "PaymentScreened", "OperationIntended", "OperationSucceeded"]
+    const pay = ["pay", "--amount", "4990", "--currency", "EUR", "--token", "tok_success", "--config", config.file, "--json"]
+    for (let time = 0; time < 3; time++) {
+      const paid = await aegispay(pay, { env })
+      const { id } = JSON.parse(paid.stdout) as { readonly id: string }
+      const lines = linesOf(paid.stderr)
+      assert.lengthOf(lines, 4, paid.stderr)
+      for (const type of types)
+        assert.isTrue(
+          lines.some((line) => line.includes(type) && line.includes(id)),
+          type
+        )
+    }
+    const server = await start(["serve", "--config", config.file, "--json"], { env })
+    const response = await fetch(`${server.announced.url}/v1/payments`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${key}`,
+        "content-type": "application/json",
+        "idempotency-key": "with-an-id",
+        "x-correlation-id": "the-request-42"
+      },
+      body: JSON.stringify(request())
+    })
+    assert.strictEqual(response.status, 201)
+    const lines = linesOf((await server.stop("SIGTERM")).stderr)
+    assert.lengthOf(lines, 4)
+    for (const line of lines) assert.include(line, "the-request-42")
+  })
+
   it("does not start with settings that are none, and says which", async () => {
     const config = await configured({ geographic: { blockedCountries: ["UK"] }, velocity: { limit: 5 } })
     const ended = await aegispay(["serve", "--config", config.file, "--json"], { env: config.env })

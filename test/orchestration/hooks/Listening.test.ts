@@ -2,7 +2,7 @@
  * Listeners, post-validations and collectors: off the payment's path, bounded, and told of what is durable only.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Payments } from "../../../src/orchestration/payment/Payments.ts"
 import { EventStore } from "../../../src/services/EventStore.ts"
@@ -197,6 +197,7 @@ describe("a post-validation", () => {
       yield* (yield* Payments).charge(chargeRequest("k2", { amount: { ...amount, minor: 6_000n } }))
       yield* settled
       assert.deepStrictEqual(seen, ["failed", "failed"])
+      yield* TestClock.adjust("5 seconds")
     }).pipe(Effect.provide(engineWith([gateway], hooks)))
   })
 
@@ -301,14 +302,69 @@ describe("the registry", () => {
     }).pipe(Effect.provide(registryOf([])))
   })
 
-  it.effect("closing it ends what its hooks are doing, and waits for none of them", () => {
-    let ended = 0
-    const hanging = listener(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void ended++)))
-    const stuck = listener(() => Effect.uninterruptible(Effect.never), { name: "stuck" })
+  it.effect("closing it waits until its listeners have heard everything", () => {
+    const heard: Array<string> = []
+    const slow = (name: string, millis: number) =>
+      listener(
+        ({ event }) =>
+          Effect.delay(
+            Effect.sync(() => void heard.push(`${name} ${event._tag}`)),
+            millis
+          ),
+        { name }
+      )
     return Effect.gen(function* () {
-      yield* Effect.provide(Effect.andThen(charge(), settled), engineWith([testGateway("a")], [hanging, stuck]))
-      yield* settled
-      assert.strictEqual(ended, 4)
-    }).pipe(collecting().kept)
+      const hooks = [slow("fast", 1), slow("slow", 1_000)]
+      const options = { hooks: { listenerConcurrency: 1 } }
+      const closing = yield* Effect.forkChild(Effect.provide(charge(), engineWith([testGateway("a")], hooks, options)))
+      yield* TestClock.adjust(3_999)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(closing)
+      const events = ["PaymentInitiated", "PaymentScreened", "OperationIntended", "OperationSucceeded"]
+      assert.deepStrictEqual(
+        heard.toSorted(),
+        [...events.map((event) => `fast ${event}`), ...events.map((event) => `slow ${event}`)].toSorted()
+      )
+    })
+  })
+
+  it.effect("closing it waits no longer than a listener may take, and says what was lost", () => {
+    let ended = 0
+    const hanging = listener(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void ended++)), { timeoutMillis: 2_000 })
+    const stuck = listener(() => Effect.uninterruptible(Effect.never), { name: "stuck", timeoutMillis: 2_000 })
+    const { kept, lines } = collecting()
+    return Effect.gen(function* () {
+      const options = { hooks: { listenerConcurrency: 1 } }
+      const closing = yield* Effect.forkChild(Effect.provide(charge(), engineWith([testGateway("a")], [hanging, stuck], options)))
+      yield* TestClock.adjust(1_999)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust(2_001)
+      yield* Fiber.join(closing)
+      assert.isAtLeast(ended, 1)
+      const lost = lines.filter(({ message }) => message.includes("was not told of everything"))
+      assert.deepStrictEqual(lost.map(({ annotations }) => annotations["hook"]).toSorted(), ["listener", "stuck"])
+    }).pipe(kept)
+  })
+
+  it.effect("a line of a listener carries what the lines of whoever caused the event carry, also of an event that waited", () => {
+    const { kept, lines } = collecting()
+    const logging = listener(({ event }) => Effect.delay(Effect.logInfo(`heard ${event._tag}`), 100), {
+      eventTypes: ["OperationSucceeded"]
+    })
+    const check: Hook = { kind: "fraud_check", name: "check", run: () => Effect.as(Effect.logInfo("checked"), { action: "allow" }) }
+    return Effect.gen(function* () {
+      const ids: Array<string> = []
+      for (const under of ["k1", "k2", "k3"]) {
+        const { payment } = yield* Effect.annotateLogs(charge(under), { correlationId: `of-${under}` })
+        ids.push(payment.id)
+      }
+      yield* TestClock.adjust(1_000)
+      const written = (message: string) =>
+        lines.flatMap((line) => (line.message === message ? [[line.annotations["correlationId"], line.annotations["payment"]]] : []))
+      const expected = ids.map((id, nth) => [`of-k${nth + 1}`, id])
+      assert.deepStrictEqual(written("heard OperationSucceeded"), expected)
+      assert.deepStrictEqual(written("checked"), expected)
+    }).pipe(Effect.provide(engineWith([testGateway("a")], [logging, check], { hooks: { listenerConcurrency: 1 } })), kept)
   })
 })

@@ -44,12 +44,13 @@ export const layer = (target: Target, use: Storage.Use, serverUrl: SharedSandbox
   const serves = use === "serve"
   const redis = Redis.layer(target)
   return Payments.layerEngine.pipe(
+    // Above the hooks: they are told of what the work in hand makes durable while it is waited for.
+    Layer.provideMerge(Background.layer),
     Layer.provideMerge(Hooks.layer(config)),
     Layer.provideMerge(GatewaySeries.layer),
     Layer.provideMerge(
       Layer.merge(Protection.breakers(config, { redis, serves }), serves ? Protection.rateLimiter(config, redis) : Layer.empty)
     ),
-    Layer.provideMerge(Background.layer),
     Layer.provideMerge(Layer.mergeAll(Layer.provide(ChaosGateway.layer, gateways(target, serverUrl)), fingerprints(target), Ids.layer)),
     Layer.provideMerge(Layer.merge(ChaosEventStore.layer, ChaosLock.layer)),
     Layer.provideMerge(Storage.layer(target, use)),
