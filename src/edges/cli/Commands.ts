@@ -305,6 +305,10 @@ const sandbox = Command.make(
       Flag.withDescription("Names of the accounts (default: a,b,c)"),
       Flag.optional
     ),
+    authorizationValidity: Flags.durationBetween("authorization-validity", "1ms", "23d").pipe(
+      Flag.withDescription("How long authorizations are valid, 1ms to 23d; what is not captured then is released (default: for ever)"),
+      Flag.optional
+    ),
     control: Flag.Boolean("control").pipe(
       Flag.withDescription("Allow PUT /{account}/control and /control/chaos, which make accounts fail"),
       Flag.withDefault(false)

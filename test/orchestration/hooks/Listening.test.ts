@@ -343,7 +343,7 @@ describe("the registry", () => {
       yield* Fiber.join(closing)
       assert.isAtLeast(ended, 1)
       const lost = lines.filter(({ message }) => message.includes("was not told of everything"))
-      assert.deepStrictEqual(lost.map(({ annotations }) => annotations["hook"]).toSorted(), ["listener", "stuck"])
+      assert.deepStrictEqual(lost.map(({ annotations }) => String(annotations["hook"])).toSorted(), ["listener", "stuck"])
     }).pipe(kept)
   })
 

@@ -1,6 +1,7 @@
 /**
  * `aegispay sandbox`: the sandbox PSP as a process of its own.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,6 +18,7 @@ export interface Input {
   readonly host: string
   readonly directory: Option.Option<string>
   readonly accounts: Option.Option<string>
+  readonly authorizationValidity: Option.Option<Duration.Duration>
   readonly control: boolean
   readonly seed: Option.Option<string>
   readonly chaos: Option.Option<string>
@@ -29,6 +31,14 @@ const accountsOf = (names: string): ReadonlyArray<Sandbox.AccountOptions> =>
     .map((name) => name.trim())
     .filter((name) => name !== "")
     .map((name) => Sandbox.defaultAccounts.find((account) => account.name === name) ?? { name })
+
+/** The accounts that are named, or the usual ones; `undefined`: nothing is said of any. */
+const accountsFor = ({ accounts, authorizationValidity }: Pick<Input, "accounts" | "authorizationValidity">) => {
+  const named = Option.getOrUndefined(Option.map(accounts, accountsOf))
+  if (Option.isNone(authorizationValidity)) return named
+  const authorizationValidityMillis = Duration.toMillis(authorizationValidity.value)
+  return (named ?? Sandbox.defaultAccounts).map((account) => ({ ...account, authorizationValidityMillis }))
+}
 
 /** The largest file of a plan: one with a script of 10,000 entries fits. */
 const maxPlanBytes = 4_194_304
@@ -51,13 +61,14 @@ const planIn = Effect.fnUntraced(function* (path: string) {
 /** Serves until it is interrupted. */
 export const run = Effect.fnUntraced(function* (input: Input) {
   const plan = Option.isNone(input.chaos) ? undefined : yield* planIn(input.chaos.value)
+  const accounts = accountsFor(input)
   const context = yield* Effect.context<Effect.Services<ReturnType<typeof announce>>>()
   return yield* Sandbox.serve({
     port: input.port,
     host: input.host,
     control: input.control,
     ...(Option.isSome(input.directory) ? { directory: input.directory.value } : {}),
-    ...(Option.isSome(input.accounts) ? { accounts: accountsOf(input.accounts.value) } : {}),
+    ...(accounts === undefined ? {} : { accounts }),
     ...(Option.isSome(input.seed) ? { seed: input.seed.value } : {}),
     ...(plan === undefined ? {} : { chaos: plan }),
     onListening: (sandbox) => Effect.provideContext(announce(sandbox, Option.getOrUndefined(input.directory), plan), context)

@@ -66,6 +66,26 @@ describe("aegispay serve", () => {
   })
 })
 
+describe("aegispay sandbox --authorization-validity", () => {
+  it("releases what is not captured in time, and says how long that may be", async () => {
+    const running = await start(["sandbox", "--accounts", "a", "--authorization-validity", "300ms", "--port", "0", "--json"])
+    const made = await Effect.runPromise(sendTo(running.announced.url, chargeCall({ capture: "manual" })))
+    assert.strictEqual(made.status, 201)
+    const lapsed = await waitFor(async () => {
+      const answer = await fetch(`${running.announced.url}/a/ledger`, { headers: { authorization: "Bearer sk_sandbox_a" } })
+      const { data } = (await answer.json()) as { readonly data: ReadonlyArray<{ readonly kind: string }> }
+      return data.length > 1 ? data : undefined
+    }, "the end of the authorization")
+    assert.lengthOf(lapsed, 2)
+    await running.stop("SIGTERM")
+    for (const validity of ["0", "24d", "a week"]) {
+      const refused = await aegispay(["sandbox", "--authorization-validity", validity, "--port", "0"])
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, "a duration from 1ms to 23d")
+    }
+  })
+})
+
 describe("aegispay sandbox --chaos", () => {
   it("injects the faults of a file, and refuses a file that is no plan", async () => {
     const folder = await directory()
