@@ -205,11 +205,18 @@ const configuration = (sandboxUrl: string) => ({
   fingerprintKey: "env:CRASH_FINGERPRINT_KEY"
 })
 
-/** A port that is free now, below those that systems give to outgoing connections: a restarted server must get it again. */
+const given = new Set<number>()
+
+/**
+ * A port that is free now, below those that systems give to outgoing connections: a restarted server must get it again. No port is given
+ * twice: nobody listens yet on those of servers that are just starting.
+ */
 const freePort = async (chance: Chance): Promise<number> => {
   for (let attempt = 0; attempt < 100; attempt++) {
     // The process' id keeps two runs with one seed apart.
     const port = 20_000 + ((chance.between(0, 11_999) + process.pid * 37) % 12_000)
+    if (given.has(port)) continue
+    given.add(port)
     const free = await new Promise<boolean>((resolve) => {
       const server = createServer()
       server.once("error", () => resolve(false))

@@ -78,12 +78,17 @@ export interface Provider {
 /** Starts a provider for as long as the scope lives. `directory` holds its ledger. */
 export const start = Effect.fnUntraced(function* (account: Account, directory: string) {
   const { name } = account
-  const port = yield* freePort
   const apiKey = `sk_sandbox_${name}`
   const running: Running = { child: undefined, told: false, unexpected: undefined }
-  const settings = { accounts: [account], directory: join(directory, name), port, control: true }
-  const launch = Effect.suspend(() => launched(name, settings, running))
-  yield* Effect.acquireRelease(launch, () => kill(running))
+  const launchAt = (port: number) =>
+    Effect.suspend(() => launched(name, { accounts: [account], directory: join(directory, name), port, control: true }, running))
+  // Between finding a free port and binding it another run may take it.
+  const first = Effect.flatMap(freePort, (port) => Effect.as(launchAt(port), port)).pipe(
+    Effect.retry({ times: 5, while: ({ detail }) => detail.includes("EADDRINUSE") })
+  )
+  const port = yield* Effect.acquireRelease(first, () => kill(running))
+  running.unexpected = undefined
+  const launch = launchAt(port)
   const url = `http://127.0.0.1:${port}/${name}`
   const setOutage = (outage: string) => ask(account, `${url}/control`, { method: "PUT", body: JSON.stringify({ outage }) })
   const get = (path: string) => ask(account, `${url}${path}`, { headers: { authorization: `Bearer ${apiKey}` } })
@@ -168,12 +173,16 @@ const pages = <A>(page: (cursor: string) => Effect.Effect<Body, ProviderFailed>)
     return all
   })
 
+const given = new Set<number>()
+
 /**
  * A port that is free now, below those that systems give to outgoing connections: a provider that was killed must get its port again, and
- * a connection to a port of that range where nobody listens may meet itself.
+ * a connection to a port of that range where nobody listens may meet itself. No port is given twice: providers start at the same time.
  */
 const freePort: Effect.Effect<number> = Effect.suspend(() => {
   const port = 20_000 + Math.floor(Math.random() * 12_000)
+  if (given.has(port)) return freePort
+  given.add(port)
   return Effect.callback<boolean>((resume) => {
     const server = createServer()
     server.once("error", () => resume(Effect.succeed(false)))
