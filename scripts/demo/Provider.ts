@@ -119,8 +119,10 @@ const launched = (name: string, settings: object, running: Running): Effect.Effe
     running.child = child
     running.told = false
     let said = ""
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-500)))
-    child.stdout?.once("data", () => resume(Effect.void))
+    const hear = (text: string) => (said = (said + text).slice(-500))
+    child.stderr?.setEncoding("utf8").on("data", hear)
+    // Its address; or why it ends.
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (text.startsWith("http://") ? resume(Effect.void) : hear(text)))
     child.once("error", (error) => resume(Effect.fail(new ProviderFailed({ provider: name, detail: error.message }))))
     child.once("close", (code, signal) => {
       running.child = undefined
