@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Sandbox from "../../src/sandbox/Sandbox.ts"
-import { act, charge, chargeCall, fresh, get, kindsOf, ledger, sandbox, send } from "./client.ts"
+import { act, charge, chargeCall, fresh, get, kindsOf, ledger, sandbox, send, until } from "./client.ts"
 
 const live = <A, E>(name: string, effect: Effect.Effect<A, E, Sandbox.Sandbox>, options: Sandbox.ListenOptions = {}) =>
   it.live(name, () => effect.pipe(Effect.provide(sandbox(options))))
@@ -47,7 +47,8 @@ live(
     )
     assert.deepStrictEqual(yield* kindsOf("r"), ["charge"])
   }),
-  { accounts: [{ name: "a", latencyMillis: 200 }] }
+  // All three have to arrive before the first is answered, which takes between half and one and a half of it.
+  { accounts: [{ name: "a", latencyMillis: 2_000 }] }
 )
 
 live(
@@ -150,14 +151,13 @@ live(
     assert.strictEqual((yield* cancel("nothing")).status, 404)
     const cancelled = yield* cancel("target")
     assert.deepStrictEqual([cancelled.status, cancelled.body.cancelled[0].id], [200, made.body.charge.id])
-    yield* Effect.sleep(170)
-    const found = yield* get("/a/v1/operations?reference=target")
+    const found = yield* until(get("/a/v1/operations?reference=target"), ({ status }) => status !== 404)
     assert.deepStrictEqual([found.status, found.body.charge.status], [200, "voided"])
     yield* charge({ reference: "done" })
     const late = yield* cancel("done")
     assert.deepStrictEqual([late.status, late.body.error.code, late.body.charge.status], [409, "invalid_state", "succeeded"])
   }),
-  { accounts: [{ name: "a", lookupLagMillis: 150 }] }
+  { accounts: [{ name: "a", lookupLagMillis: 1_500 }] }
 )
 
 live(

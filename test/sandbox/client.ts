@@ -119,15 +119,15 @@ export const ledger = (account = "a") =>
 export const kindsOf = (reference: string, account = "a") =>
   Effect.map(ledger(account), (entries) => entries.filter((entry) => entry.reference === reference).map((entry) => entry.kind))
 
-/** Polls until `check` holds, at most five seconds. */
+/** Polls until `check` holds, for half a minute at least. */
 export const until = <A, E, R>(effect: Effect.Effect<A, E, R>, check: (value: A) => boolean) =>
   Effect.gen(function* () {
-    for (let attempt = 0; attempt < 250; attempt++) {
+    for (let attempt = 0; attempt < 1_500; attempt++) {
       const value = yield* effect
       if (check(value)) return value
       yield* Effect.sleep(20)
     }
-    return yield* Effect.die(new Error("the condition did not come true within five seconds"))
+    return yield* Effect.die(new Error("the condition did not come true within half a minute"))
   })
 
 /** A sandbox on a free port with short delays. */
@@ -138,7 +138,7 @@ export const sandbox = (options: Sandbox.ListenOptions = {}) =>
     control: true,
     seed: "test",
     settleDelayMillis: 100,
-    slowMillis: 200,
+    slowMillis: 1_000,
     lateMillis: 100,
     holdMillis: 10_000,
     ...options
