@@ -4,6 +4,7 @@
  * Every event has a schema version. A change of an event's shape raises its version and adds an upcaster, so that history
  * stays readable; nothing recorded is rewritten.
  */
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { HookName } from "../hooks/HookKind.ts"
 import { EnrichedField, maxEnrichedFields, maxHooksPerKind } from "../hooks/Records.ts"
@@ -12,6 +13,7 @@ import { Money } from "../Money.ts"
 import { DeclineCategory } from "../operation/Decline.ts"
 import { Intent } from "../operation/Operation.ts"
 import { EpochMillis, NextAction, NotSentReason, UnknownReason } from "../operation/Outcome.ts"
+import { pack } from "../routing/StoredDecision.ts"
 import { EventId, GatewayReference, OperationNumber, PaymentId, TenantId } from "./Ids.ts"
 import { CountryCode, looksLikeCardNumber, PaymentMethod, withoutCardNumber } from "./PaymentMethod.ts"
 
@@ -175,9 +177,42 @@ export const schemaVersion = 1
 
 const encodeEvent = Schema.encodeResult(PaymentEvent)
 const decodeEvent = Schema.decodeUnknownResult(PaymentEvent)
+const checkEvent = Schema.decodeUnknownResult(Schema.toType(PaymentEvent))
 
-/** An event as JSON data, without its type. */
+/** An event as JSON data. */
 export const encode = encodeEvent
+
+/**
+ * An event as the JSON text that is stored, without its type: what `encode` makes of it, to the byte, in less time. All checks of its
+ * schema are made on the event; only amounts and routing decisions are stored as something else than they are, and `encoded` makes that.
+ */
+export const toJson = (event: PaymentEvent): Result.Result<string, Schema.SchemaError> =>
+  Result.map(checkEvent(event), (checked) => JSON.stringify({ ...encoded(checked), _tag: undefined }))
+
+/**
+ * Of an event as its schema has copied it, so that its fields are those of the schema, in that order. What else would be stored as something
+ * else than it is does not fit the type.
+ */
+const encoded = (checked: PaymentEvent): typeof PaymentEvent.Encoded => {
+  switch (checked._tag) {
+    case "PaymentInitiated":
+      return { ...checked, details: { ...checked.details, amount: encodedAmount(checked.details.amount) } }
+    case "OperationIntended": {
+      const { intent } = checked
+      const decided = intent.decision === undefined ? {} : { decision: pack(intent.decision) }
+      return { ...checked, intent: { ...intent, ...decided, amount: encodedAmount(intent.amount) } }
+    }
+    case "OperationSucceeded":
+    case "DisputeOpened":
+    case "DisputeWon":
+    case "DisputeLost":
+      return { ...checked, amount: encodedAmount(checked.amount) }
+    default:
+      return checked
+  }
+}
+
+const encodedAmount = ({ currency, minor }: Money) => ({ currency, minor: minor.toString() })
 
 /** Reads an event of any schema version: upcasters run before decoding. */
 export const decode = (options: { readonly type: string; readonly schemaVersion: number; readonly data: unknown }) =>

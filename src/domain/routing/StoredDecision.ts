@@ -125,9 +125,10 @@ const sameWeights = (one: ScoreParts, other: ScoreParts): boolean =>
 
 const firstReason = (ranked: ReadonlyArray<RankedGateway>): string | undefined => ranked[0] && `${ranked[0].gateway}: ${ranked[0].reason}`
 
-const pack = (decision: RoutingDecision): Lean => {
+/** A decision as it is stored, with its fields in the order of the schema. Of whatever is a decision it makes what the schema lets pass. */
+export const pack = (decision: RoutingDecision): Lean => {
   const { after, caps, decidedAt, excluded, explored, policy, propensity, ranked, reason, rule, support, version, weights } = decision
-  const lean: { -readonly [Key in keyof Lean]: Lean[Key] } = { f: format, g: ranked.map(rowOfRanked) }
+  const lean: { -readonly [Key in keyof Omit<Lean, "g" | "n">]: Lean[Key] } = { f: format }
   if (policy !== usualPolicy) lean.p = policy
   if (version !== undefined) lean.v = version
   if (rule !== undefined) lean.u = rule
@@ -145,8 +146,8 @@ const pack = (decision: RoutingDecision): Lean => {
   if (decidedAt !== undefined) lean.t = decidedAt
   if (after !== undefined) lean.a = after
   if (caps !== undefined) lean.c = [caps.network, caps.basis, caps.declined]
-  if (excluded.length > 0) lean.n = excluded.map((one) => rowOfExcluded(one, rule))
-  return lean
+  const g = ranked.map(rowOfRanked)
+  return excluded.length === 0 ? { ...lean, g } : { ...lean, g, n: excluded.map((one) => rowOfExcluded(one, rule)) }
 }
 
 /** What a row says, as it may be read: whether it is a decision is judged by the schema of one, so casts here promise nothing. */

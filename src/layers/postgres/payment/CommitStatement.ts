@@ -48,7 +48,19 @@ export const fold = (commit: Commit, recordedAt: number): Payment => {
 }
 
 type Value = string | number | bigint | null
-type RowOf<T extends Table> = { readonly [Column in keyof (typeof columns)[T]]: Value }
+
+/** What is written, by table and column: as the statement takes it. */
+type Columns = { readonly [T in Table]: { readonly [Column in keyof (typeof columns)[T]]: Array<Value> } }
+
+const noRows = (): Columns => ({
+  items: { bucket: [], id: [], tenant: [], expected: [], version: [], status: [], view: [] },
+  events: { item: [], version: [], event_id: [], type: [], occurred_at: [], data: [] },
+  claims: { claim_bucket: [], key: [], command: [], operation: [], fingerprint: [], customer: [] },
+  opened: { item: [], operation: [], gateway: [], account: [], kind: [], status: [], opened_at: [] },
+  closed: { item: [], operation: [] },
+  moved: { item: [], operation: [], status: [] },
+  leases: { lease_key: [], lease_token: [] }
+})
 
 const oids = { int: PgTypes.OID.int4, bigint: PgTypes.OID.int8, uuid: PgTypes.OID.uuid, text: PgTypes.OID.text } as const
 
@@ -77,72 +89,74 @@ export const inOrder = (left: Commit, right: Commit): number =>
  * another transaction holds; `undefined` inside a host's transaction, whose own setting counts.
  */
 export const commitStatement = (commits: ReadonlyArray<Commit>, options: { readonly lockTimeoutMillis: number | undefined }): Statement => {
-  const rows: Rows = { items: [], events: [], claims: [], opened: [], closed: [], moved: [], leases: [] }
-  commits.forEach((commit, index) => {
+  const rows = noRows()
+  for (const [index, commit] of commits.entries()) {
     // Nothing of the view but its times, which have columns, depends on the time of recording.
     const next = fold(commit, commit.payment._tag === "New" ? 0 : commit.payment.updatedAt)
-    rows.items.push(itemOf(commit, next))
-    rows.claims.push(claimOf(commit, next))
-    rows.leases.push({ lease_key: commit.lease?.key ?? null, lease_token: commit.lease?.token ?? null })
-    for (const event of commit.events) rows.events.push(eventOf(event, index + 1))
-    addOperations(rows, commit, { next, item: index + 1 })
-  })
+    const item = index + 1
+    addItem(rows.items, commit, next)
+    addClaim(rows.claims, commit, next)
+    rows.leases.lease_key.push(commit.lease?.key ?? null)
+    rows.leases.lease_token.push(commit.lease?.token ?? null)
+    for (const event of commit.events) addEvent(rows.events, event, item)
+    addOperations(rows, commit, { next, item })
+  }
   const form = formOf(commits, rows)
   const timeout = options.lockTimeoutMillis === undefined ? "" : `${options.lockTimeoutMillis}ms`
-  const parameters: Array<unknown> = [timeout, Event.schemaVersion, rows.events.length]
+  const parameters: Array<unknown> = [timeout, Event.schemaVersion, rows.events.item.length]
   for (const { column, table, type } of arrays[form]) {
-    const values = (rows[table] as ReadonlyArray<Readonly<Record<string, Value>>>).map((row) => row[column])
+    const values = (rows[table] as Readonly<Record<string, ReadonlyArray<Value>>>)[column] ?? []
     parameters.push(Result.getOrThrow(PgTypes.array(values, oids[type])))
   }
   return { text: texts[form], parameters }
 }
 
-type Rows = { readonly [T in Table]: Array<RowOf<T>> }
-
 /** The smallest form that can write these commits. */
-const formOf = (commits: ReadonlyArray<Commit>, rows: Rows): Form => {
+const formOf = (commits: ReadonlyArray<Commit>, rows: Columns): Form => {
   let begins = false
-  let continues = rows.closed.length > 0
+  let continues = rows.closed.item.length > 0
   for (const { claim, lease, payment } of commits) {
     const isNew = payment.version === 0
     if (lease !== undefined || isNew !== (claim !== undefined)) return "all"
     if (isNew) begins = true
     else continues = true
   }
-  if (rows.moved.length > 0) return "all"
+  if (rows.moved.item.length > 0) return "all"
   if (!continues) return "begin"
-  return begins || rows.opened.length > 0 ? "mixed" : "settle"
+  return begins || rows.opened.item.length > 0 ? "mixed" : "settle"
 }
 
-const itemOf = ({ payment }: Commit, next: Payment): RowOf<"items"> => {
+const addItem = (items: Columns["items"], { payment }: Commit, next: Payment): void => {
   const view = ofPayment(next)
-  return {
-    bucket: bucketOfPayment(payment.id),
-    id: uuidOfPayment(payment.id),
-    tenant: view.tenant,
-    expected: payment.version,
-    version: view.version,
-    status: view.status,
-    view: storedViewOf(view)
-  }
+  items.bucket.push(bucketOfPayment(payment.id))
+  items.id.push(uuidOfPayment(payment.id))
+  items.tenant.push(view.tenant)
+  items.expected.push(payment.version)
+  items.version.push(view.version)
+  items.status.push(view.status)
+  items.view.push(storedViewOf(view))
 }
 
-const claimOf = ({ claim, payment }: Commit, next: Payment): RowOf<"claims"> => ({
-  claim_bucket: claim === undefined ? null : bucketOf(claim),
-  key: claim?.key ?? null,
-  command: claim?.command ?? null,
-  operation: claim?.operation ?? null,
-  fingerprint: claim?.fingerprint ?? null,
-  customer: payment._tag === "New" ? customerKeyOf(next.details) : null
-})
+const addClaim = (claims: Columns["claims"], { claim, payment }: Commit, next: Payment): void => {
+  claims.claim_bucket.push(claim === undefined ? null : bucketOf(claim))
+  claims.key.push(claim?.key ?? null)
+  claims.command.push(claim?.command ?? null)
+  claims.operation.push(claim?.operation ?? null)
+  claims.fingerprint.push(claim?.fingerprint ?? null)
+  claims.customer.push(payment._tag === "New" ? customerKeyOf(next.details) : null)
+}
 
-const eventOf = ({ event, eventId, occurredAt, version }: Commit["events"][number], item: number): RowOf<"events"> => {
-  const { _tag: type, ...data } = Result.getOrThrow(Event.encode(event))
-  return { item, version, event_id: eventId, type, occurred_at: BigInt(occurredAt), data: JSON.stringify(data) }
+const addEvent = (events: Columns["events"], { event, eventId, occurredAt, version }: Commit["events"][number], item: number): void => {
+  events.item.push(item)
+  events.version.push(version)
+  events.event_id.push(eventId)
+  events.type.push(event._tag)
+  events.occurred_at.push(BigInt(occurredAt))
+  events.data.push(Result.getOrThrow(Event.toJson(event)))
 }
 
 /** What became open, what changed its status, and what was settled. */
-const addOperations = (rows: Rows, { payment: before }: Commit, after: { readonly next: Payment; readonly item: number }): void => {
+const addOperations = (rows: Columns, { payment: before }: Commit, after: { readonly next: Payment; readonly item: number }): void => {
   const { item, next } = after
   const was = new Map(before._tag === "New" ? [] : openOperations(before).map((operation) => [operation.intent.number, operation]))
   const known = before._tag === "New" ? 0 : before.operations.length
@@ -154,10 +168,23 @@ const addOperations = (rows: Rows, { payment: before }: Commit, after: { readonl
     if (earlier === undefined) {
       // Its intent is in this commit, unless a contradiction opened it again.
       const openedAt = number > known ? null : BigInt(operation.intendedAt)
-      rows.opened.push({ item, operation: number, gateway, account, kind, status, opened_at: openedAt })
-    } else if (statusOfOperation(earlier) !== status) rows.moved.push({ item, operation: number, status })
+      rows.opened.item.push(item)
+      rows.opened.operation.push(number)
+      rows.opened.gateway.push(gateway)
+      rows.opened.account.push(account)
+      rows.opened.kind.push(kind)
+      rows.opened.status.push(status)
+      rows.opened.opened_at.push(openedAt)
+    } else if (statusOfOperation(earlier) !== status) {
+      rows.moved.item.push(item)
+      rows.moved.operation.push(number)
+      rows.moved.status.push(status)
+    }
   }
-  for (const number of was.keys()) rows.closed.push({ item, operation: number })
+  for (const number of was.keys()) {
+    rows.closed.item.push(item)
+    rows.closed.operation.push(number)
+  }
 }
 
 /** Collects parameters; each call answers the placeholder with its type. */

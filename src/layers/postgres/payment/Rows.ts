@@ -106,10 +106,10 @@ export const viewOf = (operation: string, row: PaymentRow): Result.Result<Paymen
 
 /**
  * What the payments of a merchant's customer are counted by: the first eight bytes of the SHA-256 of merchant and customer, so that an index
- * shows no customer. Null where the host named none.
+ * shows no customer. Null where the host named none. As text and not as a buffer, which takes node twice as long.
  */
 export const customerKeyOf = ({ customer, tenant }: Pick<Event.PaymentDetails, "customer" | "tenant">): bigint | null =>
-  customer?.id === undefined ? null : hash("sha256", `${tenant} ${customer.id}`, "buffer").readBigInt64BE(0)
+  customer?.id === undefined ? null : BigInt.asIntN(64, BigInt(`0x${hash("sha256", `${tenant} ${customer.id}`).slice(0, 16)}`))
 
 /** The view as it is stored: without what has a column of its own. Nothing in it depends on the time of recording. */
 export const storedViewOf = (view: PaymentView): string => {
