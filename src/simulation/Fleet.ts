@@ -53,7 +53,8 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
 
   const startIn = (slot: number): void => {
     const skew = Chance.pick(draw, clockErrors)
-    const process = kernel.process(`instance-${slot}.${generations++}`, skew)
+    const opsBeforeYield = setup.opsBeforeYield[slot]
+    const process = kernel.process(`instance-${slot}.${generations++}`, { skewMillis: skew, opsBeforeYield })
     chronicle.note("start", () => `${process.name} with its clock off by ${skew} ms`)
     slots[slot] = start(process)
   }
@@ -74,8 +75,8 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
     })
   }
 
-  const whenDue = (at: number, which: number, strike: (instance: Instance) => void): void =>
-    void kernel.after(at, undefined, () => {
+  const whenDue = (millis: number, which: number, strike: (instance: Instance) => void): void =>
+    void kernel.after(millis, undefined, () => {
       const instance = slots[which % slots.length]
       if (instance !== undefined && !calm) strike(instance)
     })
@@ -92,11 +93,12 @@ export const make = ({ chronicle, kernel, onCrash, options, setup, start }: Flee
         whenDue(at, which, (instance) => void crashIn.set(instance.process, { operations, downMillis }))
       }
       for (const { at, millis, which } of setup.pauses.slice(0, options.pauses)) {
-        whenDue(at, which, (instance) => {
+        const pause = (instance: Instance) => {
+          if (!kernel.pause(instance.process, millis)) return whenDue(1, which, pause)
           counts.pauses++
           chronicle.note("pause", () => `${instance.process.name} for ${millis} ms`)
-          kernel.pause(instance.process, millis)
-        })
+        }
+        whenDue(at, which, pause)
       }
     },
     onOperation: (process) => {

@@ -17,7 +17,7 @@ export interface Options {
   readonly pauses?: number
   /** At most this many outages of PSP accounts. */
   readonly outages?: number
-  /** How likely a fiber gives way at an operation; default by the seed. */
+  /** How likely a fiber gives way at an operation. With it nothing else makes one give way, and none goes on late; default by the seed. */
   readonly preempt?: number
   /** Writes each commit alone; default false. */
   readonly alone?: boolean

@@ -18,6 +18,10 @@ interface Target {
 export interface Setup {
   /** How likely a fiber gives way at an operation. */
   readonly preempt: number
+  /** After how many operations a fiber gives way at the latest, by instance; `undefined`: effect's default. */
+  readonly opsBeforeYield: ReadonlyArray<number | undefined>
+  /** How likely a fiber that gave way goes on some milliseconds later. */
+  readonly late: number
   readonly accounts: ReadonlyArray<Account>
   readonly replayWindowMillis: number
   readonly plans: ReadonlyArray<PaymentPlan>
@@ -50,33 +54,52 @@ const habitsOf = (draw: Chance.Draw): Pick<Account, "declares" | "webhooks"> => 
   return { declares, webhooks: webhooks === "unsigned" && declares === "no look-up" ? "none" : webhooks }
 }
 
-/** Commits are grouped where payments are made at the same time. */
+/** Commits are grouped where payments are made at the same time: within a second or two, or at the very same moment. */
 const rush = 30
-const together = (plans: ReadonlyArray<PaymentPlan>, isRush: boolean) =>
-  isRush ? plans.map((plan) => ({ ...plan, startAt: Math.floor(plan.startAt / rush) })) : plans
+const together = (plans: ReadonlyArray<PaymentPlan>, how: "apart" | "soon" | "at once") =>
+  how === "apart"
+    ? plans
+    : plans.map((plan) => ({ ...plan, startAt: Math.floor((how === "soon" ? plan : (plans[0] ?? plan)).startAt / rush) }))
 
-/** `alone`: no commits are written together, and nobody is in a rush. `recoveryOnly`: as in `Options`. */
+/** Few operations find what stands between two of them; more leave room for what takes as many to set up. */
+const opsBeforeYield = (draw: Chance.Draw): number | undefined =>
+  Chance.pick(draw, [undefined, undefined, Chance.between(draw, 1, 30), Chance.between(draw, 31, 300)])
+
+const noTurns: Pick<Setup, "opsBeforeYield" | "late"> = { opsBeforeYield: [], late: 0 }
+
+/** How fibers of the instances give way. */
+const turnsOf = (seed: number, instances: number): Pick<Setup, "opsBeforeYield" | "late"> => {
+  const draw = Chance.stream(seed, "turns")
+  return { late: Chance.pick(draw, [0, 0, 0.05, 0.3]), opsBeforeYield: list(instances, () => opsBeforeYield(draw)) }
+}
+
+/** `alone`: no commits are written together, and nobody is in a rush. `preempt`, `recoveryOnly`: as in `Options`. */
 export const of = (
   seed: number,
-  options?: { readonly alone?: boolean | undefined; readonly recoveryOnly?: boolean | undefined }
+  options?: {
+    readonly alone?: boolean | undefined
+    readonly preempt?: number | undefined
+    readonly recoveryOnly?: boolean | undefined
+  }
 ): Setup => {
   const upkeep = options?.recoveryOnly === true ? Upkeep.recoveryOnly : Upkeep.of(seed)
   const draw = Chance.stream(seed, "world")
   const groups = Chance.stream(seed, "groups")
   const drawn = Chance.pick(groups, [undefined, 100, 300, 600])
   const groupMillis = options?.alone === true ? undefined : drawn
+  const hurry = Chance.pick(groups, ["soon", "soon", "at once"] as const)
   const target = (): Target => ({ at: Chance.between(draw, 0, spanMillis), which: Chance.between(draw, 0, 9) })
   const accounts = Chance.shuffled(draw, allAccounts)
     .slice(0, Chance.pick(draw, [1, 2, 2, 3]))
     .map((account) => ({ ...account, ...habitsOf(draw) }))
-  return {
-    preempt: Chance.pick(draw, [0, 0.005, 0.02, 0.08]),
+  const preempt = Chance.pick(draw, [0, 0.005, 0.02, 0.08])
+  const world = {
     accounts,
     replayWindowMillis: Chance.pick(draw, [86_400_000, 86_400_000, 180_000, 60_000]),
     plans: Upkeep.plansFor(
       seed,
       upkeep,
-      together(Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts), groupMillis !== undefined)
+      together(Plan.payments(seed, Chance.between(draw, 1, maxPayments), accounts), groupMillis === undefined ? "apart" : hurry)
     ),
     instances: Chance.between(draw, 1, maxInstances),
     recoveryOlderThanMillis: Chance.pick(draw, [45_000, 10_000, 1_000, 1_000]),
@@ -96,4 +119,6 @@ export const of = (
       kind: Chance.pick(draw, ["refuse", "5xx", "timeout", "slow"])
     }))
   }
+  const turns = options?.preempt === undefined ? { preempt, ...turnsOf(seed, world.instances) } : { preempt: options.preempt, ...noTurns }
+  return { ...world, ...turns }
 }

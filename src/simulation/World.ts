@@ -49,7 +49,8 @@ export const make = (options: Options, storage: MakeStorage): World => {
   let fleet: Fleet.Fleet | undefined
   const kernel = Kernel.make({
     seed,
-    preempt: options.preempt ?? setup.preempt,
+    preempt: setup.preempt,
+    late: setup.late,
     maxSteps,
     onOperation: (process) => fleet?.onOperation(process) === true,
     onStep: (process) => fleet?.afterStep(process)

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Bugs from "../../src/simulation/bugs/Bugs.ts"
 import * as Campaign from "../../src/simulation/campaign/Campaign.ts"
+import * as Setup from "../../src/simulation/Setup.ts"
 import * as Simulation from "../../src/simulation/Simulation.ts"
 import { limitMillis } from "./campaigns.ts"
 
@@ -77,7 +78,7 @@ describe("seeds on which the simulation itself was wrong", () => {
   })
 
   it("a person names a capture as the PSP does", () => {
-    const options = { seed: 20_107_694, pauses: 0 }
+    const options = { seed: 20_107_694, pauses: 0, preempt: Setup.of(20_107_694).preempt }
     assert.deepStrictEqual(Simulation.run(options).violations, [], `to see it: ${Campaign.replayOf(options)}`)
   })
 })
@@ -85,7 +86,7 @@ describe("seeds on which the simulation itself was wrong", () => {
 describe("regressions", () => {
   for (const { found, seed } of regressions) {
     it(`seed ${seed}: ${found}`, () => {
-      const options = { seed, alone: true, recoveryOnly: true }
+      const options = { seed, alone: true, recoveryOnly: true, preempt: Setup.of(seed).preempt }
       assert.deepStrictEqual(Simulation.run(options).violations, [], `to see it: ${Campaign.replayOf(options)}`)
     })
   }

@@ -4,6 +4,7 @@
  * Plain functions without a clock and without output; `Command.ts` spreads them over threads, the command line shows what they found.
  */
 import type { Violation } from "../checks/Invariants.ts"
+import * as Setup from "../Setup.ts"
 import * as Simulation from "../Simulation.ts"
 
 /** What simulations run over. */
@@ -180,7 +181,8 @@ export const reduce = (failing: Simulation.Options, violations: ReadonlyArray<Vi
   fewest("outages", 3)
   if (failing.crashAt === undefined) fewest("crashes", stats.crashes)
   fewest("faults", stats.faults)
-  if (failing.preempt === undefined) attempt({ ...smallest, preempt: 0 })
+  if (failing.preempt === undefined && !attempt({ ...smallest, preempt: 0 }))
+    attempt({ ...smallest, preempt: Setup.of(failing.seed).preempt })
   if (failing.alone === undefined) attempt({ ...smallest, alone: true })
   if (failing.recoveryOnly === undefined) attempt({ ...smallest, recoveryOnly: true })
   return smallest

@@ -2,12 +2,22 @@
  * The machine under a simulation: processes, one order of execution, one virtual time.
  *
  * A process is what a crash ends and a pause stops: its fibers, timers and clocks. Every step runs one ready task of any process,
- * picked by chance, until the fiber gives way; where it gives way by itself is left to chance as well (`preempt`). When nothing is
- * ready, time moves to the next timer.
+ * picked by chance, until the fiber gives way. When nothing is ready, time moves to the next timer.
+ *
+ * A fiber gives way where it waits, where it asks for it (`Effect.yieldNow`), and where it is made to: at random operations (`preempt`), and
+ * after as many operations as effect's `MaxOpsBeforeYield` of its process allows, counted from where it was resumed last, as the runtime does
+ * it. Whichever comes first ends its turn, and the count of the other goes on. It gives way before an operation, never within one: a
+ * callback runs whole, and so does what follows it up to the next effect that is not a value (`Effect.sync` and the `map`, `flatMap` or part of a
+ * generator that it continues are one operation). So a check and the step after it are apart exactly where an effect stands between them, in the
+ * simulation as in a running service.
+ *
+ * Who gave way is ready again at once: what runs between is what was ready at the same millisecond, of any process. So that answers and
+ * timers come between as well, in some seeds a fiber of an instance goes on some milliseconds later (`late`), as it does where others keep
+ * the processor busy.
  *
  * A crash drops the fibers of a process where they stand: no finalizer runs. A pause holds its tasks and timers back; the world and
  * its clocks go on. Pauses begin only where nothing is ready, that is while all of the process waits for a timer or an answer:
- * between the check of a permission and the write of its request a process is never stopped (docs/GUARANTEES.md states that gap).
+ * between the check of a permission and the write of its request a process is never stopped (docs/GUARANTEES.md states that gap), only late.
  *
  * **Gotchas**: fibers of different processes must never wake each other directly; whatever crosses goes through `post` or `after`.
  */
@@ -17,6 +27,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
@@ -44,24 +55,33 @@ export interface Process {
   /** Clock, scheduler and randomness of this process. */
   readonly context: Context.Context<never>
   state: "running" | "paused" | "dead"
+  /** Its fibers that gave way and are late. */
+  late: number
   /** How far its wall clock is from the true time, in milliseconds. */
   skewMillis: number
   held: Array<Task>
+}
+
+/** What is particular to a process that may crash. `opsBeforeYield`: the most operations of a turn; default effect's own. */
+export interface Habits {
+  readonly skewMillis: number
+  readonly opsBeforeYield?: number | undefined
 }
 
 /** The machine. Times are virtual milliseconds from 0. */
 export interface Kernel {
   readonly now: () => number
   readonly steps: () => number
-  /** A new process; `skewMillis` where its clock may be wrong and it may crash, none for what belongs to the world. */
-  readonly process: (name: string, skewMillis?: number) => Process
+  /** A new process, of the world or of what the simulation is about. */
+  readonly process: (name: string, habits?: Habits) => Process
   /** Runs a callback in a process, in its turn. */
   readonly post: (process: Process, run: () => void) => void
   /** Runs a callback after a time: in a process, or in none. Answers how to cancel it. */
   readonly after: (millis: number, process: Process | undefined, run: () => void) => () => void
   /** Starts an effect in a process and tells its end, unless the process dies before. */
   readonly fork: <A, E>(process: Process, effect: Effect.Effect<A, E>, onEnd?: (exit: Exit.Exit<A, E>) => void) => Fiber.Fiber<A, E>
-  readonly pause: (process: Process, millis: number) => void
+  /** Stops a process that runs. False where one of its fibers is late: then it cannot be stopped yet. */
+  readonly pause: (process: Process, millis: number) => boolean
   readonly resume: (process: Process) => void
   readonly crash: (process: Process) => void
   /** Makes steps until the condition holds; false when nothing was left to do or the limit of steps was reached. */
@@ -69,12 +89,14 @@ export interface Kernel {
 }
 
 /**
- * `preempt`: how likely a fiber gives way at an operation, in [0, 1]. `onOperation`: told of each operation of a process that may crash,
- * before it is carried out; true: the fiber gives way first. `onStep`: told after each step of a process.
+ * `preempt`: how likely a fiber gives way at an operation, in [0, 1]. `late`: how likely what gave way in a process that may crash goes on
+ * later, in [0, 1]; default 0. `onOperation`: told of each operation of a process that may crash, before it is carried out; true: the fiber gives
+ * way first. `onStep`: told after each step of a process.
  */
 export interface KernelOptions {
   readonly seed: number
   readonly preempt: number
+  readonly late?: number
   readonly maxSteps: number
   readonly onOperation?: (process: Process) => boolean
   readonly onStep?: (process: Process) => void
@@ -82,11 +104,45 @@ export interface KernelOptions {
 
 /** Operations a fiber makes at least before it gives way: with fewer it would never get on. */
 const leastOperations = 2
-const mostOperations = 2048
+/** The latest that a fiber goes on which gave way: part of the settle time that the gateways declare. */
+const latestMillis = 20
 
 /** How many operations until a fiber gives way: geometric, so that every operation is as likely as any other. */
 const operationsUntilPreemption = (draw: Chance.Draw, preempt: number): number =>
   preempt <= 0 ? Number.POSITIVE_INFINITY : preempt >= 1 ? 0 : Math.floor(Math.log(1 - draw()) / Math.log(1 - preempt))
+
+/** When fibers give way, and when they go on. */
+const turns = (
+  parts: Pick<KernelOptions, "late" | "preempt"> &
+    Pick<Kernel, "after"> & {
+      readonly draw: Chance.Draw
+      readonly schedule: (task: Task) => void
+    }
+) => {
+  const { after, draw, late = 0, preempt, schedule } = parts
+  let untilPreemption = operationsUntilPreemption(draw, preempt)
+
+  const shouldYield = (fiber: Fiber.Fiber<unknown, unknown>): boolean => {
+    const isRandom = untilPreemption-- <= 0
+    if (fiber.currentOpCount <= leastOperations) return false
+    if (!isRandom) return fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield
+    untilPreemption = operationsUntilPreemption(draw, preempt)
+    return true
+  }
+
+  /** Of a process that may crash, what gave way or begins. */
+  const scheduleLate = (task: Task & { readonly process: Process }) => {
+    if (!Chance.happens(draw, late)) return schedule(task)
+    task.process.late++
+    const goOn = () => {
+      task.process.late--
+      task.run()
+    }
+    after(Chance.between(draw, 1, latestMillis), task.process, goOn)
+  }
+
+  return { shouldYield, scheduleLate }
+}
 
 export const make = (options: KernelOptions): Kernel => {
   const draw = Chance.stream(options.seed, "schedule")
@@ -95,7 +151,6 @@ export const make = (options: KernelOptions): Kernel => {
   let now = 0
   let order = 0
   let steps = 0
-  let untilPreemption = operationsUntilPreemption(draw, options.preempt)
 
   const schedule = (task: Task) => void ready.push(task)
   const after: Kernel["after"] = (millis, process, run) => {
@@ -106,22 +161,16 @@ export const make = (options: KernelOptions): Kernel => {
     }
   }
 
-  const shouldYield = (fiber: Fiber.Fiber<unknown, unknown>): boolean => {
-    if (untilPreemption-- > 0) return fiber.currentOpCount >= mostOperations
-    if (fiber.currentOpCount <= leastOperations) return false
-    untilPreemption = operationsUntilPreemption(draw, options.preempt)
-    return true
-  }
+  const { scheduleLate, shouldYield } = turns({ ...options, draw, schedule, after })
 
-  const process: Kernel["process"] = (name, skewMillis) =>
+  const process: Kernel["process"] = (name, habits) =>
     makeProcess({
       name,
-      mayCrash: skewMillis !== undefined,
-      skewMillis: skewMillis ?? 0,
+      habits,
       seed: options.seed,
       now: () => now,
       after,
-      schedule,
+      schedule: habits === undefined ? schedule : scheduleLate,
       shouldYield,
       onOperation: options.onOperation
     })
@@ -158,6 +207,14 @@ export const make = (options: KernelOptions): Kernel => {
     return true
   }
 
+  const pause: Kernel["pause"] = (process, millis) => {
+    if (process.state !== "running") return true
+    if (process.late > 0) return false
+    process.state = "paused"
+    after(millis, undefined, () => resume(process))
+    return true
+  }
+
   return {
     now: () => now,
     steps: () => steps,
@@ -169,11 +226,7 @@ export const make = (options: KernelOptions): Kernel => {
       if (onEnd !== undefined) fiber.addObserver(onEnd)
       return fiber
     },
-    pause: (process, millis) => {
-      if (process.state !== "running") return
-      process.state = "paused"
-      after(millis, undefined, () => resume(process))
-    },
+    pause,
     resume,
     crash: (process) => {
       process.state = "dead"
@@ -193,16 +246,16 @@ export const make = (options: KernelOptions): Kernel => {
 /** A process with its clock, its scheduler and its randomness. */
 const makeProcess = (parts: {
   readonly name: string
-  readonly mayCrash: boolean
-  readonly skewMillis: number
+  readonly habits: Habits | undefined
   readonly seed: number
   readonly now: () => number
   readonly after: Kernel["after"]
-  readonly schedule: (task: Task) => void
+  readonly schedule: (task: Task & { readonly process: Process }) => void
   readonly shouldYield: Scheduler.Scheduler["shouldYield"]
   readonly onOperation: KernelOptions["onOperation"]
 }): Process => {
-  const { after, mayCrash, name, now, onOperation, schedule, seed, shouldYield, skewMillis } = parts
+  const { after, habits, name, now, onOperation, schedule, seed, shouldYield } = parts
+  const mayCrash = habits !== undefined
   const millis = () => epochMillis + now() + self.skewMillis
   const nanos = () => BigInt(millis()) * 1_000_000n
   const monotonic = () => BigInt(now()) * 1_000_000n
@@ -234,9 +287,10 @@ const makeProcess = (parts: {
     Context.add(Scheduler.Scheduler, { executionMode: "sync", shouldYield: givesWay, makeDispatcher: () => dispatcher }),
     Context.add(Random.Random, Chance.generator(Chance.stream(seed, `random of ${name}`))),
     Context.add(References.TracerEnabled, false),
-    Context.add(References.MinimumLogLevel, "None")
+    Context.add(References.MinimumLogLevel, "None"),
+    habits?.opsBeforeYield === undefined ? identity : Context.add(Scheduler.MaxOpsBeforeYield, habits.opsBeforeYield)
   )
-  const self: Process = { name, mayCrash, context, state: "running", skewMillis, held: [] }
+  const self: Process = { name, mayCrash, context, state: "running", late: 0, skewMillis: habits?.skewMillis ?? 0, held: [] }
   return self
 }
 
