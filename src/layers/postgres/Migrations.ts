@@ -30,6 +30,7 @@ import { networkForbids } from "./migrations/0012_network_forbids.ts"
 import { customerCounts } from "./migrations/payment/0013_customer_counts.ts"
 import { holds } from "./migrations/payment/0014_holds.ts"
 import { holdsFollowAmounts } from "./migrations/payment/0015_holds_follow_amounts.ts"
+import { roomForUpdates } from "./migrations/payment/0016_room_for_updates.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -48,7 +49,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0012_network_forbids": networkForbids,
   "0013_customer_counts": customerCounts,
   "0014_holds": holds,
-  "0015_holds_follow_amounts": holdsFollowAmounts
+  "0015_holds_follow_amounts": holdsFollowAmounts,
+  "0016_room_for_updates": roomForUpdates
 }
 
 /** The schema version this code expects: the number of its last migration. */
