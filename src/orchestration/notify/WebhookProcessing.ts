@@ -149,7 +149,8 @@ const take = Effect.fnUntraced(function* (matched: Matched) {
       return yield* record(payment, { command, observedAt })
     }
     case "Released":
-      return isHolding(payment, operation) ? yield* released(matched) : yield* ask(matched, observedAt)
+      // What a confirm has taken over is its hold.
+      return isHolding(payment, answering(payment, number) ?? operation) ? yield* released(matched) : yield* ask(matched, observedAt)
     case "Hint":
       return yield* ask(matched, observedAt)
     case "Answer": {

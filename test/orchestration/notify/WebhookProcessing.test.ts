@@ -177,6 +177,30 @@ describe("what a webhook tells", () => {
     }).pipe(Effect.provide(engine(all)))
   })
 
+  it.effect("that the gateway ended a hold ends it here, also where the customer had to act and a confirm has it", () => {
+    const { all, first, script } = gateways({
+      send: (intent) => Effect.succeed(intent.kind === "authorize" ? requiresAction : success(intent))
+    })
+    return Effect.gen(function* () {
+      const { id } = yield* charge("k1", { captureMethod: "manual" })
+      yield* Effect.flatMap(EngineApi.Payments, (payments) => payments.confirm({ tenant, id, key: key("c1") }))
+      assert.strictEqual((yield* view(id)).status, "authorized")
+      script.set("ended", { occurredAt: undefined, news: { _tag: "Released", reference: reference(id) } })
+      yield* arrives("a", "ended")
+      assert.deepStrictEqual(yield* process, { ...quiet, done: 1 })
+      yield* settle
+      assert.deepInclude<object>(yield* view(id), { status: "cancelled", amountAuthorized: 0 })
+      assert.deepStrictEqual(
+        first.sent.map(({ kind, target }) => [kind, target]),
+        [
+          ["authorize", undefined],
+          ["confirm", 1],
+          ["void", 2]
+        ]
+      )
+    }).pipe(Effect.provide(engine(all)))
+  })
+
   it.effect("several about one payment at once are all merged", () => {
     const { all, first, script } = gateways(answers(pending))
     return Effect.gen(function* () {
