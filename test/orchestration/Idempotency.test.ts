@@ -38,6 +38,29 @@ describe("canonical", () => {
     { arbitrary: { seed: 2, runs: 200 } }
   )
 
+  it("is stored for ever: the text of a request does not change", () => {
+    const request = {
+      method: { type: "card", token: 'tok_"1"', references: undefined },
+      metadata: { "10": "a\\b", "9": "\n", z: "caf\u00e9 \ud83d\udcb3", A: "\ud83d", "b.c": "\u2028\u007f" },
+      amount: { currency: "EUR", minor: 4990n },
+      list: [1, 0.5, undefined, null, true, [], {}],
+      offSession: false
+    }
+    assert.strictEqual(
+      canonical(request),
+      '{"amount":{"currency":"EUR","minor":"4990"},"list":[1,0.5,null,null,true,[],{}],' +
+        '"metadata":{"10":"a\\\\b","9":"\\n","A":"\\ud83d","b.c":"\u2028\u007f","z":"caf\u00e9 \ud83d\udcb3"},' +
+        '"method":{"token":"tok_\\"1\\"","type":"card"},"offSession":false}'
+    )
+  })
+
+  it("writes every character as JSON does, in names and in texts", () => {
+    for (let code = 0; code <= 0xffff; code++) {
+      const text = `a${String.fromCharCode(code)}b`
+      assert.strictEqual(canonical({ [text]: text }), JSON.stringify({ [text]: text }))
+    }
+  })
+
   it("leaves out what is undefined, keeps what is null, and keeps texts apart from what they look like", () => {
     assert.strictEqual(canonical({ b: undefined, a: 1 }), canonical({ a: 1 }))
     assert.notStrictEqual(canonical({ a: null }), canonical({}))

@@ -42,9 +42,14 @@ const pollMillis = 100
 export const fingerprint = (command: CommandName, content: unknown) =>
   RequestFingerprint.use((digest) => digest.of(`${command} ${canonical(content)}`))
 
+/** What JSON writes as something else than it is, with every half of a pair (it escapes those that stand alone). */
+const escaped = /["\\\u0000-\u001f\ud800-\udfff]/
+
+const quoted = (text: string): string => (escaped.test(text) ? JSON.stringify(text) : `"${text}"`)
+
 /** JSON with sorted keys and without `undefined`; bigints as decimal strings. */
 export const canonical = (value: unknown): string => {
-  if (typeof value === "string") return JSON.stringify(value)
+  if (typeof value === "string") return quoted(value)
   if (typeof value === "bigint") return `"${value}"`
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null"
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
@@ -52,7 +57,7 @@ export const canonical = (value: unknown): string => {
   let text = ""
   for (const name of Object.keys(fields).sort()) {
     const field = fields[name]
-    if (field !== undefined) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${canonical(field)}`
+    if (field !== undefined) text += `${text === "" ? "" : ","}${quoted(name)}:${canonical(field)}`
   }
   return `{${text}}`
 }
