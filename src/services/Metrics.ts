@@ -100,16 +100,14 @@ const troubleOf = (outcome: Outcome): LabelsOf<"aegispay_gateway_errors_total">[
   }
 }
 
-/** A payment was routed. `explored`: to a gateway that did not look best. */
-export const routed = (decision: {
-  readonly gateway: GatewayName
-  readonly explored: boolean
-  readonly durationNanos: number
-}): Effect.Effect<void> =>
-  atOnce((context) => {
-    routings({ gateway: decision.gateway, explored: decision.explored ? "true" : "false" }).updateUnsafe(1, context)
-    routingDurations({}).updateUnsafe(decision.durationNanos / 1_000, context)
-  })
+/** A payment was routed. `explored`: to a gateway that did not look best. Counted in the step of the fiber that decides. */
+export const routed = (
+  context: Context.Context<never>,
+  decision: { readonly gateway: GatewayName; readonly explored: boolean; readonly durationNanos: number }
+): void => {
+  routings({ gateway: decision.gateway, explored: decision.explored ? "true" : "false" }).updateUnsafe(1, context)
+  routingDurations({}).updateUnsafe(decision.durationNanos / 1_000, context)
+}
 
 /** No gateway may take a payment: counted once for each reason there was. */
 export const notRouted = (excluded: ReadonlyArray<{ readonly reason: ExclusionReason }>): Effect.Effect<void> =>

@@ -197,7 +197,7 @@ export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question:
   const segmentUsed = question.segment === 0 ? "gateway" : narrowestWithEnough(entry, question, now)
   const used = segmentUsed === "gateway" ? entry.window : entry.segments.get(levelOf[segmentUsed](question.segment))
   const whole = GatewayWindow.summarize(used ?? entry.window, now)
-  const summary = GatewayWindow.summarizeSince(used ?? entry.window, question.since, now)
+  const summary = question.since === undefined ? whole : GatewayWindow.summarizeSince(used ?? entry.window, question.since, now)
   return {
     gateway,
     segmentUsed,

@@ -45,58 +45,52 @@ export const select = (
 ): Effect.Effect<RoutingDecision, NoUsableGateway, Needed | CardAttempts> =>
   Effect.withFiber((fiber) => {
     const { customRules, policy } = fiber.getRef(RoutingPolicy)
-    const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+    const clock = fiber.getRef(Clock.Clock)
+    const now = clock.currentTimeMillisUnsafe()
     const judging = { id: payment, details, declined: none, now }
     const caps = CardCaps.judgeAtOnce(policy, judging)
     const context = fiber.context as Context.Context<Needed>
-    if (caps._tag === "Judged" && customRules.length === 0) return decide(context, { payment, details, now, caps: caps.verdict })
+    if (caps._tag === "Judged" && customRules.length === 0)
+      return decide(context, { payment, details, policy, clock, now, caps: caps.verdict, custom: undefined })
     return Effect.flatMap(CardCaps.judge(policy, judging), (caps) =>
       Effect.flatMap(firstCustom(customRules, { payment, details, now }), (custom) =>
-        decide(context, { payment, details, now, caps, custom })
+        decide(context, { payment, details, policy, clock, now, caps, custom })
       )
     )
   })
 
 const none: ReadonlyArray<never> = []
 
+/** What is asked, by which policy and clock. */
+type Asked = Pick<Route.RouteInput, "payment" | "details" | "policy" | "now" | "caps" | "custom"> & { readonly clock: Clock.Clock }
+
 /** Reads what is known now, decides, and counts the decision. */
 const decide = (
   context: Context.Context<Needed>,
-  asked: Pick<Route.RouteInput, "payment" | "details" | "now" | "caps" | "custom">
+  { caps, clock, custom, details, now, payment, policy }: Asked
 ): Effect.Effect<RoutingDecision, NoUsableGateway> => {
-  const clock = Context.get(context, Clock.Clock)
   const startedAt = clock.monotonicTimeNanosUnsafe()
   const candidates = Context.get(context, Gateways).all
-  const sources = {
-    metrics: Context.get(context, GatewayMetrics),
-    breakers: Context.get(context, CircuitBreakers),
-    guards: Context.get(context, GatewayGuards)
-  }
-  const { details, now } = asked
+  const breakers = Context.get(context, CircuitBreakers)
+  const sources = { metrics: Context.get(context, GatewayMetrics), breakers, guards: Context.get(context, GatewayGuards) }
   const monotonic = Number(startedAt) / 1e6
-  const decision = Route.route({
-    payment: asked.payment,
-    details,
-    candidates,
-    signals: Signals.read(sources, candidates, { details, now, monotonic }),
-    policy: Context.get(context, RoutingPolicy).policy,
-    custom: asked.custom,
-    caps: asked.caps,
-    now,
-    random: Context.get(context, Random.Random).nextDoubleUnsafe()
-  })
-  const [first] = decision.ranked
-  if (first === undefined) return refuse(asked.payment, decision)
+  const asked = { details, now, monotonic }
+  const signals = Signals.read(sources, candidates, asked)
+  const random = Context.get(context, Random.Random).nextDoubleUnsafe()
+  const decision = Route.route({ payment, details, candidates, signals, policy, custom, caps, now, random })
+  const first = decision.ranked[0]
+  if (first === undefined) return refuse(payment, decision)
   const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
-  const settle = (chosen: RoutingDecision): Effect.Effect<RoutingDecision> => {
-    Signals.promiseProbe(sources.breakers, chosen, { details, monotonic })
+  const settle = (chosen: RoutingDecision): RoutingDecision => {
+    Signals.promiseProbe(breakers, chosen, asked)
     const { gateway } = chosen.ranked[0] ?? first
-    return Effect.as(Metrics.routed({ gateway, explored: chosen.explored === true, durationNanos }), chosen)
+    Metrics.routed(context, { gateway, explored: chosen.explored === true, durationNanos })
+    return chosen
   }
   const hooks = Context.get(context, ActiveHooks)
   return hooks === undefined || hooks.lists.routing_strategy.length === 0
-    ? settle(decision)
-    : Effect.flatMap(Strategies.choose(hooks, asked.payment, details, decision), settle)
+    ? Effect.succeed(settle(decision))
+    : Effect.map(Strategies.choose(hooks, payment, details, decision), settle)
 }
 
 /** There will be no intent to keep the decision in: the log, a metric and the error tell of it. */

@@ -29,7 +29,7 @@ export const forbidden = (
   rule: { readonly name: string; readonly action: RuleAction } | undefined
 ): ExcludedGateway | undefined => {
   const { amount, captureMethod, method } = details
-  if (Option.isNone(referenceFor(method, name))) {
+  if (method.token === undefined && Option.isNone(referenceFor(method, name))) {
     return excluded(name, "no_reference", "the payment method has no reference for this gateway")
   }
   if (!capabilities.currencies.has(amount.currency)) {

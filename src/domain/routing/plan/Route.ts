@@ -217,18 +217,17 @@ const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded
   const from = probes > 0 ? usable.length - probes : 1
   const arms = probes > 0 ? probes : sameAsFirst(usable) - 1
   const explored = Exploration.explore({ share: frame.explorationShare, random: input.random, from, arms })
-  const support =
-    explored.propensity < 1
-      ? namesOf(usable.filter((_, at) => (at === 0 ? frame.explorationShare < 1 : at >= from && at < from + arms)))
-      : none
-  const [first] = explored.chosen === undefined ? [] : usable.splice(explored.chosen, 1)
+  const support: Array<GatewayName> = []
+  for (let at = 0; at < usable.length && explored.propensity < 1; at++) {
+    const place = usable[at]
+    if (place !== undefined && (at === 0 ? frame.explorationShare < 1 : at >= from && at < from + arms)) support.push(place.gateway)
+  }
+  const first = explored.chosen === undefined ? undefined : usable.splice(explored.chosen, 1)[0]
   if (first === undefined) return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support })
   first.reason = "explored"
   usable.unshift(first)
   return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support, explored: true })
 }
-
-const none: ReadonlyArray<never> = []
 
 const namesOf = (places: ReadonlyArray<Place>): ReadonlyArray<GatewayName> => places.map(({ gateway }) => gateway)
 
@@ -305,7 +304,7 @@ const decisionOf = (
   excluded: ReadonlyArray<ExcludedGateway>,
   chosen: Chosen
 ): RoutingDecision => {
-  const [first] = places
+  const first = places[0]
   const ranked: Array<RankedGateway> = []
   for (let index = 0; index < places.length && index < maxGateways; index++) {
     const place = places[index]

@@ -90,6 +90,8 @@ export const capsFor = (all: CapsByBrand, method: PaymentMethod, now: number): N
 
 /** Judges one more attempt after those that were declined. */
 export const judge = (caps: NetworkCaps, attempts: ReadonlyArray<DeclinedAttempt>, now: number): CapsVerdict => {
+  // As with nearly every payment: no cap is below 1.
+  if (attempts.length === 0) return { network: caps.network, declined: 0, refused: undefined }
   const longest = caps.limits.reduce((hours, limit) => Math.max(hours, limit.hours), 0)
   const within = (hours: number) =>
     attempts.reduce((count, { at, category }) => (caps.counts.includes(category) && at > now - hours * hourMillis ? count + 1 : count), 0)
