@@ -48,7 +48,7 @@ describe("the sandbox lets an authorization lapse", () => {
 
   it.live("and no webhook tells: it is asked, and the payment is cancelled", () =>
     Effect.gen(function* () {
-      const { url } = yield* started({ accounts: accounts(400) })
+      const { url } = yield* started({ accounts: accounts(2_000) })
       const gateway = yield* sandboxGateway(sandboxAccount(url, "b", { authorizationValidityMillis: 1 }))
       yield* Effect.gen(function* () {
         const id = yield* authorized("tok_success")
@@ -60,7 +60,7 @@ describe("the sandbox lets an authorization lapse", () => {
 
       yield* Effect.gen(function* () {
         const id = yield* authorized("tok_success")
-        yield* Effect.sleep(500)
+        yield* Effect.sleep(2_200)
         assert.deepStrictEqual((yield* expire).holds, { released: 1 })
         assert.strictEqual((yield* view(id)).status, "cancelled")
         const entries = (yield* ledgerOf(url, "b")).filter(({ payment }) => payment === id)
@@ -77,12 +77,12 @@ describe("the sandbox lets an authorization lapse", () => {
 
   it.live("after a part was captured: the rest is ended", () =>
     Effect.gen(function* () {
-      const { url } = yield* started({ accounts: accounts(400) })
+      const { url } = yield* started({ accounts: accounts(2_000) })
       const gateway = yield* sandboxGateway(sandboxAccount(url, "b", { authorizationValidityMillis: 1 }))
       yield* Effect.gen(function* () {
         const id = yield* authorized("tok_success")
         yield* Payments.use((payments) => payments.capture({ id, tenant, key: key("c"), amount: 1_990n }))
-        yield* Effect.sleep(500)
+        yield* Effect.sleep(2_200)
         assert.deepStrictEqual((yield* expire).holds, { released: 1 })
         const after = yield* view(id)
         assert.deepStrictEqual([after.status, after.amountAuthorized, after.amountCaptured], ["succeeded", 1_990, 1_990])

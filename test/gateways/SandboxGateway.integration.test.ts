@@ -295,13 +295,13 @@ describe("what is declared", () => {
 
   live("a key is replayed within its window and executes anew after it", () =>
     Effect.gen(function* () {
-      const { url } = yield* started({ idempotencyWindowMillis: 150 })
+      const { url } = yield* started({ idempotencyWindowMillis: 1_500 })
       const gateway = yield* gatewayAt(url)
       const one = saleWith("tok_success")
       const first = yield* gateway.send({ payment, intent: one })
       assert.deepStrictEqual(yield* gateway.send({ payment, intent: one }), first)
       assert.lengthOf(yield* ledgerOf(url, "a"), 1)
-      yield* Effect.sleep(Duration.millis(200))
+      yield* Effect.sleep(Duration.millis(1_600))
       yield* gateway.send({ payment, intent: one })
       assert.lengthOf(yield* ledgerOf(url, "a"), 2, "this is why a window is declared")
       const looked = yield* gateway.lookup({ payment, intent: one, gatewayReference: undefined })

@@ -32,7 +32,7 @@ const payment = newPaymentId()
 const send = (gateway: Gateway, one: Intent) =>
   gateway
     .send({ payment: PaymentId.make(one.requestKey.slice(0, 40)), intent: one })
-    .pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(new Error("no answer in 5 s")) }))
+    .pipe(Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die(new Error("no answer in 30 s")) }))
 
 const at = (
   title: string,

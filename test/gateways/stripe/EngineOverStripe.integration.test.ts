@@ -30,15 +30,15 @@ import { accountOf, gatewayOf } from "./stripeGateways.ts"
 
 /** Short limits, in the proportions of the defaults: two attempts fit into a window. */
 const settings: Partial<EngineSettings> = {
-  attemptTimeoutMillis: 300,
-  sendWindowMillis: 600,
+  attemptTimeoutMillis: 900,
+  sendWindowMillis: 1_800,
   retries: 1,
   retryBaseMillis: 20,
   retryCapMillis: 20,
   storeWaitMillis: 2_000,
-  recoveryLeaseMillis: 300
+  recoveryLeaseMillis: 900
 }
-const account = { settleTimeMillis: 500, connectLimitMillis: 50 }
+const account = { settleTimeMillis: 1_500, connectLimitMillis: 300 }
 
 type Step = (fake: FakeStripe.FakeStripe, id: PaymentId | undefined) => Effect.Effect<unknown, unknown, Payments>
 
@@ -156,7 +156,7 @@ const play = (scenario: Scenario, crashAt: number | undefined, stores: Stores) =
     const first = yield* started(crashAt)
     let process = first
     const rested = Effect.fnUntraced(function* () {
-      for (let run = 0; run < 60; run++) {
+      for (let run = 0; run < 200; run++) {
         const [view] = yield* only
         if (view === undefined || (isAtRest(view.status) && view.operations.every(({ status }) => !openStatuses.has(status)))) return
         yield* Effect.sleep("100 millis")
@@ -380,7 +380,7 @@ describe("webhooks", () => {
       fake.account.execute(`/v1/payment_intents/${object}/cancel`, new Map(), "by hand")
       yield* told(fake.deliveries)
       const isOver = ({ status }: { readonly status: PaymentStatus }) => status === "cancelled"
-      for (let waited = 0; waited < 5_000 && !isOver(yield* viewOf(payment.id)); waited += 50) yield* Effect.sleep("50 millis")
+      for (let waited = 0; waited < 30_000 && !isOver(yield* viewOf(payment.id)); waited += 50) yield* Effect.sleep("50 millis")
       assert.strictEqual((yield* viewOf(payment.id)).status, "cancelled")
       const { version } = yield* viewOf(payment.id)
       yield* told(fake.deliveries.slice(-1).map((delivery) => happened(delivery, 1)))
