@@ -112,7 +112,7 @@ export const encodeRow = (stored: Event.StoredEvent): EventRow => ({
   schemaVersion: Event.schemaVersion,
   occurredAt: stored.occurredAt,
   recordedAt: stored.recordedAt,
-  data: JSON.stringify(Result.getOrThrow(Event.encode(stored.event)))
+  data: Result.getOrThrow(Event.toJson(stored.event))
 })
 
 /** What rows say, read once: neither a row nor an event ever changes. */
