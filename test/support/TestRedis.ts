@@ -134,17 +134,23 @@ const accepts = (port: number) =>
     return close
   })
 
+/** A busy machine takes its time for what a test asks at once. */
+const commandTimeoutMillis = 30_000
+
 const clear = Commands.script<null>("clear", "for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do redis.call('DEL', key) end")
 
 /** Commands on a server of this machine, or on the named one under a prefix that nobody else has. They live in real time under a TestClock. */
 export const layer: Layer.Layer<Commands.Commands | Redis.Redis | Reconnect> = Layer.unwrap(
   Effect.gen(function* () {
-    if (given === undefined) return Commands.layerConnected({ url: (yield* start()).url })
+    if (given === undefined) return Commands.layerConnected({ url: (yield* start()).url, commandTimeoutMillis })
     const prefix = `aegispay-test-${randomUUID()}:`
     const removed = Effect.gen(function* () {
       const commands = yield* Commands.Commands
       yield* Effect.addFinalizer(() => Effect.ignore(commands.run(clear, { keys: [], args: [prefix] })))
     })
-    return Layer.provideMerge(Layer.effectDiscard(removed), Commands.layerConnected({ url: Redacted.make(given), prefix }))
+    return Layer.provideMerge(
+      Layer.effectDiscard(removed),
+      Commands.layerConnected({ url: Redacted.make(given), prefix, commandTimeoutMillis })
+    )
   })
 ).pipe(Layer.provide(Layer.succeed(Clock.Clock, Clock.Clock.defaultValue())), Layer.orDie)

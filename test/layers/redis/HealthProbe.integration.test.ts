@@ -36,11 +36,11 @@ TestRedis.suites(
           const probe = yield* HealthProbe.make({ importance: "required" })
           const before = yield* commands.send<number>("CLIENT", "ID")
           redis.pause()
-          assert.match(String(yield* Effect.flip(probe.check)), /no answer within 100 ms/)
+          assert.match(String(yield* Effect.flip(probe.check)), /no answer within 500 ms/)
           redis.resume()
           yield* probe.recover!
           assert.isAbove(yield* commands.send<number>("CLIENT", "ID"), before)
-        }).pipe(Effect.provide(Commands.layerConnected({ url: redis.url, commandTimeoutMillis: 100 })))
+        }).pipe(Effect.provide(Commands.layerConnected({ url: redis.url, commandTimeoutMillis: 500 })))
       }).pipe(Effect.scoped)
     )
   },
