@@ -65,9 +65,9 @@ const engineIn = Effect.fnUntraced(function* (
       on((payments) => payments.get({ id, tenant })),
       ({ status }) => status
     )
-  /** Asks until the payment is what it should become, for 10 s. */
+  /** Asks until the payment is what it should become, for half a minute at least. */
   const becomes = Effect.fnUntraced(function* (id: PaymentId, expected: string) {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 600; tries++) {
       if (Option.getOrUndefined(yield* Effect.option(statusOf(id))) === expected) return
       yield* Effect.sleep(50)
     }
@@ -154,7 +154,7 @@ describe("an intent that meets", () => {
   it.live("a statement timeout is repeated, and charged once", () =>
     Effect.gen(function* () {
       const { charge, charges, direct, gateway } = yield* engineIn({
-        signOn: (direct, url) => Effect.as(direct.unsafe(`alter database ${url.pathname.slice(1)} set statement_timeout = '300ms'`), url)
+        signOn: (direct, url) => Effect.as(direct.unsafe(`alter database ${url.pathname.slice(1)} set statement_timeout = '500ms'`), url)
       })
       yield* meetNext(direct, "perform pg_sleep(2)", 1)
       assert.strictEqual((yield* charge("k1")).payment.status, "succeeded")
@@ -248,9 +248,9 @@ describe("an outcome that meets", () => {
   it.live("a statement timeout is stored when the row is free again", () =>
     Effect.gen(function* () {
       const { becomes, charge, charges, direct, gateway, script } = yield* engineIn({
-        signOn: (direct, url) => Effect.as(direct.unsafe(`alter database ${url.pathname.slice(1)} set statement_timeout = '100ms'`), url)
+        signOn: (direct, url) => Effect.as(direct.unsafe(`alter database ${url.pathname.slice(1)} set statement_timeout = '500ms'`), url)
       })
-      script.onSend = (intent) => holdHead(direct, intent, Effect.sleep(1_500))
+      script.onSend = (intent) => holdHead(direct, intent, Effect.sleep(2_500))
       const { payment } = yield* charge("k1")
       yield* becomes(payment.id, "succeeded")
       assert.strictEqual(yield* charges, 1)

@@ -80,7 +80,7 @@ const isAtWorkIn = (pid: string, dir: string): boolean => {
 }
 
 /** Waits until `dir` has no server process; answers with those that are left after `millis` of real time. */
-export const untilGone = (dir: string, millis = 5000) =>
+export const untilGone = (dir: string, millis = 30_000) =>
   Effect.promise(async () => {
     const until = performance.now() + millis
     while (serverProcesses(dir).length > 0 && performance.now() < until) await pause(20)

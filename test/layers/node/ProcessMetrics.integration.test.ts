@@ -52,9 +52,19 @@ describe("metrics of the process", () => {
 
   it.live("show how late the event loop was in the last period: not at all when idle, as long as it was blocked otherwise", () =>
     Effect.gen(function* () {
-      yield* Effect.promise(() => setTimeout(900))
+      // How late timers are by themselves: on a busy machine the loop waits for a core.
+      const byItself = yield* Effect.promise(async () => {
+        const late: Array<number> = []
+        const until = performance.now() + 900
+        while (performance.now() < until) {
+          const startedAt = performance.now()
+          await setTimeout(10)
+          late.push(performance.now() - startedAt - 10)
+        }
+        return late.sort((one, other) => one - other)[Math.floor(late.length / 2)] ?? 0
+      })
       const idle = yield* values
-      assert.isBelow(idle["nodejs_eventloop_lag_p50_seconds"] ?? 1, 0.02)
+      assert.isBelow(idle["nodejs_eventloop_lag_p50_seconds"] ?? 1, 0.02 + (3 * byItself) / 1_000)
       assert.isBelow(idle["nodejs_eventloop_utilization"] ?? 1, 0.9)
       for (let nth = 0; nth < 4; nth++) {
         yield* Effect.promise(() => setTimeout(30))

@@ -37,13 +37,13 @@ describe("metrics of the pool", () => {
       )
       const transaction = yield* Effect.forkChild(holding)
       yield* Deferred.await(inside)
-      const working = yield* Effect.forkChild(sql`select pg_sleep(1)`)
-      yield* Effect.sleep("200 millis")
-      yield* sample
+      const working = yield* Effect.forkChild(sql`select pg_sleep(5)`)
+      // Until its connection is made.
+      yield* Effect.repeat(Effect.andThen(sample, connections), { until: ([active]) => active === 1, times: 200 })
       assert.deepStrictEqual(yield* connections, [1, 1, 1, 0])
       const all = yield* gauges
       assert.strictEqual(all["s_limit"], maxConnections)
-      assert.isBelow(all["_wait_milliseconds"] ?? Number.NaN, 500)
+      assert.isBelow(all["_wait_milliseconds"] ?? Number.NaN, 2_000)
       yield* Deferred.succeed(done, undefined)
       yield* Fiber.join(transaction)
       yield* Fiber.join(working)
@@ -56,7 +56,7 @@ describe("metrics of the pool", () => {
       const sample = yield* PoolMetrics.make({ maxConnections })
       yield* sample
       const busy = yield* Effect.forkChild(
-        Effect.forEach([1, 2, 3], () => sql`select pg_sleep(1)`, { concurrency: "unbounded", discard: true })
+        Effect.forEach([1, 2, 3], () => sql`select pg_sleep(4)`, { concurrency: "unbounded", discard: true })
       )
       yield* Effect.sleep("200 millis")
       assert.strictEqual((yield* Effect.exit(Effect.timeout(sample, "300 millis")))._tag, "Failure")

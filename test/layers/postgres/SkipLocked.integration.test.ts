@@ -77,9 +77,9 @@ const keptOpen = Effect.fnUntraced(function* (...[text, parameters]: Statement) 
   return { rows: yield* Deferred.await(answer), rollBack }
 })
 
-/** Passing over waits for nobody: far less than any lock timeout, which these statements do not even have. */
+/** Passing over waits for nobody. What waits here waits for ever: these statements have no lock timeout, and the other session stays. */
 const atOnce = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.timeoutOrElse(effect, { duration: "2 seconds", orElse: () => Effect.die(new Error("it waits for the other session")) })
+  Effect.timeoutOrElse(effect, { duration: "20 seconds", orElse: () => Effect.die(new Error("it waits for the other session")) })
 
 const lease = (owner: string, payments: number) =>
   Effect.map(

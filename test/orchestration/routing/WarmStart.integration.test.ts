@@ -83,7 +83,7 @@ layer(stores, { timeout: "60 seconds", excludeTestServices: true })("metrics aft
         [p99Millis, recorded.p99Millis]
       ] as const) {
         assert.isAtLeast(after, before * 0.96 - 1, "bins are 4 % wide, the clock of events has milliseconds")
-        assert.isAtMost(after, before * 1.04 + 1_000, "a commit on a busy machine")
+        assert.isAtMost(after, before * 1.04 + 10_000, "a commit on a busy machine")
       }
       yield* third.stop
     })

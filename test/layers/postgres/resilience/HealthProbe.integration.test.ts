@@ -13,7 +13,7 @@ import * as TestDatabase from "../../../support/TestDatabase.ts"
 /** A client with four connections through a proxy. */
 const throughProxy = Effect.gen(function* () {
   const proxy = yield* TcpProxy.start(yield* TestDatabase.fresh)
-  return { proxy, client: PgClient.layer({ url: proxy.url, maxConnections: 4, minConnections: 4, connectTimeout: "2 seconds" }) }
+  return { proxy, client: PgClient.layer({ url: proxy.url, maxConnections: 4, minConnections: 4, connectTimeout: "10 seconds" }) }
 })
 
 const four = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.replicateEffect(effect, 4, { concurrency: "unbounded" })
@@ -47,7 +47,7 @@ it.live("connections that are open and silent are left behind by recovering", ()
       yield* four(sql`select pg_sleep(0.05)`)
       proxy.swallowAnswers = 4
       yield* probe.recover!
-      yield* Effect.timeout(four(sql`select pg_sleep(0.05)`), "5 seconds")
+      yield* Effect.timeout(four(sql`select pg_sleep(0.05)`), "30 seconds")
       assert.strictEqual(yield* probe.check, "ok")
     }).pipe(Effect.provide(client))
   }).pipe(Effect.scoped)

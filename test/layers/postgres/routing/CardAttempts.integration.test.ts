@@ -122,7 +122,7 @@ describe("CardAttempts: postgres", () => {
   it.live("a stored attempt whose time is over is in no answer, deleted or not", () =>
     Effect.gen(function* () {
       const instance = yield* start
-      yield* instance.attempts.record(yield* newAttempt(500))
+      yield* instance.attempts.record(yield* newAttempt(2_000))
       yield* until(rows, (count) => count === 1)
       yield* until(instance.attempts.of(card), (found) => found.length === 0)
       assert.strictEqual(yield* rows, 1)
@@ -135,7 +135,7 @@ describe("CardAttempts: postgres", () => {
       const instance = yield* startWith(PostgresCardAttempts.layerWith({ cleanUpMillis: 50 }))
       const kept = yield* newAttempt()
       yield* instance.attempts.record(kept)
-      yield* instance.attempts.record(yield* newAttempt(200))
+      yield* instance.attempts.record(yield* newAttempt(3_000))
       yield* until(rows, (count) => count === 2)
       yield* until(rows, (count) => count === 1)
       assert.deepStrictEqual(
