@@ -27,7 +27,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What an API key may do. `payments:read`: every GET of payments; `payments:write`: every money command; `metrics`: figures of all merchants;
  * `chaos`: injecting faults, where the server allows that at all. */
-export const Scope = Schema.Literals(["payments:read", "payments:write", "metrics", "chaos"])
+export const Scope = Schema.Literals(["payments:read", "payments:write", "metrics", "chaos", "resilience"])
 export type Scope = typeof Scope.Type
 
 /** Of a key that does not say: all about its merchant's payments, nothing about others'. */

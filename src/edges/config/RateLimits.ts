@@ -22,7 +22,7 @@ import type { Problem } from "./Issues.ts"
 
 /**
  * Groups of routes. `all`: every request but those of `health` and `webhooks`, besides the limits of its own group. `unauthorized`: those below
- * `/v1/payments` that show no API key, or a wrong one, besides the limits of their group.
+ * `/v1/payments` and `/resilience` that show no API key, or a wrong one, besides the limits of their group.
  */
 export const routeGroups = ["initiate", "status", "refund", "health", "webhooks", "unauthorized", "all"] as const
 export type RouteGroup = (typeof routeGroups)[number]

@@ -15,6 +15,7 @@ import { ApiKeyAuth } from "./ApiKeyAuth.ts"
 import * as Json from "./PaymentJson.ts"
 import { contentType, problems, type ProblemCode } from "./Problems.ts"
 import { RequestErrors } from "./RequestErrors.ts"
+import * as ResilienceJson from "./resilience/ResilienceJson.ts"
 
 /** The body of every error of a status. */
 const problem = (status: number) => {
@@ -96,6 +97,46 @@ export class PaymentsGroup extends HttpApiGroup.make("payments")
   .middleware(ApiKeyAuth)
   .annotateMerge(OpenApi.annotations({ title: "Payments" })) {}
 
+const managementErrors = [400, 401, 403, 404, 413, 415, 429, 500, 503].map(problem)
+const breaker = { params: { name: Schema.String }, payload: Json.Empty, success: ResilienceJson.Breaker, error: managementErrors } as const
+
+/** For those who operate the service: a key with the scope `resilience`. */
+export class ResilienceGroup extends HttpApiGroup.make("resilience")
+  .add(
+    HttpApiEndpoint.get("breakers", "/resilience/circuit-breakers", {
+      success: ResilienceJson.Breakers,
+      error: managementErrors
+    }).annotate(OpenApi.Summary, "List the circuit breakers"),
+    HttpApiEndpoint.post("reset", "/resilience/circuit-breakers/:name/reset", breaker).annotate(
+      OpenApi.Summary,
+      "Close a circuit breaker and forget what it counted"
+    ),
+    HttpApiEndpoint.post("forceOpen", "/resilience/circuit-breakers/:name/force-open", breaker).annotate(
+      OpenApi.Summary,
+      "Refuse the calls of a circuit breaker until it is reset"
+    ),
+    HttpApiEndpoint.post("forceClosed", "/resilience/circuit-breakers/:name/force-closed", breaker).annotate(
+      OpenApi.Summary,
+      "Let the calls of a circuit breaker through until it is reset"
+    ),
+    HttpApiEndpoint.get("rateLimits", "/resilience/rate-limits/:key/:endpoint", {
+      params: { key: Schema.String, endpoint: Schema.String },
+      success: ResilienceJson.RateLimitStatus,
+      error: managementErrors
+    }).annotate(OpenApi.Summary, "Where a key stands with the rate limits of a group of routes"),
+    HttpApiEndpoint.get("idempotency", "/resilience/idempotency/stats", {
+      success: ResilienceJson.IdempotencyStats,
+      error: managementErrors
+    }).annotate(OpenApi.Summary, "Requests with an idempotency key since this process began"),
+    HttpApiEndpoint.get("resilienceHealth", "/resilience/health", {
+      success: ResilienceJson.External,
+      error: managementErrors
+    }).annotate(OpenApi.Summary, "How gateways and other dependencies do, as this process knows it")
+  )
+  .middleware(RequestErrors)
+  .middleware(ApiKeyAuth)
+  .annotateMerge(OpenApi.annotations({ title: "Resilience" })) {}
+
 /** The state of the service. */
 export const Health = Schema.Struct({
   status: Schema.Literals(["ok", "unavailable"]),
@@ -104,6 +145,7 @@ export const Health = Schema.Struct({
     accepting: Schema.Literals(["ok", "unavailable"])
   })
 })
+const externallyUnhealthy = ResilienceJson.External.pipe(HttpApiSchema.status(503))
 const unhealthy = Health.pipe(HttpApiSchema.status(503))
 
 /** Without a key: for load balancers and supervisors. */
@@ -111,13 +153,17 @@ export class HealthGroup extends HttpApiGroup.make("health")
   .add(
     HttpApiEndpoint.get("health", "/health", { success: [Health, unhealthy] }),
     HttpApiEndpoint.get("live", "/health/live", { success: Schema.Struct({ status: Schema.Literal("ok") }) }),
-    HttpApiEndpoint.get("ready", "/health/ready", { success: [Health, unhealthy] })
+    HttpApiEndpoint.get("ready", "/health/ready", { success: [Health, unhealthy] }),
+    HttpApiEndpoint.get("external", "/health/external", { success: [ResilienceJson.External, externallyUnhealthy] }).annotate(
+      OpenApi.Summary,
+      "How gateways and other dependencies do, as this process knows it"
+    )
   )
   .annotateMerge(OpenApi.annotations({ title: "Health" })) {}
 
 /** The whole interface. Unknown fields and unknown query parameters are refused. */
 export class Api extends HttpApi.make("aegispay")
-  .add(PaymentsGroup, HealthGroup)
+  .add(PaymentsGroup, ResilienceGroup, HealthGroup)
   .annotate(HttpApi.ParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.HeadersParseOptions, {})
   .annotateMerge(

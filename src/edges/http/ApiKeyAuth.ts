@@ -3,7 +3,7 @@
  *
  * `Authorization: Bearer <key>`. A key belongs to one merchant and has scopes. Keys are compared as SHA-256 digests in constant time,
  * and with every configured key, so that neither the time nor the order tells how close a guess was. GET needs `payments:read`, every
- * other method `payments:write`.
+ * other method `payments:write`; what is under `/resilience` needs `resilience`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -66,6 +66,12 @@ export const required = (keys: ReadonlyArray<ApiKeyConfig>, scope: Scope) =>
     found === undefined ? Effect.fail(unauthorized) : found.scopes.includes(scope) ? Effect.void : Effect.fail(lacking(scope))
   )
 
+/** What it takes to use an endpoint. Those of operators are of all merchants. */
+const scopeOf = ({ method, path }: { readonly method: string; readonly path: string }): Scope => {
+  if (path.startsWith("/resilience/")) return "resilience"
+  return method === "GET" ? "payments:read" : "payments:write"
+}
+
 /** The check against these keys. */
 export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth> =>
   Layer.sync(ApiKeyAuth, () => {
@@ -74,7 +80,7 @@ export const layer = (keys: ReadonlyArray<ApiKeyConfig>): Layer.Layer<ApiKeyAuth
       apiKey: (handler, { credential, endpoint }) => {
         const found = find(Redacted.value(credential))
         if (found === undefined) return toResponse(unauthorized)
-        const scope = endpoint.method === "GET" ? "payments:read" : "payments:write"
+        const scope = scopeOf(endpoint)
         if (!found.scopes.includes(scope)) return toResponse(lacking(scope))
         return handler.pipe(Effect.provideService(Caller, { merchant: found.merchant }), Effect.annotateLogs("merchant", found.merchant))
       }

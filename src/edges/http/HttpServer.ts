@@ -45,6 +45,7 @@ import { MaxBodyBytes } from "./RequestBody.ts"
 import * as RequestEdge from "./RequestEdge.ts"
 import * as RequestErrors from "./RequestErrors.ts"
 import * as ClientAddress from "./resilience/ClientAddress.ts"
+import * as ManagementHandlers from "./resilience/ManagementHandlers.ts"
 import * as RateLimits from "./resilience/RateLimits.ts"
 import * as Webhooks from "./Webhooks.ts"
 
@@ -93,7 +94,7 @@ const reasonOf = (cause: unknown): typeof ListenReason.Type => {
 export const routes = (config: Pick<HttpConfig, "apiKeys" | "metrics">) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-      Layer.provide([PaymentHandlers.layer, HealthHandlers.layer]),
+      Layer.provide([PaymentHandlers.layer, ManagementHandlers.layer, HealthHandlers.layer]),
       Layer.provide([ApiKeyAuth.layer(config.apiKeys), RequestErrors.layer])
     ),
     Webhooks.layer,
@@ -103,7 +104,7 @@ export const routes = (config: Pick<HttpConfig, "apiKeys" | "metrics">) =>
   )
 
 /** An address has one spelling, so that nothing in front of this server and the server itself can disagree on what it means. */
-const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }
+const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, maxParamLength: 1_024 }
 
 /** The whole application as one effect per request, for servers and for tests without one. */
 export const app = Effect.fnUntraced(function* (

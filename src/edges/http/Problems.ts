@@ -29,6 +29,7 @@ export const problems = {
   scope_missing: { status: 403, title: "The API key may not do this" },
   not_found: { status: 404, title: "There is nothing at this address" },
   payment_not_found: { status: 404, title: "There is no such payment" },
+  breaker_not_found: { status: 404, title: "There is no such circuit breaker" },
   method_not_allowed: { status: 405, title: "This address does not take this method" },
   request_timeout: { status: 408, title: "The request took too long to arrive" },
   request_in_progress: { status: 409, title: "The first request with this key is in progress" },

@@ -54,7 +54,8 @@ const routes: ReadonlyArray<RouteTemplate> = [
 /** Where the process has the switch of injected faults. */
 const chaosRoutes: ReadonlyArray<RouteTemplate> = [
   ...["GET", "PUT", "DELETE"].map((method) => ({ method, template: ChaosHandlers.template })),
-  { method: "GET", template: ChaosHandlers.repetitionTemplate }
+  { method: "GET", template: ChaosHandlers.repetitionTemplate },
+  { method: "PUT", template: ChaosHandlers.holdTemplate }
 ].map(withPattern)
 
 const routesAt = (url: string, hasChaos: boolean): ReadonlyArray<RouteTemplate> => {

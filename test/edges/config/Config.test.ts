@@ -275,7 +275,7 @@ describe("a configuration", () => {
     [
       "has an unknown scope",
       { ...dataDir, http: { apiKeys: [{ merchant: "m1", key: "env:K", scopes: ["all"] }] } },
-      'http.apiKeys[0].scopes[0]: expected "payments:read" | "payments:write" | "metrics" | "chaos", got a string',
+      'http.apiKeys[0].scopes[0]: expected "payments:read" | "payments:write" | "metrics" | "chaos" | "resilience", got a string',
       { K: "0123456789abcdef" }
     ],
     [

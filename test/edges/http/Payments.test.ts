@@ -343,9 +343,17 @@ describe("without a key", () => {
           "/v1/payments/{id}/capture",
           "/v1/payments/{id}/cancel",
           "/v1/payments/{id}/refunds",
+          "/resilience/circuit-breakers",
+          "/resilience/circuit-breakers/{name}/reset",
+          "/resilience/circuit-breakers/{name}/force-open",
+          "/resilience/circuit-breakers/{name}/force-closed",
+          "/resilience/rate-limits/{key}/{endpoint}",
+          "/resilience/idempotency/stats",
+          "/resilience/health",
           "/health",
           "/health/live",
-          "/health/ready"
+          "/health/ready",
+          "/health/external"
         ])
         assert.sameMembers(Object.keys(body.paths["/v1/payments"].post.responses), [
           "201",

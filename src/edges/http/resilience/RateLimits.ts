@@ -25,7 +25,7 @@ import { layerWith, RateLimiter } from "../../../orchestration/resilience/RateLi
 import type { EventStore } from "../../../services/EventStore.ts"
 import type { RateLimitStoreError } from "../../../services/resilience/RateLimitStore.ts"
 import type { ApiKeyConfig } from "../../config/Config.ts"
-import type { RateLimitSettings, RouteGroup } from "../../config/RateLimits.ts"
+import { type RateLimitSettings, type RouteGroup, routeGroups } from "../../config/RateLimits.ts"
 import * as ApiKeyAuth from "../ApiKeyAuth.ts"
 import { Problem, toResponse } from "../Problems.ts"
 import { RouteTemplate } from "../RequestEdge.ts"
@@ -53,6 +53,12 @@ interface Counted {
 
 const InHand = Context.Reference<Counted | undefined>("aegispay/edges/http/resilience/RateLimits/InHand", { defaultValue: () => undefined })
 
+/** The limits of this server and who counts them, for whoever asks where a key stands; `undefined`: there are none. */
+const InForce = Context.Reference<{ readonly limiter: Limiter; readonly settings: RateLimitSettings } | undefined>(
+  "aegispay/edges/http/resilience/RateLimits/InForce",
+  { defaultValue: () => undefined }
+)
+
 const groupOf = (method: string, template: string): RouteGroup | undefined => {
   if (template.startsWith("/health")) return "health"
   if (template === Webhooks.template) return "webhooks"
@@ -63,7 +69,7 @@ const groupOf = (method: string, template: string): RouteGroup | undefined => {
 }
 
 /** Does it need an API key? */
-const isKeyed = (template: string): boolean => template.startsWith("/v1/payments")
+const isKeyed = (template: string): boolean => template.startsWith("/v1/payments") || template.startsWith("/resilience/")
 
 /** The limits of a request: of its group, of what shows no valid key where one is needed, and those of all but load balancers and gateways. */
 const limitsOf = (
@@ -173,7 +179,7 @@ export const limit = <E, R>(
     }
     const response = yield* Effect.provideService(app, InHand, counted)
     return HttpServerResponse.setHeaders(response, RateLimitHeaders.of(decisions))
-  })
+  }).pipe(Effect.provideService(InForce, { limiter, settings }))
 }
 
 /** Asks the limits of the customer. Fails with the problem it is to be answered. */
@@ -191,3 +197,50 @@ const askCustomer = Effect.fnUntraced(function* (counted: Counted, customer: str
 /** Counts the request for a new payment's customer, once it is known whose it is. Fails with the problem it is to be answered. */
 export const ofCustomer = (customer: string | undefined): Effect.Effect<void, Problem> =>
   Effect.flatMap(InHand, (inHand) => (inHand === undefined ? Effect.void : askCustomer(inHand, customer)))
+
+const maxKeyLength = 512
+
+/** What is the key of a scope, where a person names it. */
+const keyOfScope = (scope: Scope, key: string): string => (scope === "global" ? "" : key)
+
+/**
+ * Where a key stands with the limits of a group of routes. `key`: what the scope counts by, an address, a merchant, a merchant and a customer
+ * with a blank between them, or a method and a route.
+ */
+export const statusOf = Effect.fnUntraced(function* ({ endpoint, key }: { readonly endpoint: string; readonly key: string }) {
+  const group = routeGroups.find((name) => name === endpoint)
+  if (group === undefined) {
+    return yield* new Problem({ code: "invalid_request", detail: `The endpoint is a group of routes: ${routeGroups.join(", ")}.` })
+  }
+  if (key.length > maxKeyLength || key.includes("\u0000")) {
+    return yield* new Problem({ code: "invalid_request", detail: `The key has at most ${maxKeyLength} characters, and no NUL.` })
+  }
+  const inForce = yield* InForce
+  const limits = inForce?.settings.limits[group] ?? []
+  if (inForce === undefined || limits.length === 0) return { endpoint, key, allowed: true, limits: [] }
+  const keys = limits.map(({ scope }) => keyOfScope(scope, key))
+  const decision = yield* Effect.catch(inForce.limiter.peek(limits, keys), (error) => Effect.flatMap(unavailable(error), Effect.fail))
+  if (decision.standings.length === 0) return yield* unchecked
+  return {
+    endpoint,
+    key,
+    allowed: decision.allowed,
+    limits: decision.standings.map(({ blocked, limit, remaining, resetAfterMillis, retryAfterMillis }) => ({
+      name: limit.name,
+      scope: limit.scope,
+      limit: limit.limit,
+      burst: limit.burst,
+      windowMillis: limit.windowMillis,
+      remaining,
+      blocked,
+      resetAfterMillis,
+      retryAfterMillis
+    }))
+  }
+})
+
+const unchecked = new Problem({
+  code: "rate_limits_unavailable",
+  detail: "The rate limits cannot be checked at the moment.",
+  retryAfterSeconds: 1
+})
