@@ -374,7 +374,8 @@ const closed = (payment: Payment, { operation: number, reason }: Extract<Payment
     : next
 }
 
-const both = (known: string, more: string): string => [...new Set([...known.split("; "), more])].sort().join("; ").slice(0, 1000)
+/** Both, as a sorted set of sentences. Nothing is cut off here: what is left would depend on what was told first (rule 17). */
+const both = (known: string, more: string): string => [...new Set([...known.split("; "), ...more.split("; ")])].sort().join("; ")
 
 const settleOpenToReview = (payment: Payment, number: OperationNumber): Payment =>
   change(payment, number, (operation) => (isOpen(operation) ? { ...operation, progress: { _tag: "InReview" } } : operation))

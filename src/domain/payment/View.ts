@@ -101,7 +101,9 @@ export const ofPayment = (payment: Payment): PaymentView => {
     ...(payment.fraud === undefined ? {} : { fraud: payment.fraud }),
     ...(action?._tag === "AwaitingCustomer" && shown === "requires_action" ? { nextAction: action.nextAction } : {}),
     cancelRequested: payment.cancelRequested,
-    reviews: payment.reviews,
+    reviews: payment.reviews.some(({ evidence }) => evidence.length > maxEvidence)
+      ? payment.reviews.map((review) => ({ ...review, evidence: review.evidence.slice(0, maxEvidence) }))
+      : payment.reviews,
     operations: payment.operations.map(viewOfOperation),
     version: payment.version,
     createdAt: payment.createdAt,
@@ -109,6 +111,9 @@ export const ofPayment = (payment: Payment): PaymentView => {
     metadata: payment.details.metadata
   }
 }
+
+/** The most characters of a review's evidence that are shown. */
+const maxEvidence = 1_000
 
 /** Where something may be held at the gateway, and nothing is in progress or for a person to look at. */
 const holding: ReadonlySet<PaymentStatus> = new Set<PaymentStatus>([
