@@ -18,7 +18,7 @@ import { RequestErrors } from "./RequestErrors.ts"
 import * as ResilienceJson from "./resilience/ResilienceJson.ts"
 
 /** The body of every error of a status. */
-const problem = (status: number) => {
+export const problem = (status: number) => {
   const codes = (Object.keys(problems) as Array<ProblemCode>).filter((code) => problems[code].status === status)
   return Schema.Struct({
     type: Schema.String,

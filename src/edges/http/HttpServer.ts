@@ -21,8 +21,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as EffectHttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiScalar from "effect/http-api/HttpApiScalar"
+import * as OpenApi from "effect/http-api/OpenApi"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -36,6 +40,7 @@ import type { PaymentRepository } from "../../services/PaymentRepository.ts"
 import type { HttpConfig } from "../config/Config.ts"
 import { Api } from "./Api.ts"
 import * as ApiKeyAuth from "./ApiKeyAuth.ts"
+import * as ChaosApi from "./chaos/ChaosApi.ts"
 import * as ChaosHandlers from "./chaos/ChaosHandlers.ts"
 import * as HealthHandlers from "./HealthHandlers.ts"
 import * as NodeServer from "./NodeServer.ts"
@@ -93,15 +98,27 @@ const reasonOf = (cause: unknown): typeof ListenReason.Type => {
 /** The routes without a server. */
 export const routes = (config: Pick<HttpConfig, "apiKeys" | "metrics">) =>
   Layer.mergeAll(
-    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    HttpApiBuilder.layer(Api).pipe(
       Layer.provide([PaymentHandlers.layer, ManagementHandlers.layer, HealthHandlers.layer]),
       Layer.provide([ApiKeyAuth.layer(config.apiKeys), RequestErrors.layer])
     ),
     Webhooks.layer,
     config.metrics?.enabled === false ? Layer.empty : MetricsHandlers.layer(config),
     ChaosHandlers.layer(config),
-    HttpApiScalar.layer(Api, { path: "/docs" })
+    documentation
   )
+
+/** The description of an interface, for programs and for people. */
+const pagesOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<Id, Groups>) => {
+  let document: HttpServerResponse.HttpServerResponse | undefined
+  const described = Effect.sync(() => (document ??= HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api))))
+  return Layer.merge(HttpRouter.add("GET", "/openapi.json", described), HttpApiScalar.layer(api, { path: "/docs" }))
+}
+
+/** The switch of faults is described where it is. */
+const documentation = Layer.unwrap(
+  Effect.map(Effect.serviceOption(Chaos), (chaos) => (Option.isSome(chaos) ? pagesOf(ChaosApi.documented) : pagesOf(Api)))
+)
 
 /** An address has one spelling, so that nothing in front of this server and the server itself can disagree on what it means. */
 const exactRoutes = { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, maxParamLength: 1_024 }

@@ -18,7 +18,7 @@ import { randomUUID } from "node:crypto"
 import { looksLikeCardNumber } from "../../domain/payment/PaymentMethod.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import { Api } from "./Api.ts"
-import * as ChaosHandlers from "./chaos/ChaosHandlers.ts"
+import * as ChaosApi from "./chaos/ChaosApi.ts"
 import { CorrelationId, internalError, Problem, toResponse } from "./Problems.ts"
 import * as MetricsHandlers from "./observability/MetricsHandlers.ts"
 import { RequestSubject, type Subject } from "./observability/RequestSubject.ts"
@@ -53,9 +53,9 @@ const routes: ReadonlyArray<RouteTemplate> = [
 
 /** Where the process has the switch of injected faults. */
 const chaosRoutes: ReadonlyArray<RouteTemplate> = [
-  ...["GET", "PUT", "DELETE"].map((method) => ({ method, template: ChaosHandlers.template })),
-  { method: "GET", template: ChaosHandlers.repetitionTemplate },
-  { method: "PUT", template: ChaosHandlers.holdTemplate }
+  ...["GET", "PUT", "DELETE"].map((method) => ({ method, template: ChaosApi.template })),
+  { method: "GET", template: ChaosApi.repetitionTemplate },
+  { method: "PUT", template: ChaosApi.holdTemplate }
 ].map(withPattern)
 
 const routesAt = (url: string, hasChaos: boolean): ReadonlyArray<RouteTemplate> => {

@@ -26,15 +26,10 @@ import type { GatewayName } from "../../../domain/payment/Ids.ts"
 import { Chaos, type ChaosStatus } from "../../../services/chaos/Chaos.ts"
 import { Gateways } from "../../../services/Gateway.ts"
 import type { HttpConfig } from "../../config/Config.ts"
-import { integer } from "../../config/Fields.ts"
 import * as ApiKeyAuth from "../ApiKeyAuth.ts"
 import { Problem, toResponse } from "../Problems.ts"
 import * as RequestBody from "../RequestBody.ts"
-
-/** The addresses. */
-export const template = "/ops/chaos"
-export const repetitionTemplate = "/ops/chaos/repetition"
-export const holdTemplate = "/ops/chaos/hold"
+import { Hold, HoldMillis, holdTemplate, repetitionTemplate, StartedAt, startedAtMessage, template } from "./ChaosApi.ts"
 
 /** A plan with a script of 10,000 entries fits. */
 const maxPlanBytes = 4_194_304
@@ -46,15 +41,6 @@ const answerOf =
     HttpServerResponse.jsonUnsafe({ ...status, startedAt: startedAt === undefined ? undefined : isoOf(startedAt), gateways })
 
 const isoOf = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
-
-const startedAtMessage = "expected the time that the status shows as startedAt"
-
-/** Whoever holds a plan says so once in a while: at least once an hour. */
-const HoldMillis = integer(1_000, 3_600_000)
-const StartedAt = Schema.String.annotate({ message: startedAtMessage }).check(
-  Schema.makeFilter((text) => Option.isSome(DateTime.make(text)) || startedAtMessage)
-)
-const Hold = Schema.Struct({ startedAt: StartedAt, holdMillis: HoldMillis })
 
 const millisOf = (iso: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(iso))
 

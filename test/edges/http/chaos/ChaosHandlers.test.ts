@@ -73,6 +73,33 @@ describe("/ops/chaos", () => {
     }).pipe(Effect.provide(withSwitch), alone)
   )
 
+  it.effect("is documented where it is there, and nowhere else", () =>
+    Effect.gen(function* () {
+      const pathsOf = Effect.gen(function* () {
+        const send = yield* clientOf(http)
+        const { body, status } = yield* send("GET", "/openapi.json")
+        assert.strictEqual(status, 200)
+        const page = yield* send("GET", "/docs")
+        return {
+          paths: Object.fromEntries(
+            Object.entries(body.paths as Record<string, object>).flatMap(([path, methods]) =>
+              path.startsWith("/ops") ? [[path, Object.keys(methods).toSorted()]] : []
+            )
+          ),
+          onPage: page.text.includes("/ops/chaos"),
+          all: Object.keys(body.paths as object).length
+        }
+      })
+      const without = yield* Effect.provide(pathsOf, withoutSwitch)
+      assert.deepInclude(without, { paths: {}, onPage: false })
+      assert.deepStrictEqual(yield* Effect.provide(pathsOf, withSwitch), {
+        paths: { "/ops/chaos": ["delete", "get", "put"], "/ops/chaos/repetition": ["get"], "/ops/chaos/hold": ["put"] },
+        onPage: true,
+        all: without.all + 3
+      })
+    }).pipe(alone)
+  )
+
   it.effect("starts a plan, tells what it did, and ends it", () =>
     Effect.gen(function* () {
       const send = yield* clientOf(http)
