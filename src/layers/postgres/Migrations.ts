@@ -31,6 +31,7 @@ import { customerCounts } from "./migrations/payment/0013_customer_counts.ts"
 import { holds } from "./migrations/payment/0014_holds.ts"
 import { holdsFollowAmounts } from "./migrations/payment/0015_holds_follow_amounts.ts"
 import { roomForUpdates } from "./migrations/payment/0016_room_for_updates.ts"
+import { claimsByKey } from "./migrations/payment/0017_claims_by_key.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -50,7 +51,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0013_customer_counts": customerCounts,
   "0014_holds": holds,
   "0015_holds_follow_amounts": holdsFollowAmounts,
-  "0016_room_for_updates": roomForUpdates
+  "0016_room_for_updates": roomForUpdates,
+  "0017_claims_by_key": claimsByKey
 }
 
 /** The schema version this code expects: the number of its last migration. */

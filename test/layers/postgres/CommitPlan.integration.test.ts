@@ -1,22 +1,25 @@
 /**
- * How commits, acknowledgements of deliveries and a rebuild reach their rows: by index, with the plan that a connection keeps, whether it was made while
- * the tables were empty or when they are large.
+ * How commits, look-ups of claims, acknowledgements of deliveries and a rebuild reach their rows: by index, with the plan that a connection
+ * keeps, whether it was made while the tables were empty or when they are large.
  */
 import { assert, it, layer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as SqlClient from "effect/sql/SqlClient"
 import { bucketOfPayment, uuidOfPayment } from "../../../src/domain/payment/Ids.ts"
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as PostgresOutbox from "../../../src/layers/postgres/Outbox.ts"
 import { arrays, type Form, scalarCount, texts } from "../../../src/layers/postgres/payment/CommitText.ts"
 import { commitStatement } from "../../../src/layers/postgres/payment/CommitStatement.ts"
+import * as PostgresRepository from "../../../src/layers/postgres/payment/PaymentRepository.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
 import * as PostgresProjection from "../../../src/layers/postgres/recovery/Projection.ts"
 import { type Commit, EventStore } from "../../../src/services/EventStore.ts"
 import { Outbox } from "../../../src/services/Outbox.ts"
+import { PaymentRepository } from "../../../src/services/PaymentRepository.ts"
 import { Projection } from "../../../src/services/Projection.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
 import * as Payments from "../../support/payments.ts"
@@ -88,7 +91,7 @@ layer(stores, { excludeTestServices: true, timeout: "60 seconds" })("Postgres: p
     })
   )
 
-  it.effect("so do acknowledgements and a rebuild, in pages that stay as fast", () =>
+  it.effect("so do acknowledgements, the look-up of a claim and a rebuild, in pages that stay as fast", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const statements = new Map<string, ReadonlyArray<unknown>>()
@@ -102,22 +105,25 @@ layer(stores, { excludeTestServices: true, timeout: "60 seconds" })("Postgres: p
       yield* Effect.gen(function* () {
         const projection = yield* Projection
         const outbox = yield* Outbox
+        const repository = yield* PaymentRepository
         // The summary, which counts every row, is made with the layer.
         statements.clear()
         const first = yield* projection.payments({ limit: 100 })
         const second = yield* projection.payments({ limit: 100, cursor: first.nextCursor ?? assert.fail("a second page expected") })
         assert.lengthOf(new Set([...first.data, ...second.data]), 200)
-        const payment = yield* mustCommit(Payments.firstCommit())
+        const commit = Payments.firstCommit()
+        const payment = yield* mustCommit(commit)
+        assert.isTrue(Option.isSome(yield* repository.findClaim(commit.claim)))
         assert.deepStrictEqual(yield* projection.rebuild(payment.id), [])
         assert.isFalse(yield* outbox.acknowledge({ payment: payment.id, token: 0n, upToVersion: 3 }))
       }).pipe(
         Effect.provide(
-          Layer.fresh(Layer.merge(PostgresOutbox.layer, PostgresProjection.layer)).pipe(
+          Layer.fresh(Layer.mergeAll(PostgresOutbox.layer, PostgresProjection.layer, PostgresRepository.layer)).pipe(
             Layer.provide(Layer.succeed(SqlClient.SqlClient, recording))
           )
         )
       )
-      assert.strictEqual(statements.size, 4, "a page, a history, a projection, an acknowledgement")
+      assert.strictEqual(statements.size, 5, "a page, a claim, a history, a projection, an acknowledgement")
       for (const [text, parameters] of statements) {
         const rows = yield* sql.unsafe<Record<string, string>>(`explain ${text}`, parameters)
         const plan = rows.map((row) => row["QUERY PLAN"]).join("\n")
