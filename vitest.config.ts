@@ -5,9 +5,12 @@
  */
 import { defineConfig } from "vitest/config"
 
-/** Starting and stopping a Postgres server takes about half a second, a crash test several of them; the rest is room for a busy machine. */
-const integrationTimeoutMillis = 60_000
-const unitTimeoutMillis = 15_000
+/**
+ * Starting and stopping a Postgres server takes about half a second, a crash test several of them; the rest is room for a busy machine, which
+ * costs nothing where no test hangs.
+ */
+const integrationTimeoutMillis = 180_000
+const unitTimeoutMillis = 60_000
 
 /** Everything here is loopback and two cores: more workers only make each of them slower. */
 const maxWorkers = 2

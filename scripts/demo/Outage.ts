@@ -64,7 +64,7 @@ export const defaults = {
 } as const satisfies Partial<OutageOptions>
 
 /** How long the traffic may take to return, and what is open to be found out. */
-const limitMillis = 15_000
+const limitMillis = 40_000
 const lineMillis = 1_000
 /** The share of a gateway is looked at over this long. */
 const shareMillis = 500

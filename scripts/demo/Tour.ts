@@ -18,7 +18,7 @@ import type { Section } from "./Section.ts"
 import * as Ground from "./Ground.ts"
 
 /** The longest a section may take, on a machine that is busy with other things as well. */
-const sectionLimitMillis = 60_000
+const sectionLimitMillis = 120_000
 
 export interface DemoOptions {
   readonly sections: ReadonlyArray<Section>

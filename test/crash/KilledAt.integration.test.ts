@@ -136,7 +136,7 @@ const spawned = (point: CrashPoint.Point, args: ReadonlyArray<string>, env: Read
 
 /** Waits until a process has killed itself. */
 const killed = async (child: ChildProcess, what: string, use: () => Promise<unknown> = () => Promise.resolve()) => {
-  const limit = setTimeout(() => child.kill("SIGTERM"), 30_000)
+  const limit = setTimeout(() => child.kill("SIGTERM"), 100_000)
   const ended = once(child, "close")
   try {
     await use().catch((error: unknown) => Promise.reject(new Error(`${what}: ${String(error)}`, { cause: error })))
@@ -321,7 +321,7 @@ describe("processes that are killed at a crash point", () => {
         yield* Effect.promise(() => finished(config))
         yield* Effect.promise(() => assertEnds({ config, sandboxUrl, received: receiver.received }))
       }).pipe(Effect.scoped),
-    { timeout: 240_000 }
+    { timeout: 420_000 }
   )
 })
 

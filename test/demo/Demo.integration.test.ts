@@ -12,7 +12,7 @@ import type { DemoResult } from "../../scripts/demo/Tour.ts"
 const program = fileURLToPath(new URL("../../scripts/demo/demo.ts", import.meta.url))
 
 /** Under the load of a whole test run. */
-const limitMillis = 180_000
+const limitMillis = 420_000
 
 interface Ended {
   readonly code: number | null

@@ -11,6 +11,9 @@ import { fileURLToPath } from "node:url"
 
 const program = fileURLToPath(new URL("../../scripts/demo/main.ts", import.meta.url))
 
+/** Under the load of a whole test run. */
+const limitMillis = 240_000
+
 interface Ended {
   readonly code: number | null
   readonly output: string
@@ -46,24 +49,28 @@ const runIn = (directory: string, args: ReadonlyArray<string>, onOutput: Paramet
   })
 
 describe("an outage of one gateway", () => {
-  it("traffic moves within the breaker's threshold, returns after recovery, and the ledgers agree with the store", async () => {
-    const { code, output } = await demo(["--seconds", "2,3,1.5", "--rate", "60"])
-    assert.strictEqual(code, 0, output)
-    assert.match(output, /low-fee goes down: its process is killed/)
-    assert.match(output, /breaker low-fee\.sale: closed -> open \(consecutive failures\)/)
-    assert.match(output, /breaker low-fee\.sale: half-open -> closed \(recovered\)/)
-    const row = (label: string): ReadonlyArray<number> => {
-      const found = new RegExp(`^${label} +(.*)$`, "m").exec(output)?.[1] ?? ""
-      return found.replaceAll(" %", "").split(/ +/).map(Number)
+  it(
+    "traffic moves within the breaker's threshold, returns after recovery, and the ledgers agree with the store",
+    { timeout: limitMillis },
+    async () => {
+      const { code, output } = await demo(["--seconds", "2,3,1.5", "--rate", "30"])
+      assert.strictEqual(code, 0, output)
+      assert.match(output, /low-fee goes down: its process is killed/)
+      assert.match(output, /breaker low-fee\.sale: closed -> open \(consecutive failures\)/)
+      assert.match(output, /breaker low-fee\.sale: half-open -> closed \(recovered\)/)
+      const row = (label: string): ReadonlyArray<number> => {
+        const found = new RegExp(`^${label} +(.*)$`, "m").exec(output)?.[1] ?? ""
+        return found.replaceAll(" %", "").split(/ +/).map(Number)
+      }
+      const [before = Number.NaN, during = Number.NaN, after = Number.NaN] = row("mean fee, EUR")
+      assert.isAbove(during, before, "the others are dearer")
+      assert.isBelow(after, during, "the cheapest is back")
+      assert.isBelow(row("charged at low-fee")[1] ?? Number.NaN, 10)
+      assert.match(output.trimEnd().split("\n").at(-1) ?? "", /^passed: \d+ checks$/)
     }
-    const [before = Number.NaN, during = Number.NaN, after = Number.NaN] = row("mean fee, EUR")
-    assert.isAbove(during, before, "the others are dearer")
-    assert.isBelow(after, during, "the cheapest is back")
-    assert.isBelow(row("charged at low-fee")[1] ?? Number.NaN, 10)
-    assert.match(output.trimEnd().split("\n").at(-1) ?? "", /^passed: \d+ checks$/)
-  })
+  )
 
-  it("stopped in the middle it leaves nothing behind and does not say that it passed", async () => {
+  it("stopped in the middle it leaves nothing behind and does not say that it passed", { timeout: limitMillis }, async () => {
     const { code, output } = await demo([], (text, child) => {
       if (/^ *1\.00 /m.test(text)) child.kill("SIGTERM")
     })
@@ -71,7 +78,7 @@ describe("an outage of one gateway", () => {
     assert.notMatch(output, /passed/)
   })
 
-  it("refuses options that it does not understand", async () => {
+  it("refuses options that it does not understand", { timeout: limitMillis }, async () => {
     for (const args of [["--outage", "flood"], ["--rate", "0"], ["--seconds", "1,2"], ["--seconds", "1,2,0"], ["--verbose"]]) {
       const { code, output } = await demo(args)
       assert.strictEqual(code, 2, output)

@@ -178,7 +178,9 @@ describe("a group of commits", () => {
   ] as const) {
     it.live(`a key that a host's transaction has claimed stops its own commit only, which gets its verdict when the host ${ends}`, () =>
       Effect.gen(function* () {
+        const begun = performance.now()
         const existing = yield* Effect.forEach(some(20), (one) => mustCommit(one), { concurrency: "unbounded" })
+        const usual = performance.now() - begun
         const prepared = Payments.firstCommit()
         const host = yield* holdPrepared(prepared)
         assert.isDefined(prepared.claim)
@@ -190,7 +192,8 @@ describe("a group of commits", () => {
         const stuck = yield* Effect.forkChild(Effect.exit(commit(rival)), { startImmediately: true })
         const after = yield* Effect.forkChild(all(others.slice(20)), { startImmediately: true })
         const exits = [...(yield* Fiber.join(before)), ...(yield* Fiber.join(after))]
-        assert.isBelow(performance.now() - started, 2_000, "the others wait for less than one lock timeout")
+        // Twice as many: where the machine is so busy that they take as long as a lock timeout by themselves, nothing can be told.
+        assert.isBelow(performance.now() - started, Math.max(2_000, 6 * usual), "the others wait for less than one lock timeout")
         assert.deepStrictEqual([...new Set(exits.map(tagOf))], ["Committed"])
         assert.isUndefined(stuck.pollUnsafe(), "the one that wants the key waits")
         yield* host.end(ends)
