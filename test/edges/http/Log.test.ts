@@ -36,7 +36,8 @@ it.effect("a request is one line in the log: its route, its status, no key, no b
         [undefined, undefined]
       ]
     )
-    assert.notMatch(lines.join("\n"), /hidden|4990|test-key/)
+    // The digits of the amount may be in an id.
+    assert.notMatch(lines.join("\n"), /hidden|(?<![0-9a-f-])4990(?![0-9a-f-])|test-key/)
   }).pipe(Effect.provide(Layer.merge(layerInProcess([testGateway("sandbox-a")]), Logger.layer([logger]))))
 })
 
