@@ -55,5 +55,12 @@ export const CrashPoint = Context.Reference<((point: Point) => Effect.Effect<voi
   defaultValue: () => undefined
 })
 
+/** Stands at a gap between two durable steps, with what comes after it: where nobody waits at the point, that is all there is of it. */
+export const before = <A, E, R>(point: Point, next: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const atPoint = fiber.getRef(CrashPoint)
+    return atPoint === undefined ? next : Effect.andThen(atPoint(point), next)
+  })
+
 /** Stands at a gap between two durable steps. */
 export const reach = (point: Point): Effect.Effect<void> => Effect.withFiber((fiber) => fiber.getRef(CrashPoint)?.(point) ?? Effect.void)

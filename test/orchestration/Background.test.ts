@@ -2,14 +2,19 @@
  * The scope of the service: adapters that break their contract, and the end of the service.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../src/domain/operation/Outcome.ts"
+import { initial } from "../../src/domain/payment/State.ts"
+import * as Background from "../../src/orchestration/operation/Background.ts"
+import * as Journal from "../../src/orchestration/operation/Journal.ts"
 import { Payments } from "../../src/orchestration/payment/Payments.ts"
 import type { Gateway } from "../../src/services/Gateway.ts"
 import { PaymentRepository } from "../../src/services/PaymentRepository.ts"
 import type { EngineSettings } from "../../src/services/Settings.ts"
+import * as Logs from "../support/logs.ts"
+import * as Samples from "../support/payments.ts"
 import { chargeRequest, declined, engine, engineOver, memory, success, tenant, testGateway } from "../support/TestEngine.ts"
 
 describe("an adapter that breaks its contract answers unknown, and the payment is found again", () => {
@@ -38,6 +43,47 @@ describe("an adapter that breaks its contract answers unknown, and the payment i
       }).pipe(Effect.provide(engine([a, b])))
     })
   }
+})
+
+describe("work that does not end well", () => {
+  const payment = Effect.gen(function* () {
+    const id = Samples.newPaymentId()
+    return yield* Journal.existing(Journal.fold(initial(id), [Samples.initiated(), Samples.intended({ payment: id })], 0))
+  })
+
+  const works: { readonly [name: string]: Effect.Effect<never, string> } = {
+    fails: Effect.fail("the store says no"),
+    dies: Effect.die("bug")
+  }
+  for (const [name, work] of Object.entries(works)) {
+    it.effect(`${name}: whoever waits is told what is durable, and the log says that recovery has to finish it`, () => {
+      const { kept, lines } = Logs.collecting()
+      return Effect.gen(function* () {
+        const background = yield* Background.Background
+        const durable = yield* payment
+        const answer = yield* background.run(durable, () => work)
+        assert.strictEqual(yield* Deferred.await(answer), durable)
+        assert.isUndefined(background.answering(durable.id))
+        assert.lengthOf(lines, 1)
+        assert.deepInclude(lines[0], { level: "ERROR", annotations: { payment: durable.id } })
+        assert.include(lines[0]?.message, "work on the payment died; recovery will finish it")
+      }).pipe(Effect.provide(Background.layer.pipe(Layer.provide(memory))), kept)
+    })
+  }
+
+  it.effect("is cut off: whoever waits is told what is durable", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const built = yield* Layer.buildWithScope(Background.layer.pipe(Layer.provide(memory)), scope)
+      const background = Context.get(built, Background.Background)
+      const durable = yield* payment
+      const answer = yield* background.run(durable, () => Effect.never)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(closing.pollUnsafe())
+      assert.strictEqual(yield* Deferred.await(answer), durable)
+    })
+  )
 })
 
 describe("the end of the service", () => {

@@ -64,7 +64,11 @@ const categoryOf = (error: Failure): Category => (error._tag === "EventStoreErro
 
 /** Counts a command that fails. */
 export const counted = <A, E extends Failure, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.tapCause(command, (cause) => {
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    return Metrics.failed(Option.match(Cause.findErrorOption(cause), { onNone: () => "defect" as const, onSome: categoryOf }))
-  })
+  Effect.catchCause(command, countedCause)
+
+const countedCause = <E extends Failure>(cause: Cause.Cause<E>): Effect.Effect<never, E> => {
+  const failed = Effect.failCause(cause)
+  if (Cause.hasInterruptsOnly(cause)) return failed
+  const category = Option.match(Cause.findErrorOption(cause), { onNone: () => "defect" as const, onSome: categoryOf })
+  return Effect.andThen(Metrics.failed(category), failed)
+}

@@ -5,6 +5,7 @@
  * one wait for the store may take by the settings (`closeWaitMillis`). What is cut off then is found by recovery, like after a crash: an
  * outcome that cannot be stored, or a payment that went on to another gateway late.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -24,7 +25,7 @@ export type Answering = Deferred.Deferred<Payment>
 
 /**
  * - `run`: works on a payment in the scope of the service. The callers' answer is completed by the work, and at its end at the
- *   latest; `fallback` is the answer when the work dies.
+ *   latest; when the work fails or dies, with the payment as it was given.
  * - `answering`: the answer that is being worked on in this process, if any.
  * - `unstored`: how many outcomes wait for the database now.
  * - `whileUnstored`: counts an outcome as waiting while an effect runs.
@@ -32,7 +33,7 @@ export type Answering = Deferred.Deferred<Payment>
 export class Background extends Context.Service<
   Background,
   {
-    readonly run: <R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, never, R>) => Effect.Effect<Answering, never, R>
+    readonly run: <E, R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, E, R>) => Effect.Effect<Answering, never, R>
     readonly answering: (id: PaymentId) => Answering | undefined
     readonly unstored: () => number
     readonly whileUnstored: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -65,26 +66,13 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
       )
     )
     return Background.of({
-      run: <R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, never, R>) =>
+      run: <E, R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, E, R>) =>
         Effect.suspend(() => {
           const answer = Deferred.makeUnsafe<Payment>()
           inFlight.set(payment.id, answer)
-          const guarded = transaction
-            .outside(work(answer))
-            .pipe(
-              Effect.catchDefect((defect) =>
-                Effect.as(
-                  PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", defect)),
-                  payment
-                )
-              )
-            )
+          const guarded = transaction.outside(Effect.catchCause(work(answer), fallingBack(payment)))
           return Effect.map(FiberSet.run(fibers, guarded), (fiber) => {
-            // Also what was cut off at the end of the service, or never began, answers: with what is durable without it.
-            fiber.addObserver((exit) => {
-              Deferred.doneUnsafe(answer, Effect.succeed(Exit.isSuccess(exit) ? exit.value : payment))
-              if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
-            })
+            fiber.addObserver(answering(payment, answer, inFlight))
             return answer
           })
         }),
@@ -99,3 +87,22 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
     })
   })
 )
+
+/** Work that failed or died is for recovery; what was interrupted stays so. */
+const fallingBack =
+  (payment: Payment) =>
+  (cause: Cause.Cause<unknown>): Effect.Effect<Payment> =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.failCause(cause as Cause.Cause<never>)
+      : Effect.as(
+          PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", Cause.squash(cause))),
+          payment
+        )
+
+/** Also what was cut off at the end of the service, or never began, answers: with what is durable without it. */
+const answering =
+  (payment: Payment, answer: Answering, inFlight: Map<PaymentId, Answering>) =>
+  (exit: Exit.Exit<Payment>): void => {
+    Deferred.doneUnsafe(answer, Effect.succeed(Exit.isSuccess(exit) ? exit.value : payment))
+    if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
+  }

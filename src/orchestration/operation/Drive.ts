@@ -7,7 +7,9 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { isChargeKind, type Operation } from "../../domain/operation/Operation.ts"
+import type { Attempt } from "../../domain/operation/Settle.ts"
 import type { Source } from "../../domain/payment/Event.ts"
 import type { GatewayName } from "../../domain/payment/Ids.ts"
 import { operationOf, type Payment } from "../../domain/payment/State.ts"
@@ -17,7 +19,7 @@ import * as Cost from "../../domain/routing/policy/Cost.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStoreError, Fence } from "../../services/EventStore.ts"
-import { Gateways } from "../../services/Gateway.ts"
+import { type Gateway, Gateways } from "../../services/Gateway.ts"
 import { type Routing, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
@@ -27,17 +29,24 @@ import { conclude, type Conclusion, type Persist, type Started } from "./Conclud
 import * as GatewayCall from "./GatewayCall.ts"
 
 /** Calls, records, and goes on until nothing is left that this process may start. */
-export const drive = Effect.fnUntraced(function* (options: DriveOptions & { readonly payment: Payment; readonly started: Started }) {
-  let current: Conclusion = { payment: options.payment, started: options.started }
-  while (current.started !== undefined) current = yield* driveOne(current.payment, current.started, options)
-  return current.payment
-})
+export const drive = ({ payment, started, ...options }: DriveOptions & { readonly payment: Payment; readonly started: Started }) =>
+  goOn({ payment, started }, options)
 
 interface DriveOptions {
   readonly source: Source
   readonly persist: Persist
   readonly lease?: Fence
 }
+
+type Drives = Effect.Services<ReturnType<typeof driveOne>>
+
+const goOn = ({ payment, started }: Conclusion, options: DriveOptions): Effect.Effect<Payment, EventStoreError, Drives> =>
+  started === undefined
+    ? Effect.succeed(payment)
+    : Effect.flatMap(
+        Effect.suspend(() => driveOne(payment, started, options)),
+        (concluded) => goOn(concluded, options)
+      )
 
 const driveOne = (payment: Payment, started: Started, options: DriveOptions) => {
   const operation = operationOf(payment, started.operation)
@@ -48,43 +57,67 @@ const driveOne = (payment: Payment, started: Started, options: DriveOptions) => 
   })
 }
 
-const callAndConclude = Effect.fnUntraced(function* (payment: Payment, operation: Operation, started: Started, options: DriveOptions) {
-  const context = yield* Effect.context<Gateways>()
-  const gateway = yield* Effect.option(Context.get(context, Gateways).get(operation.intent.gateway))
-  if (gateway._tag === "None" || gateway.value.account !== operation.intent.account) {
-    yield* PaymentLog.about(
-      payment.id,
-      operation.intent.gateway
-    )(Effect.logError(`the account of the gateway is not configured; operation ${started.operation} stays open`))
-    return { payment, started: undefined } satisfies Conclusion
-  }
+const callAndConclude = (payment: Payment, operation: Operation, started: Started, options: DriveOptions) =>
+  Effect.contextWith((context: Context.Context<Gateways>) =>
+    Effect.flatMap(Effect.option(Context.get(context, Gateways).get(operation.intent.gateway)), (found) => {
+      if (Option.isNone(found) || found.value.account !== operation.intent.account) return notConfigured(payment, operation)
+      const called = GatewayCall.call(callOf(payment, operation, started, { context, gateway: found.value }))
+      return CrashPoint.before("operation/before-call", concluding(called, payment, started, options))
+    })
+  )
+
+const notConfigured = (payment: Payment, { intent: { gateway, number } }: Operation): Effect.Effect<Conclusion> =>
+  PaymentLog.about(
+    payment.id,
+    gateway
+  )(Effect.logError(`the account of the gateway is not configured; operation ${number} stays open`)).pipe(
+    Effect.as<Conclusion>({ payment, started: undefined })
+  )
+
+const callOf = (
+  payment: Payment,
+  operation: Operation,
+  started: Started,
+  { context, gateway }: { readonly context: Context.Context<never>; readonly gateway: Gateway }
+): GatewayCall.CallOptions => {
   const isCharge = isChargeKind(operation.intent.kind)
-  yield* CrashPoint.reach("operation/before-call")
-  const attempts = yield* GatewayCall.call({
-    gateway: gateway.value,
+  return {
+    gateway,
     payment: payment.id,
     operation,
     permission: started.permission,
     notAfter: isCharge ? payment.completeBefore : undefined,
     retryNotSent: !isCharge || !hasAlternative(payment),
     segment: Segment.ofPayment(payment.details),
-    fee: isCharge ? feeOf(Context.get(context, RoutingPolicy), payment, gateway.value.name) : undefined
-  })
-  yield* CrashPoint.reach("operation/after-call")
-  const concluded = yield* conclude({
-    payment,
-    truth: {
-      operation: started.operation,
-      evidence: { _tag: "Sent", permission: started.permission.index, attempts },
-      source: options.source,
-      observedAt: GatewayCall.databaseTimeAt(Context.get(context, Clock.Clock), started.permission)
-    },
-    persist: options.persist,
-    ...(options.lease === undefined ? {} : { lease: options.lease })
-  })
-  yield* CrashPoint.reach("operation/after-outcome")
-  return concluded
-})
+    fee: isCharge ? feeOf(Context.get(context, RoutingPolicy), payment, gateway.name) : undefined
+  }
+}
+
+/** Made apart from what leads to the call: while the gateway is asked, this is all that is held of it. */
+const concluding = <R>(
+  called: Effect.Effect<ReadonlyArray<Attempt>, never, R>,
+  payment: Payment,
+  started: Started,
+  options: DriveOptions
+) => Effect.flatMap(called, (attempts) => CrashPoint.before("operation/after-call", concludeCall(attempts, payment, started, options)))
+
+const concludeCall = (attempts: ReadonlyArray<Attempt>, payment: Payment, { operation, permission }: Started, options: DriveOptions) => {
+  const { lease, persist, source } = options
+  const concluded = Clock.clockWith((clock) =>
+    conclude({
+      payment,
+      truth: {
+        operation,
+        evidence: { _tag: "Sent", permission: permission.index, attempts },
+        source,
+        observedAt: GatewayCall.databaseTimeAt(clock, permission)
+      },
+      persist,
+      ...(lease === undefined ? {} : { lease })
+    })
+  )
+  return Effect.flatMap(concluded, (conclusion) => CrashPoint.before("operation/after-outcome", Effect.succeed<Conclusion>(conclusion)))
+}
 
 /** What the gateway's price list says of the payment; `undefined` where it says nothing. */
 const feeOf = ({ policy }: Routing, { details }: Payment, gateway: GatewayName): CallCost | undefined => {
@@ -101,15 +134,13 @@ const hasAlternative = (payment: Payment): boolean => {
  * Keeps an outcome while the database is away: repeats the commit with backoff until it is stored (rule 16). When that takes
  * longer than a caller should wait, the caller is told what is durable.
  */
-export const keepTrying = (durable: Payment, answer: Answering): Effect.Effect<Persist, never, Background> =>
-  Effect.contextWith((context: Context.Context<Background>) => {
-    const persist: Persist = (commit) =>
-      Effect.suspend(() => {
-        const issuedAt = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
-        return Effect.catchTag(commit, "EventStoreError", (error) => keep(commit, { error, issuedAt, durable, answer, context }))
-      })
-    return Effect.succeed(persist)
-  })
+const keepTrying =
+  (durable: Payment, answer: Answering, context: Context.Context<Background>): Persist =>
+  (commit) =>
+    Effect.suspend(() => {
+      const issuedAt = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+      return Effect.catchTag(commit, "EventStoreError", (error) => keep(commit, { error, issuedAt, durable, answer, context }))
+    })
 
 /** A commit that failed: when it was issued, what is durable without it, and who waits. */
 interface Unstored {
@@ -149,11 +180,8 @@ const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, Event
 
 /** Drives an operation in the scope of the service; its callers wait for the answer. */
 export const driveInBackground = (payment: Payment, started: Started) =>
-  Background.use((background) =>
-    background.run(payment, (answer) =>
-      keepTrying(payment, answer).pipe(
-        Effect.flatMap((persist) => drive({ payment, started, source: "response", persist })),
-        Effect.orDie
-      )
+  Effect.contextWith((context: Context.Context<Background>) =>
+    Context.get(context, Background).run(payment, (answer) =>
+      drive({ payment, started, source: "response", persist: keepTrying(payment, answer, context) })
     )
   )

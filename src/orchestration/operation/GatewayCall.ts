@@ -20,6 +20,7 @@
  * **Gotchas**: there is no hedging, on purpose. Two requests in flight for one operation make every refusal inconclusive: attempts follow
  * each other, and the next one starts when the one before has ended.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,7 +35,7 @@ import * as Breaker from "../../domain/resilience/Breaker.ts"
 import * as BreakerName from "../../domain/resilience/BreakerName.ts"
 import * as Health from "../../domain/resilience/Health.ts"
 import * as Pause from "../../domain/resilience/Pause.ts"
-import type { ErrorClass } from "../../domain/resilience/RetryStrategy.ts"
+import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
 import * as Attribution from "../../domain/routing/Attribution.ts"
 import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
 import type { Segment } from "../../domain/routing/Segment.ts"
@@ -44,11 +45,13 @@ import { CallInsideTransaction, HostTransaction } from "../../services/HostTrans
 import * as Metrics from "../../services/Metrics.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
 import * as Spans from "../observability/Spans.ts"
+import type * as BreakerCalls from "../resilience/BreakerCalls.ts"
 import { type BreakerOpen, monotonicMillis } from "../resilience/BreakerCalls.ts"
 import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
-import { GatewayGuards } from "../resilience/GatewayGuards.ts"
+import { type GatewayGuard, GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as Retry from "../resilience/Retry.ts"
+import type * as RetryBudget from "../resilience/RetryBudget.ts"
 import * as TimeLimit from "../resilience/TimeLimit.ts"
 import { databaseTimeAt, elapsedAt, type HeldPermission } from "./Permission.ts"
 
@@ -70,54 +73,101 @@ export interface CallOptions {
   readonly fee?: CallCost | undefined
 }
 
-/** What the way of a call needs, looked up once. */
-interface Way {
-  readonly breakers: CircuitBreakers["Service"]
-  readonly metrics: GatewayMetrics["Service"]
-  readonly pauses: Pause.Pauses
-  readonly limit: TimeLimit.TimeLimit
-}
+type Needs = CircuitBreakers | GatewayGuards | GatewayMetrics
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
 export const call = (options: CallOptions) =>
-  Effect.contextWith((context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics | HostTransaction>) =>
-    Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
-      inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(options, context)
+  Effect.withFiber<Attempts, never, Needs | HostTransaction>((fiber) => {
+    const context = fiber.context as Context.Context<Needs | HostTransaction>
+    return Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
+      inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(new UnderWay(options, context))
     )
-  )
-
-const guarded = (options: CallOptions, context: Context.Context<CircuitBreakers | GatewayGuards | GatewayMetrics>) => {
-  const { gateway, operation, payment } = options
-  const { budget, bulkhead, limit, pauses, strategy } = Context.get(context, GatewayGuards).of(gateway.name)
-  const way: Way = {
-    breakers: Context.get(context, CircuitBreakers),
-    metrics: Context.get(context, GatewayMetrics),
-    pauses,
-    limit
-  }
-  const urgent = mustNotBeRefused(options)
-  const attempts: Array<Attempt> = []
-  const left = timeLeft(options, attempts)
-  const tried = Retry.run(attemptOnce(options, attempts, way), {
-    name: gateway.name,
-    strategy,
-    classify: ({ outcome }) => classOf(outcome, options),
-    budget,
-    deadline: left,
-    refusedAfter: urgent ? undefined : (waitMillis) => stillOpenAfter(options, way, waitMillis)
   })
-  const inside = Bulkhead.within(
-    bulkhead,
-    {
-      urgent,
-      maxWaitMillis: urgent ? left : Effect.map(left, (millis) => Math.min(millis, bulkhead.limits.maxWaitMillis)),
-      orElse: (refused) => Effect.as(refuse(options, attempts, refused), attempts)
-    },
-    Effect.as(Effect.ignore(tried), attempts)
-  )
-  return Spans.within(inside, "GatewayCall.call", {
+
+type Attempts = ReadonlyArray<Attempt>
+
+/**
+ * A call under way: one object that all its steps share, and that tells bulkhead, retries and breaker what they ask for. Where many calls
+ * wait for a slow gateway, what each of them holds is what the process needs memory for.
+ */
+class UnderWay
+  implements Bulkhead.Entrance<Attempts, never, never>, Retry.RetryOptions<Attempt>, BreakerCalls.GuardedCall<Outcome, never, never, never>
+{
+  readonly options: CallOptions
+  readonly clock: Clock.Clock
+  readonly guard: GatewayGuard
+  readonly breakers: CircuitBreakers["Service"]
+  readonly metrics: GatewayMetrics["Service"]
+  readonly urgent: boolean
+  readonly attempts: Array<Attempt> = []
+  /** When the attempt in hand was handed to the adapter; `undefined`: it was not. */
+  sentAt: bigint | undefined = undefined
+
+  constructor(options: CallOptions, context: Context.Context<Needs>) {
+    this.options = options
+    this.clock = Context.get(context, Clock.Clock)
+    this.guard = Context.get(context, GatewayGuards).of(options.gateway.name)
+    this.breakers = Context.get(context, CircuitBreakers)
+    this.metrics = Context.get(context, GatewayMetrics)
+    this.urgent = mustNotBeRefused(options)
+  }
+
+  get maxWaitMillis(): Effect.Effect<number> {
+    const { maxWaitMillis } = this.guard.bulkhead.limits
+    return this.urgent ? this.deadline : Effect.map(this.deadline, (millis) => Math.min(millis, maxWaitMillis))
+  }
+
+  orElse(refused: Bulkhead.Refused): Effect.Effect<Attempts> {
+    return refuse(this, refused)
+  }
+
+  get name(): string {
+    return this.options.gateway.name
+  }
+
+  get strategy(): RetryStrategy {
+    return this.guard.strategy
+  }
+
+  get budget(): RetryBudget.KeptBudget {
+    return this.guard.budget
+  }
+
+  classify({ outcome }: Attempt): ErrorClass {
+    return classOf(outcome, this.options)
+  }
+
+  get deadline(): Effect.Effect<number> {
+    return Effect.sync(() => timeLeft(this))
+  }
+
+  refusedAfter(waitMillis: number): Effect.Effect<boolean> {
+    return Effect.sync(() => !this.urgent && isStillOpenAfter(this, waitMillis))
+  }
+
+  /** Once for each attempt that the breaker lets through, and once where what must not be refused is sent past it. */
+  send(): Effect.Effect<Outcome> {
+    this.sentAt = this.clock.monotonicTimeNanosUnsafe()
+    return TimeLimit.within(this.guard.limit, answerOf(this), unanswered)
+  }
+
+  judge(exit: Exit.Exit<Outcome>): Breaker.Verdict {
+    return Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value)] : "failure"
+  }
+
+  refused(open: BreakerOpen): Effect.Effect<Outcome> {
+    return this.urgent ? this.send() : Effect.succeed(stopped(open))
+  }
+}
+
+const guarded = (call: UnderWay) => {
+  const tried = Retry.runOr(attemptOnce(call), call, () => Effect.succeed<Attempts>(call.attempts))
+  return Spans.within(Bulkhead.within(call.guard.bulkhead, call, tried), "GatewayCall.call", {
     kind: "client",
-    attributes: () => ({ payment, gateway: gateway.name, kind: operation.intent.kind })
+    attributes: () => {
+      const { gateway, operation, payment } = call.options
+      return { payment, gateway: gateway.name, kind: operation.intent.kind }
+    }
   })
 }
 
@@ -130,36 +180,34 @@ const mustNotBeRefused = ({ operation, permission }: CallOptions): boolean =>
 
 const putsInOrder: ReadonlySet<Purpose> = new Set(["cancel", "close", "expire", "recover", "reverse"])
 
-const refuse = Effect.fnUntraced(function* (options: CallOptions, attempts: Array<Attempt>, reason: Bulkhead.Refused) {
-  const { name } = options.gateway
-  yield* Metrics.bulkheadRefused({ gateway: name, reason })
-  const message =
-    reason === "full"
-      ? `as many calls to ${name} are under way and waiting as this process allows`
-      : `a call of this process to ${name} did not come to its turn in time`
-  const writtenAt = databaseTimeAt(yield* Clock.Clock, options.permission)
-  attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt })
-})
+const refuse = ({ attempts, clock, options }: UnderWay, reason: Bulkhead.Refused): Effect.Effect<Attempts> =>
+  Effect.suspend(() => {
+    const { name } = options.gateway
+    const message =
+      reason === "full"
+        ? `as many calls to ${name} are under way and waiting as this process allows`
+        : `a call of this process to ${name} did not come to its turn in time`
+    attempts.push({ outcome: { _tag: "NotSent", reason: "bulkhead_full", message }, writtenAt: databaseTimeAt(clock, options.permission) })
+    return Effect.as(Metrics.bulkheadRefused({ gateway: name, reason }), attempts)
+  })
 
 /** Will the breaker still be open then? A half-open one may have room again. */
-const stillOpenAfter = ({ gateway, operation }: CallOptions, { breakers }: Way, waitMillis: number): Effect.Effect<boolean> =>
-  Clock.clockWith((clock) => {
-    const breaker = breakers.find(gateway.name, operation.intent.kind)
-    return Effect.succeed(breaker !== undefined && Health.refuses(Breaker.stateAt(breaker, monotonicMillis(clock) + waitMillis)))
-  })
+const isStillOpenAfter = ({ breakers, clock, options }: UnderWay, waitMillis: number): boolean => {
+  const breaker = breakers.find(options.gateway.name, options.operation.intent.kind)
+  return breaker !== undefined && Health.refuses(Breaker.stateAt(breaker, monotonicMillis(clock) + waitMillis))
+}
 
 const permanent: ErrorClass = { _tag: "Permanent" }
 
 /** How many milliseconds are left in which an attempt may start and still write its first byte in time; none: 0 or less. */
-const timeLeft = (options: CallOptions, attempts: ReadonlyArray<Attempt>): Effect.Effect<number> =>
-  Clock.clockWith((clock) => Effect.succeed(startsWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis))
+const timeLeft = (call: UnderWay): number => startsWithin(call) - elapsedAt(call.clock, call.options.permission).atMostMillis
 
 /** How long after the permission was granted an attempt may start. */
-const startsWithin = (options: CallOptions, attempts: ReadonlyArray<Attempt>): number =>
-  writesWithin(options, attempts) - (options.gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value)
+const startsWithin = (call: UnderWay): number =>
+  writesWithin(call) - (call.options.gateway.connectLimitMillis ?? Presets.gatewayCall.connectLimitMillis.value)
 
 /** How long after the permission was granted an attempt may write its first byte. */
-const writesWithin = ({ notAfter, permission }: CallOptions, attempts: ReadonlyArray<Attempt>): number => {
+const writesWithin = ({ attempts, options: { notAfter, permission } }: UnderWay): number => {
   const first = attempts.every(({ outcome }) => outcome._tag === "NotSent")
   return first && notAfter !== undefined
     ? Math.min(permission.sendWindowMillis, notAfter - permission.recordedAt)
@@ -184,31 +232,34 @@ const classOf = (outcome: Outcome, options: CallOptions): ErrorClass => {
 }
 
 /** One attempt, kept among the others. Fails with it where the gateway has not answered, so that it may be tried again. */
-const attemptOnce = (options: CallOptions, attempts: Array<Attempt>, way: Way) => {
-  const once = Clock.clockWith((clock) => {
-    const { atLeastMillis, atMostMillis } = elapsedAt(clock, options.permission)
-    const writtenAt = Math.floor(options.permission.recordedAt + atLeastMillis)
-    const lapsed = atMostMillis >= startsWithin(options, attempts)
-    let sentAt: bigint | undefined
-    const sent = Effect.suspend(() => {
-      sentAt = clock.monotonicTimeNanosUnsafe()
-      const leftMillis = () => writesWithin(options, attempts) - elapsedAt(clock, options.permission).atMostMillis
-      return sendOnce(options, way.limit, leftMillis)
-    })
-    const held = lapsed ? permissionLapsed : pauseOf(options, attempts, { now: monotonicMillis(clock), pauses: way.pauses })
-    return Effect.flatMap(held === undefined ? send(options, way, sent) : Effect.succeed(held), (outcome) => {
-      const attempt: Attempt = { outcome, writtenAt }
-      attempts.push(attempt)
-      const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempt)
-      if (sentAt === undefined) return kept
-      const pauseMillis = askedPause(outcome)
-      if (pauseMillis !== undefined)
-        Pause.begin(way.pauses, options.operation.intent.kind, { millis: pauseMillis, now: monotonicMillis(clock) })
-      const durationMillis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1e6
-      return Effect.andThen(measured(options, outcome, durationMillis, way), kept)
-    })
+const attemptOnce = (call: UnderWay): Effect.Effect<Attempts, Attempt> =>
+  Effect.suspend(() => (call.attempts.length === 0 ? once(call) : CrashPoint.before("call/between-attempts", once(call))))
+
+const once = (call: UnderWay): Effect.Effect<Attempts, Attempt> =>
+  Effect.suspend(() => {
+    const { breakers, clock, options } = call
+    const { gateway, operation, permission } = options
+    const { atLeastMillis, atMostMillis } = elapsedAt(clock, permission)
+    const writtenAt = Math.floor(permission.recordedAt + atLeastMillis)
+    call.sentAt = undefined
+    const held = atMostMillis >= startsWithin(call) ? permissionLapsed : pauseOf(call)
+    if (held !== undefined) return ended(call, { outcome: held, writtenAt })
+    const sent = breakers.guard(BreakerName.of(gateway.name, operation.intent.kind), call, clock)
+    return Effect.flatMap(sent, (outcome) => ended(call, { outcome, writtenAt }))
   })
-  return Effect.suspend(() => (attempts.length === 0 ? once : Effect.andThen(CrashPoint.reach("call/between-attempts"), once)))
+
+/** Keeps an attempt, and counts it if anything was sent. */
+const ended = (call: UnderWay, attempt: Attempt): Effect.Effect<Attempts, Attempt> => {
+  const { attempts, clock, guard, options, sentAt } = call
+  const { outcome } = attempt
+  attempts.push(attempt)
+  const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempts)
+  if (sentAt === undefined) return kept
+  const pauseMillis = askedPause(outcome)
+  if (pauseMillis !== undefined)
+    Pause.begin(guard.pauses, options.operation.intent.kind, { millis: pauseMillis, now: monotonicMillis(clock) })
+  const durationMillis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1e6
+  return Effect.andThen(measured(call, outcome, durationMillis), kept)
 }
 
 const permissionLapsed: NotSent = {
@@ -224,30 +275,16 @@ const askedPause = (outcome: Outcome): number | undefined =>
     : undefined
 
 /** Is it held back, since the gateway asked for a pause? Not what must not be refused, nor what may have been sent before: that waits itself. */
-const pauseOf = (
-  options: CallOptions,
-  attempts: ReadonlyArray<Attempt>,
-  { now, pauses }: { readonly now: number; readonly pauses: Pause.Pauses }
-): NotSent | undefined => {
-  const left = Pause.leftMillis(pauses, options.operation.intent.kind, now)
-  if (left === 0 || mustNotBeRefused(options) || attempts.some(({ outcome }) => outcome._tag !== "NotSent")) return undefined
+const pauseOf = ({ attempts, clock, guard, options, urgent }: UnderWay): NotSent | undefined => {
+  const left = Pause.leftMillis(guard.pauses, options.operation.intent.kind, monotonicMillis(clock))
+  if (left === 0 || urgent || attempts.some(({ outcome }) => outcome._tag !== "NotSent")) return undefined
   const retryAfterMillis = Math.ceil(left)
   const message = `${options.gateway.name} asked for no more requests of this kind for another ${retryAfterMillis} ms`
   return { _tag: "NotSent", reason: "rate_limited", message, retryAfterMillis }
 }
 
-/** Through the breaker. What must not be refused is sent past an open one. */
-const send = (options: CallOptions, { breakers }: Way, sent: Effect.Effect<Outcome>): Effect.Effect<Outcome> =>
-  Effect.catch(breakers.protect(BreakerName.of(options.gateway.name, options.operation.intent.kind), sent, verdictOf), (open) =>
-    mustNotBeRefused(options) ? sent : Effect.succeed(stopped(open))
-  )
-
-const measured = (
-  { fee, gateway, operation, segment }: CallOptions,
-  outcome: Outcome,
-  durationMillis: number,
-  { metrics }: Way
-): Effect.Effect<void> => {
+const measured = ({ metrics, options }: UnderWay, outcome: Outcome, durationMillis: number): Effect.Effect<void> => {
+  const { fee, gateway, operation, segment } = options
   const { kind } = operation.intent
   const approval = Attribution.approvalOf(Attribution.askedOf(operation.intent), outcome)
   return Effect.andThen(
@@ -264,25 +301,27 @@ const measured = (
   )
 }
 
-/** One request, and its answer or what its absence means. Never fails. */
-const sendOnce = (
-  { gateway, operation, payment }: CallOptions,
-  limit: TimeLimit.TimeLimit,
-  leftMillis: () => number
-): Effect.Effect<Outcome> => {
-  const answered = Effect.suspend(() => gateway.send({ payment, intent: operation.intent, leftMillis })).pipe(
-    Effect.map((answer) =>
-      isOutcome(answer) ? answer : gaveUp("unreadable", `the adapter of ${gateway.name} gave an answer that is none`)
-    ),
-    Effect.catchDefect((defect) => Effect.succeed(gaveUp("unreadable", `the adapter of ${gateway.name} failed: ${nameOf(defect)}`)))
+/** One request, and its answer, whatever the adapter makes of it. Never fails. */
+const answerOf = (call: UnderWay): Effect.Effect<Outcome> => {
+  const { gateway, operation, payment, permission } = call.options
+  const leftMillis = () => writesWithin(call) - elapsedAt(call.clock, permission).atMostMillis
+  const asked = Effect.suspend(() => gateway.send({ payment, intent: operation.intent, leftMillis }))
+  return Effect.catchCause(
+    Effect.map(asked, (answer) => (isOutcome(answer) ? answer : noOutcome(gateway))),
+    (cause) => {
+      const defect = cause.reasons.find(Cause.isDieReason)
+      return defect === undefined ? Effect.failCause(cause) : Effect.succeed(brokenBy(defect.defect, gateway))
+    }
   )
-  return TimeLimit.within(limit, answered, () => gaveUp("timeout", `no answer within ${limit.millis} ms`))
 }
 
-/** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
-const verdictOf = (exit: Exit.Exit<Outcome>): Breaker.Verdict =>
-  Exit.isSuccess(exit) ? verdicts[Attribution.verdictOf(exit.value)] : "failure"
+const noOutcome = ({ name }: Gateway) => gaveUp("unreadable", `the adapter of ${name} gave an answer that is none`)
 
+const brokenBy = (defect: unknown, { name }: Gateway) => gaveUp("unreadable", `the adapter of ${name} failed: ${nameOf(defect)}`)
+
+const unanswered = (limitMillis: number) => gaveUp("timeout", `no answer within ${limitMillis} ms`)
+
+/** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
 const verdicts = { healthy: "success", failed: "failure", limited: "ignored", ignored: "ignored" } as const
 
 const stopped = ({ message, retryInMillis }: BreakerOpen): NotSent => ({

@@ -74,18 +74,20 @@ export const waitFor = (answering: Answering, operation: OperationNumber | undef
 
 /** Creates a payment and charges it. Dies with `CallInsideTransaction` inside a host's transaction. */
 export const charge = (request: ChargeRequest) =>
-  Spans.within(
-    Effect.andThen(
-      outsideTransaction("Charge.charge"),
-      Effect.flatMap(begin(request, driveAtOnce), (begun) => {
-        if (begun._tag === "Replayed") return Effect.succeed(begun.answer)
-        const { answering, change } = begun.value
-        return answering === undefined ? Effect.succeed(answerOf(change.after, undefined)) : waitFor(answering, firstOperation)
-      })
-    ),
-    "Charge.charge",
-    { attributes: () => ({ merchant: request.tenant }) }
+  // Made where it is run: whoever waits for the answer holds the request, and nothing of how it was begun.
+  Effect.suspend(() =>
+    Spans.within(
+      Effect.andThen(outsideTransaction("Charge.charge"), Effect.flatMap(begin(request, driveAtOnce), awaited)),
+      "Charge.charge",
+      { attributes: () => ({ merchant: request.tenant }) }
+    )
   )
+
+const awaited = (begun: Begun<Effect.Success<ReturnType<typeof driveAtOnce>>>) => {
+  if (begun._tag === "Replayed") return Effect.succeed(begun.answer)
+  const { answering, change } = begun.value
+  return answering === undefined ? Effect.succeed(answerOf(change.after, undefined)) : waitFor(answering, firstOperation)
+}
 
 /**
  * Joins the host's transaction: payment, claim and first intent become durable with the host's own rows, or not at all. Calls no

@@ -1,5 +1,5 @@
 /**
- * The way of a call through its breaker: `tryAcquire`, `report`, and `protect` made of them.
+ * The way of a call through its breaker: `tryAcquire`, `report`, and `guard` and `protect` made of them.
  *
  * This is what every call pays, so it is plain state behind one thin effect, and reads the time once before and once after.
  */
@@ -30,6 +30,19 @@ export interface Live {
   readonly registry: Registry.Registry
   readonly entryFor: (name: BreakerName, clock: Clock.Clock) => Registry.Entry
   readonly changed: (entry: Registry.Entry, from: Breaker.BreakerState, byPerson?: boolean) => Effect.Effect<void>
+}
+
+/**
+ * A call on its way through a breaker.
+ *
+ * - `send`: what is done under a permit.
+ * - `judge`: how that ended; not asked where it was interrupted.
+ * - `refused`: what is done instead where the breaker refuses. It is not the breaker's call: nothing is reported of it.
+ */
+export interface GuardedCall<A, E, R, E2> {
+  readonly send: () => Effect.Effect<A, E, R>
+  readonly judge: (exit: Exit.Exit<A, E>) => Breaker.Verdict
+  readonly refused: (open: BreakerOpen) => Effect.Effect<A, E2, R>
 }
 
 /** The clock of the breakers. */
@@ -70,37 +83,40 @@ export const make = ({ changed, entryFor, registry }: Live) => {
   const report = (permit: Breaker.Permit, call: Breaker.CallReport) =>
     Effect.withFiber<void>((fiber) => reportAt(permit, call, monotonicMillis(fiber.getRef(Clock.Clock))) ?? Effect.void)
 
+  const guard = <A, E, R, E2>(name: BreakerName, call: GuardedCall<A, E, R, E2>, clock: Clock.Clock): Effect.Effect<A, E | E2, R> => {
+    let permit: Breaker.Permit | undefined
+    let startedAt = 0
+    // Asked for inside what is guarded: there is no moment between the permit and its report at which an interruption could lose it.
+    const permitted = Effect.suspend((): Effect.Effect<A, E | E2, R> => {
+      startedAt = monotonicMillis(clock)
+      const breaker = breakerFor(name, clock)
+      const { changes, state } = breaker
+      const admission = Breaker.tryAcquire(breaker, startedAt)
+      if (admission._tag === "Rejected")
+        return call.refused(new BreakerOpen({ breaker: name, state: admission.state, retryInMillis: admission.retryInMillis }))
+      permit = admission
+      return changes === breaker.changes ? call.send() : Effect.andThen(tellOf(breaker, state), call.send())
+    })
+    return Effect.onExitPrimitive(permitted, (exit) => {
+      if (permit === undefined) return undefined
+      const now = monotonicMillis(clock)
+      return reportAt(permit, { verdict: verdictOf(exit as Exit.Exit<A, E>, call), durationMillis: now - startedAt }, now)
+    })
+  }
+
   const protect = <A, E, R>(
     name: BreakerName,
     effect: Effect.Effect<A, E, R>,
     classify: (exit: Exit.Exit<A, E>) => Breaker.Verdict = byExit
   ): Effect.Effect<A, E | BreakerOpen, R> =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      let permit: Breaker.Permit | undefined
-      let startedAt = 0
-      // Asked for inside what is guarded: there is no moment between the permit and its report at which an interruption could lose it.
-      const permitted = Effect.suspend((): Effect.Effect<A, E | BreakerOpen, R> => {
-        startedAt = monotonicMillis(clock)
-        const breaker = breakerFor(name, clock)
-        const { changes, state } = breaker
-        const admission = Breaker.tryAcquire(breaker, startedAt)
-        if (admission._tag === "Rejected")
-          return Effect.fail(new BreakerOpen({ breaker: name, state: admission.state, retryInMillis: admission.retryInMillis }))
-        permit = admission
-        return changes === breaker.changes ? effect : Effect.andThen(tellOf(breaker, state), effect)
-      })
-      return Effect.onExitPrimitive(permitted, (exit) => {
-        if (permit === undefined) return undefined
-        const now = monotonicMillis(clock)
-        return reportAt(permit, { verdict: verdictOf(exit as Exit.Exit<A, E>, classify), durationMillis: now - startedAt }, now)
-      })
-    })
+    Effect.withFiber((fiber) =>
+      guard<A, E, R, BreakerOpen>(name, { send: () => effect, judge: classify, refused: Effect.fail }, fiber.getRef(Clock.Clock))
+    )
 
-  return { tryAcquire, report, protect }
+  return { tryAcquire, report, protect, guard }
 }
 
 const byExit = (exit: Exit.Exit<unknown, unknown>): Breaker.Verdict => (Exit.isSuccess(exit) ? "success" : "failure")
 
-const verdictOf = <A, E>(exit: Exit.Exit<A, E>, classify: (exit: Exit.Exit<A, E>) => Breaker.Verdict): Breaker.Verdict =>
-  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? "ignored" : classify(exit)
+const verdictOf = <A, E>(exit: Exit.Exit<A, E>, call: Pick<GuardedCall<A, E, unknown, unknown>, "judge">): Breaker.Verdict =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? "ignored" : call.judge(exit)

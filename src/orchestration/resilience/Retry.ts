@@ -17,7 +17,9 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { delayMillis, type ErrorClass, type RetryStrategy, waitMillis } from "../../domain/resilience/RetryStrategy.ts"
 import * as Presets from "../../domain/Presets.ts"
@@ -40,12 +42,33 @@ export interface RetryOptions<E> {
 
 /** Runs an attempt until it succeeds, or until there is a reason not to try again: then it fails with the last error. */
 export const run = <A, E, R>(attempt: Effect.Effect<A, E, R>, options: RetryOptions<E>): Effect.Effect<A, E, R> =>
+  runOr(attempt, options, Effect.fail)
+
+/** The same with another answer than the last error when there is a reason not to try again. */
+export const runOr = <A, E, R, E2>(
+  attempt: Effect.Effect<A, E, R>,
+  options: RetryOptions<E>,
+  giveUp: (error: E) => Effect.Effect<A, E2>
+): Effect.Effect<A, E2, R> =>
   Effect.suspend(() => {
     if (options.budget !== undefined) RetryBudget.earn(options.budget)
-    return Effect.catch(attempt, (error) => again(attempt, error, options))
+    return Effect.catchCause(attempt, (cause) => {
+      const error = Cause.findErrorOption(cause)
+      // Beside a defect an error says nothing.
+      return Option.isNone(error) || Cause.hasDies(cause)
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : Effect.flatMap(again(attempt, error.value, options), (ended) =>
+            ended._tag === "Success" ? Effect.succeed(ended.success) : giveUp(ended.failure)
+          )
+    })
   })
 
-const again = Effect.fnUntraced(function* <A, E, R>(attempt: Effect.Effect<A, E, R>, first: E, options: RetryOptions<E>) {
+/** What came of the last attempt that there was a reason to make. */
+const again = Effect.fnUntraced(function* <A, E, R>(
+  attempt: Effect.Effect<A, E, R>,
+  first: E,
+  options: RetryOptions<E>
+): Effect.fn.Return<Result.Result<A, E>, never, R> {
   const { name: service } = options
   let error = first
   let sent = 0
@@ -53,7 +76,7 @@ const again = Effect.fnUntraced(function* <A, E, R>(attempt: Effect.Effect<A, E,
     const next = yield* waitOrReason(error, retry, options)
     if (typeof next === "string") {
       yield* counted(service, next, sent)
-      return yield* Effect.fail(error)
+      return Result.fail(error)
     }
     if (next > 0) yield* Effect.sleep(Duration.millis(next))
     const result = yield* Effect.result(attempt)
@@ -65,7 +88,7 @@ const again = Effect.fnUntraced(function* <A, E, R>(attempt: Effect.Effect<A, E,
     }
     if (result._tag === "Success") {
       yield* Metrics.retrySucceeded(service)
-      return result.success
+      return result
     }
     error = result.failure
   }

@@ -7,8 +7,10 @@
  *
  * **Gotchas**: a program whose time is over is interrupted, and the answer comes when it has ended: what cannot be interrupted takes longer.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /** Its state; made by `make`, changed by `within` alone. */
@@ -26,31 +28,59 @@ interface Limited {
   isOver: boolean
 }
 
+/** How its end is waited for. */
+interface Waiting<A> {
+  readonly endsAtNanos: bigint
+  readonly orElse: (limitMillis: number) => A
+  readonly restore: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R>
+}
+
 /** A limit that nobody runs within. */
 export const make = (millis: number): TimeLimit => ({ millis, running: new Set(), timer: undefined })
 
-/** Runs a program in a fiber of its own; when its time is over it is interrupted and `orElse` is the answer. Interrupted itself, it waits for the program's end. */
-export const within = <A, E, R>(limit: TimeLimit, program: Effect.Effect<A, E, R>, orElse: () => A): Effect.Effect<A, E, R> =>
+/**
+ * Runs a program in a fiber of its own; when its time is over it is interrupted and `orElse` is the answer, told how long it was. Interrupted
+ * itself, it waits for the program's end.
+ */
+export const within = <A, E, R>(
+  limit: TimeLimit,
+  program: Effect.Effect<A, E, R>,
+  orElse: (limitMillis: number) => A
+): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiber((caller) => {
       const endsAtNanos = caller.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
       return Effect.flatMap(Effect.forkDetach(program, { startImmediately: true }), (fiber) => {
         const exit = fiber.pollUnsafe()
-        if (exit !== undefined) return exit
-        const limited: Limited = { endsAtNanos, fiber, isOver: false }
-        limit.running.add(limited)
-        fiber.addObserver(() => end(limit, limited))
-        const waiting = Effect.callback<A, E>((resume) => {
-          fiber.addObserver((ended) => resume(limited.isOver ? Effect.succeed(orElse()) : ended))
-        })
-        // Whoever was interrupted before it waits stops waiting at once: the program is ended here, not by the wait.
-        const answered = Effect.onInterrupt(restore(waiting), () => Fiber.interrupt(fiber))
-        return limit.timer === undefined ? Effect.andThen(begin(limit), answered) : answered
+        return exit === undefined ? waitFor(limit, fiber, { endsAtNanos, orElse, restore }) : exit
       })
     })
   )
 
 const nanosPerMilli = 1_000_000n
+
+/** Made apart from `within`, so that whoever waits holds no more than this. */
+const waitFor = <A, E>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waiting: Waiting<A>): Effect.Effect<A, E> => {
+  const { endsAtNanos, orElse, restore } = waiting
+  const limited: Limited = { endsAtNanos, fiber, isOver: false }
+  let wake: ((answer: Effect.Effect<A, E>) => void) | undefined
+  limit.running.add(limited)
+  fiber.addObserver((ended) => {
+    end(limit, limited)
+    wake?.(limited.isOver ? Effect.succeed(orElse(limit.millis)) : ended)
+  })
+  const answer = Effect.callback<A, E>((resume) => {
+    const ended = fiber.pollUnsafe()
+    if (ended !== undefined) return resume(limited.isOver ? Effect.succeed(orElse(limit.millis)) : ended)
+    wake = resume
+    return undefined
+  })
+  // Whoever was interrupted before it waits stops waiting at once: the program is ended here, not by the wait.
+  const answered = Effect.onExitPrimitive(restore(answer), (exit) =>
+    Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Fiber.interrupt(fiber) : undefined
+  )
+  return limit.timer === undefined ? Effect.andThen(begin(limit), answered) : answered
+}
 
 const begin = (limit: TimeLimit): Effect.Effect<void> => Effect.asVoid(Effect.forkDetach(watch(limit), { startImmediately: true }))
 

@@ -62,6 +62,23 @@ describe("protect", () => {
     }).pipe(Effect.provide(layer))
   )
 
+  it.effect("guard: who is refused does something else, of which the breaker hears nothing", () =>
+    Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers.CircuitBreakers
+      const clock = yield* Clock.Clock
+      let sent = 0
+      const send = () => Effect.sync(() => ++sent)
+      const judge = () => "failure" as const
+      const guarded = breakers.guard(name, { send, judge, refused: () => Effect.die("not refused") }, clock)
+      for (const nth of [1, 2, 3, 4, 5]) assert.strictEqual(yield* guarded, nth)
+      assert.strictEqual(yield* stateOf(), "open")
+      const before = (yield* breakers.list)[0]
+      const refused = ({ retryInMillis }: CircuitBreakers.BreakerOpen) => Effect.map(send(), (nth) => [nth, retryInMillis] as const)
+      assert.deepStrictEqual(yield* breakers.guard(name, { send: () => Effect.die("sent"), judge, refused }, clock), [6, 60_000])
+      assert.deepStrictEqual((yield* breakers.list)[0]?.failureCount, before?.failureCount)
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("a defect is a failure, an interruption is none: its permit is back and nothing is counted", () =>
     Effect.gen(function* () {
       yield* Effect.replicateEffect(call(Effect.die("bug")), 4, { discard: true })

@@ -166,6 +166,21 @@ describe("an open breaker", () => {
     }).pipe(alone, Effect.provide(engine([a], { retryJitter: 0, breakers: breakers({ failureThreshold: 2 }) })))
   })
 
+  it.effect("an attempt that it refuses is not counted as a call, whatever was sent before it", () => {
+    const a = testGateway("a", { send: () => Effect.succeed(notSent) })
+    return Effect.gen(function* () {
+      const payments = yield* Payments
+      const charging = yield* Effect.forkChild(payments.charge(chargeRequest("k1")))
+      yield* TestClock.adjust("500 millis")
+      yield* (yield* CircuitBreakers.CircuitBreakers).forceOpen(BreakerName.make("a.sale"))
+      yield* TestClock.adjust("60 seconds")
+      const { payment } = yield* Fiber.join(charging)
+      assert.deepStrictEqual(yield* reasonsNotSent(payment.id), ["breaker_open"])
+      assert.lengthOf(a.sent, 1)
+      assert.deepStrictEqual(yield* countsOf("aegispay_gateway_calls_total"), { "a sale NotSent": 1 })
+    }).pipe(alone, Effect.provide(engine([a], { retryJitter: 0, retryBaseMillis: 1_000 })))
+  })
+
   it.effect("after a lost answer leaves the operation unknown: no other gateway (rule 1)", () => {
     const a = testGateway("a", { send: () => Effect.succeed(timeout) })
     const b = testGateway("b")

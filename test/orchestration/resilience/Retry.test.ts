@@ -2,7 +2,7 @@
  * Trying again: what ends it, what it waits for, what it counts. On virtual time and a fixed seed.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Random } from "effect"
+import { Cause, Clock, Effect, Equal, Exit, Fiber, Random } from "effect"
 import { TestClock } from "effect/testing"
 import type { ErrorClass, RetryStrategy } from "../../../src/domain/resilience/RetryStrategy.ts"
 import * as Retry from "../../../src/orchestration/resilience/Retry.ts"
@@ -53,6 +53,40 @@ describe("retry", () => {
       assert.strictEqual(yield* run(attempt), "done")
       assert.deepStrictEqual(at, [0])
       assert.deepStrictEqual(yield* counts, { attempts: {}, success: {}, failure: {}, exhausted: {} })
+    }).pipe(alone)
+  )
+
+  it.effect("runOr: another answer than the last error, also after repetitions; what succeeds is left as it is", () =>
+    Effect.gen(function* () {
+      const orElse = Effect.fnUntraced(function* (...errors: ReadonlyArray<ErrorClass>) {
+        const { at, attempt } = failing(...errors)
+        const giveUp = (error: ErrorClass) => Effect.succeed(`gave up: ${error._tag}` as const)
+        const running = yield* Effect.forkChild(Retry.runOr(attempt, { name: "rates", strategy, classify: (error) => error }, giveUp))
+        yield* TestClock.adjust("1 hour")
+        return [yield* Fiber.join(running), at.length] as const
+      })
+      assert.deepStrictEqual(yield* orElse(), ["done", 1])
+      assert.deepStrictEqual(yield* orElse(permanent), ["gave up: Permanent", 1])
+      assert.deepStrictEqual(yield* orElse(transient), ["done", 2])
+      assert.deepStrictEqual(yield* orElse(transient, transient, transient, transient), ["gave up: Transient", 4])
+    }).pipe(alone)
+  )
+
+  it.effect("a defect is not tried again and not given up, also where an error stands beside it; nor is an interruption", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const ends = (cause: Cause.Cause<ErrorClass>) =>
+        Effect.exit(
+          Retry.runOr(
+            Effect.suspend(() => (attempts++, Effect.failCause(cause))),
+            { name: "rates", strategy, classify: (error) => error },
+            () => Effect.succeed("gave up")
+          )
+        )
+      const both = Cause.combine(Cause.fail(transient), Cause.die("bug"))
+      const unchanged = (exit: Exit.Exit<string>, cause: Cause.Cause<unknown>) => Exit.isFailure(exit) && Equal.equals(exit.cause, cause)
+      for (const cause of [Cause.die("bug"), both, Cause.interrupt()]) assert.isTrue(unchanged(yield* ends(cause), cause))
+      assert.strictEqual(attempts, 3)
     }).pipe(alone)
   )
 
