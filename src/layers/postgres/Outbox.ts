@@ -48,10 +48,11 @@ const leaseText = `
   leased as (
     update aegispay.outbox o set owner = $1::text, token = nextval('aegispay.outbox_tokens'), free_at = now.at + $3::bigint
     from ${looked("(select f.*, row_number() over (order by f.recorded_at, f.payment) as n from free f) free")} h, now where ${sameRow}
-    returning o.bucket, o.payment, o.token, o.attempts, o.recorded_at, o.first_version, o.last_version)
-  select l.token, l.attempts, p.tenant, ${eventColumns}
-  from leased l join aegispay.payments p on p.bucket = l.bucket and p.id = l.payment
-  join aegispay.events e on e.bucket = l.bucket and e.payment = l.payment
+    returning o.bucket, o.payment, o.token, o.attempts, o.recorded_at, o.first_version, o.last_version),
+  named as materialized (
+    select l.*, p.tenant from leased l join aegispay.payments p on p.bucket = l.bucket and p.id = l.payment)
+  select l.token, l.attempts, l.tenant, ${eventColumns}
+  from named l join aegispay.events e on e.bucket = l.bucket and e.payment = l.payment
     and e.version between l.first_version and least(l.last_version, l.first_version + ${maxBatchEvents - 1})
   order by l.recorded_at, l.payment, e.version`
 
