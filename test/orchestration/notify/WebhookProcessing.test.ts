@@ -194,8 +194,8 @@ describe("what a webhook tells", () => {
         first.sent.map(({ kind, target }) => [kind, target]),
         [
           ["authorize", undefined],
-          ["confirm", 1],
-          ["void", 2]
+          ["confirm", Payments.operationNumber(1)],
+          ["void", Payments.operationNumber(2)]
         ]
       )
     }).pipe(Effect.provide(engine(all)))
