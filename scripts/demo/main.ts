@@ -74,7 +74,7 @@ const optionsOf = (given: ReturnType<typeof parse>): Outage.OutageOptions => {
 }
 
 /** Of so many seconds' payments: then what failed may be the machine's doing. */
-const tooManyLeftOut = 2
+const tooManyLeftOut = 0.5
 
 const given = parse()
 if (given.help) {

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 const program = fileURLToPath(new URL("../../scripts/demo/main.ts", import.meta.url))
 
 /** Under the load of a whole test run. */
-const limitMillis = 240_000
+const limitMillis = 420_000
 
 interface Ended {
   readonly code: number | null
@@ -48,12 +48,26 @@ const runIn = (directory: string, args: ReadonlyArray<string>, onOutput: Paramet
     child.once("close", (code) => resolve({ code, output }))
   })
 
+/**
+ * Payments that are slow or fail where the demo had to leave others out, because the machine did not get to them, tell nothing of an outage: it
+ * says so itself, and is run again. On a machine that keeps up nothing is left out, and what fails has failed. A charge that is lost, doubled or
+ * not found out has no such excuse anywhere.
+ */
+const onAMachineThatKeepsUp = async (args: ReadonlyArray<string>): Promise<Ended> => {
+  for (let attempt = 1; ; attempt++) {
+    const ended = await demo(args)
+    const failed = [...ended.output.matchAll(/^FAILED {2}(.*?):/gm)].map(([, name = ""]) => name)
+    const isOfTime = failed.every((name) => /^(at least \d+ % paid|traffic moved|traffic returned)/.test(name))
+    if (ended.code !== 1 || attempt === 5 || !isOfTime || !ended.output.includes("This machine could not keep up")) return ended
+  }
+}
+
 describe("an outage of one gateway", () => {
   it(
     "traffic moves within the breaker's threshold, returns after recovery, and the ledgers agree with the store",
     { timeout: limitMillis },
     async () => {
-      const { code, output } = await demo(["--seconds", "2,3,1.5", "--rate", "30"])
+      const { code, output } = await onAMachineThatKeepsUp(["--seconds", "2,3,1.5", "--rate", "30"])
       assert.strictEqual(code, 0, output)
       assert.match(output, /low-fee goes down: its process is killed/)
       assert.match(output, /breaker low-fee\.sale: closed -> open \(consecutive failures\)/)
