@@ -196,7 +196,9 @@ describe("code", () => {
   })
 
   it("every crash point has a test that names it", () => {
-    const points = sources.flatMap((file) => [...codeOf(file).matchAll(/CrashPoint\.(?:reach|before)\(\s*"([^"]+)"/g)].map((match) => match[1] ?? ""))
+    const points = sources.flatMap((file) =>
+      [...codeOf(file).matchAll(/CrashPoint\.(?:reach|before)\(\s*"([^"]+)"/g)].map((match) => match[1] ?? "")
+    )
     const named = (point: string) =>
       tests.some((file) => isTest(file) && file.startsWith("test/crash/") && read(file).includes(`"${point}"`))
     none(points.filter((point) => !named(point)))
