@@ -88,9 +88,12 @@ export const server: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(func
   if (about === undefined) return yield* Effect.die(new Error("the server does not say its version"))
   const fsyncs = about.number >= 180_000 ? "select sum(fsyncs) from pg_stat_io where object = 'wal'" : "select wal_sync from pg_stat_wal"
 
+  /** An autovacuum worker may be connected to a database as well, for as long as it likes. */
+  const clients = "from pg_stat_activity where datname = $1 and backend_type = 'client backend'"
+
   const closed = (name: string) =>
-    maintenance.unsafe<{ readonly count: bigint }>("select count(*) as count from pg_stat_activity where datname = $1", [name]).pipe(
-      Effect.flatMap(([row]) => (row?.count === 0n ? Effect.void : Effect.fail("connected"))),
+    maintenance.unsafe<{ readonly count: bigint }>(`select count(*) as count ${clients}`, [name]).pipe(
+      Effect.flatMap(([row]) => (row?.count === 0n ? Effect.void : Effect.fail(`clients are still connected to ${name}`))),
       Effect.retry({ times: 100, schedule: Schedule.spaced("20 millis") })
     )
 
@@ -131,7 +134,7 @@ export const server: Effect.Effect<Server, never, Scope.Scope> = Effect.gen(func
         Effect.orDie
       ),
     backendCpuMillis: (name) =>
-      maintenance.unsafe<{ readonly pid: number }>("select pid from pg_stat_activity where datname = $1", [name]).pipe(
+      maintenance.unsafe<{ readonly pid: number }>(`select pid ${clients}`, [name]).pipe(
         Effect.map((rows) => rows.reduce((sum, { pid }) => sum + cpuMillisOf(pid), 0)),
         Effect.orDie
       )
