@@ -67,7 +67,11 @@ export const verify = async (world: World, log: Log): Promise<Verdict> => {
     const view = View.ofPayment(payment)
     if (view.status === "requires_action") waiting++
     if (!isDeepStrictEqual(views.get(id), view)) say("wrong", "I4: the projection is not the fold of the events")
-    compare(view, ledger.byPayment.get(id) ?? [], say)
+    const atPsp = {
+      charges: ledger.byPayment.get(id) ?? [],
+      holding: payment.details.method.token === refusingVoids ? holdingForGood : holding
+    }
+    compare(view, atPsp, say)
   }
   for (const id of ledger.byPayment.keys())
     if (!histories.has(id)) report("lost", id, "I7: the PSP knows a payment that the database does not")
@@ -130,7 +134,20 @@ const checkIntent = (state: PaymentState, intent: { readonly kind: string; reado
 const endedWithout: ReadonlySet<string> = new Set(["failed", "cancelled", "expired", "requires_action"])
 const charged: ReadonlySet<string> = new Set(["succeeded", "partially_captured", "refunded", "partially_refunded"])
 
-const compare = (view: View.PaymentView, charges: ReadonlyArray<Ledger.Charge>, say: Say): void => {
+/** The token whose authorizations the PSP never gives back. */
+const refusingVoids = "tok_void_fails"
+
+/** With what status an authorization stands. One that the PSP refuses to void ends with a person, if it was cancelled before it was there. */
+const holding: ReadonlySet<string> = new Set(["authorized"])
+const holdingForGood: ReadonlySet<string> = new Set(["authorized", "needs_review"])
+
+/** What the PSP has of a payment, and with what status it may hold an authorization. */
+interface AtPsp {
+  readonly charges: ReadonlyArray<Ledger.Charge>
+  readonly holding: ReadonlySet<string>
+}
+
+const compare = (view: View.PaymentView, { charges, holding }: AtPsp, say: Say): void => {
   const standing = charges.filter(Ledger.stands)
   const list = charges.map((charge) => JSON.stringify(charge)).join(" ")
   if (standing.length > 1) say("doubled", `I1: ${standing.length} charges stand: ${list}`)
@@ -153,8 +170,8 @@ const compare = (view: View.PaymentView, charges: ReadonlyArray<Ledger.Charge>, 
   } else if (charged.has(view.status)) {
     if (charges.filter(({ captured }) => captured > 0).length !== 1)
       say("lost", `I2: it is ${view.status}, and not one charge was captured: ${list}`)
-  } else if (view.status === "authorized") {
-    if (standing.length !== 1 || captured > 0) say("lost", `I2: it is authorized, and not one authorization stands: ${list}`)
+  } else if (holding.has(view.status)) {
+    if (standing.length !== 1 || captured > 0) say("lost", `I2: it is ${view.status}, and not one authorization stands: ${list}`)
   } else {
     say("wrong", `it is left ${view.status}: ${JSON.stringify(view.operations)} ${JSON.stringify(view.reviews)} at the PSP: ${list}`)
   }
