@@ -67,10 +67,7 @@ const requestDurations = Family.of("aegispay_http_request_duration_milliseconds"
 
 /** What is counted with every payment is counted in one step of its fiber. */
 const atOnce = (count: (context: Context.Context<never>) => void): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    count(fiber.context)
-    return Effect.void
-  })
+  Effect.withFiberSucceed((fiber) => count(fiber.context))
 
 /** A call to a gateway ended. */
 export const gatewayCall = (call: {

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { catalog, type Declaration, type LabelsOf, type Name, type Type } from "./Catalog.ts"
-import { MetricsObserver } from "./Observer.ts"
+import { MetricsObserver, type Observe } from "./Observer.ts"
 
 /** The most label sets of one metric. */
 const maxSeries = 1_000
@@ -35,32 +35,70 @@ const makers: { readonly [_ in Type]: (name: Name, attributes: Values) => Handle
 
 const make = (name: Name, attributes: Values): Handle => makers[catalog[name].type](name, attributes)
 
-/** A metric that tells the context's observer of its updates. Where there is none that costs a look into the context. */
+/** Where an update goes: what a metric reads of a context, and nothing else, so that reading it takes no time. */
+interface Destination {
+  readonly context: Context.Context<never>
+  readonly observe: Observe | undefined
+}
+
+/** The context of the last update, and its destination: the programs of an engine share one. */
+let lastContext: Context.Context<never> | undefined
+let lastDestination: Destination | undefined
+
+const destinationOf = (context: Context.Context<never>): Destination => {
+  if (lastDestination !== undefined && lastContext === context) return lastDestination
+  lastContext = context
+  return (lastDestination = {
+    context: Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
+      Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
+    ) as Context.Context<never>,
+    observe: Context.get(context, MetricsObserver)
+  })
+}
+
+/** A metric that tells the context's observer of its updates. */
 const observed = (name: Name, attributes: Values): Handle => {
   const handle = make(name, attributes)
   const update = handle.updateUnsafe.bind(handle)
-  const updateUnsafe = (value: number, context: Context.Context<never>): void => {
+  const updateUnsafe = (value: number, given: Context.Context<never>): void => {
+    const { context, observe } = destinationOf(given)
     update(value, context)
-    Context.get(context, MetricsObserver)?.(name, value, attributes)
+    observe?.(name, value, attributes)
   }
   return Object.assign(handle, { updateUnsafe })
 }
 
+/** Handles by the values of their labels, a level for each label: finding one makes no text of them. */
+interface Level {
+  readonly next: Map<string, Level>
+  handle: Handle | undefined
+}
+
+const emptyLevel = (): Level => ({ next: new Map(), handle: undefined })
+
 /** A metric by its labels. Values beyond the labels it has are left out, so that a whole event can be handed in. */
 export const of = <N extends Name>(name: N): ((values: LabelsOf<N>) => Handle) => {
   const labels = Object.keys(declarationOf(name).labels)
-  const handles = new Map<string, Handle>()
+  const root = emptyLevel()
   const other = observed(name, Object.fromEntries(labels.map((label) => [label, "other"])))
+  let series = 0
+  const add = (values: Values): Handle => {
+    if (series >= maxSeries) return other
+    series++
+    let level = root
+    for (const label of labels) {
+      const value = values[label] ?? ""
+      const next = level.next.get(value) ?? emptyLevel()
+      level.next.set(value, next)
+      level = next
+    }
+    return (level.handle = observed(name, Object.fromEntries(labels.map((label) => [label, values[label] ?? ""]))))
+  }
   return (given) => {
     const values: Values = given
-    let key = ""
-    for (const label of labels) key += `${values[label]}\n`
-    const known = handles.get(key)
-    if (known !== undefined) return known
-    if (handles.size >= maxSeries) return other
-    const handle = observed(name, Object.fromEntries(labels.map((label) => [label, values[label] ?? ""])))
-    handles.set(key, handle)
-    return handle
+    let level: Level | undefined = root
+    for (let index = 0; index < labels.length && level !== undefined; index++) level = level.next.get(values[labels[index] ?? ""] ?? "")
+    return level?.handle ?? add(values)
   }
 }
 
