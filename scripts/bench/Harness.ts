@@ -57,6 +57,8 @@ export interface Options {
   readonly gatewayMillis: ReadonlyArray<number>
   /** Payments that arrive per second. */
   readonly rates: ReadonlyArray<number>
+  /** Megabytes of log that an embedded server has had before it is measured; 0: none. */
+  readonly walMegabytes: number
   /** Only the cases whose name contains it; empty: all. */
   readonly only: string
   /** Days of the routing study. */

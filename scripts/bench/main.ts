@@ -53,6 +53,7 @@ Without names: all but routing-study, which is no measurement.
   --only <text>           of engine, peers, pgbench and breaker only the cases whose name contains the text
   --payments <n>          payments of the memory and outbox workloads (default 100000; outbox at most 10000)
   --in-flight <n>         payments under way in the memory and recovery workloads (default 10000)
+  --wal-mb <n>            megabytes of log that an embedded server has written before, so that its files are made; 0: none (default 1024)
   --seeds <n>             simulated days of the routing study (default 20)
   --plot <file.svg>       where the routing study writes its picture, and its numbers beside it (default docs/plots/routing-study.svg)
   --json <file>           also writes everything as JSON
@@ -88,6 +89,7 @@ const parse = () => {
         payments: { type: "string", default: "100000" },
         "in-flight": { type: "string", default: "10000" },
         calls: { type: "string", default: "10000000" },
+        "wal-mb": { type: "string", default: "1024" },
         only: { type: "string", default: "" },
         seeds: { type: "string", default: "20" },
         plot: { type: "string", default: "docs/plots/routing-study.svg" },
@@ -162,6 +164,7 @@ const main = Effect.gen(function* () {
     calls: numberOf("calls", values.calls, { min: 2_000, max: 1_000_000_000 }),
     gatewayMillis: values["gateway-ms"].split(",").map((text) => numberOf("gateway-ms", text, { min: 0, max: 10_000 })),
     rates: values.rate.split(",").map((text) => numberOf("rate", text, { min: 1, max: 100_000 })),
+    walMegabytes: numberOf("wal-mb", values["wal-mb"], { min: 0, max: 16_384 }),
     only: values.only,
     seeds: numberOf("seeds", values.seeds, { min: 1, max: 10_000 }),
     plot: values.plot

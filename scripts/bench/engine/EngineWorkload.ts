@@ -62,7 +62,7 @@ export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     const { gatewayMillis, rounds, seconds } = options
     const concurrency = options.concurrency.length === 0 ? usualConcurrency : options.concurrency
-    const server = yield* Database.server
+    const server = yield* Database.server(options)
     const durable = onPostgres(server, { engine: yield* server.create, bare: yield* server.create }, gatewayMillis)
     const cases = concurrency.flatMap((fibers) => [
       ...durable.map((subject) => Subject.postgresCase(server, subject, { concurrency: fibers, seconds })),

@@ -163,9 +163,9 @@ const megabytes = (bytes: number) => bytes / 2 ** 20
 const all = { olderThanMillis: 0 }
 
 /** Runs the workload. */
-export const run = ({ inFlight }: Options): Effect.Effect<Report> =>
+export const run = ({ inFlight, walMegabytes }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
-    const server = yield* Database.server
+    const server = yield* Database.server({ walMegabytes })
     const stores = Layer.mergeAll(Postgres.layer, PostgresLock.layer, PostgresGatewayMetrics.layer, MemoryIds.layer).pipe(
       Layer.provide(server.connect(yield* server.create))
     )

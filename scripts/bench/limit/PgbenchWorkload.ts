@@ -67,7 +67,7 @@ export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     const { only, rounds, seconds } = options
     const concurrency = options.concurrency.length === 0 ? usualConcurrency : options.concurrency
-    const server = yield* Database.server
+    const server = yield* Database.server(options)
     const program = Pgbench.isInstalled()
     const url = server.urlOf(yield* server.createEmpty)
     yield* PgClient.make({ url: Redacted.make(url.toString()), maxConnections: 1 }).pipe(

@@ -51,9 +51,9 @@ const seedsFor = (cases: number) => {
 }
 
 /** Runs the workload. */
-export const run = ({ rates, rounds, seconds }: Options): Effect.Effect<Report> =>
+export const run = ({ rates, rounds, seconds, walMegabytes }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
-    const server = yield* Database.server
+    const server = yield* Database.server({ walMegabytes })
     const peer = (yield* Effect.promise(HandWritten.peers)).find(({ name }) => name === peerName)
     const subjects: ReadonlyArray<Subject.Subject> = [
       Subject.enginePostgres(server, { name: ours, database: yield* server.create, gateways: Engine.instantGateways }),

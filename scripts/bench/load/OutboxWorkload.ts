@@ -115,9 +115,9 @@ const fill = Effect.fnUntraced(function* (server: Database.Server, database: str
 }, Effect.scoped)
 
 /** Runs the workload. */
-export const run = ({ payments, rounds }: Options): Effect.Effect<Report> =>
+export const run = ({ payments, rounds, walMegabytes }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
-    const server = yield* Database.server
+    const server = yield* Database.server({ walMegabytes })
     const database = yield* server.create
     const rows = yield* fill(server, database, Math.min(payments, maxPayments))
     const [relay, store] = ["relay", "store: lease, decode, acknowledge"]

@@ -40,7 +40,7 @@ export const run = (options: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     const { only, rounds, seconds } = options
     const concurrency = options.concurrency.length === 0 ? [64] : options.concurrency
-    const server = yield* Database.server
+    const server = yield* Database.server(options)
     const { missing, peers } = yield* Effect.promise(Installed.peers)
     const wanted = peers.filter(({ name }) => name.includes(only))
     const engine = Subject.enginePostgres(server, { name: ours, database: yield* server.create, gateways: Engine.instantGateways })

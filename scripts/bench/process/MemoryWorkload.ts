@@ -39,10 +39,10 @@ const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`
 const one = (value: number) => spreadOf([value])
 
 /** Runs the workload. */
-export const run = ({ inFlight, payments }: Options): Effect.Effect<Report> =>
+export const run = ({ inFlight, payments, walMegabytes }: Options): Effect.Effect<Report> =>
   Effect.gen(function* () {
     // First, while the process is small: memory that a process once had it hardly gives back.
-    const parked = yield* Effect.scoped(Effect.flatMap(Database.server, (server) => InFlight.measure(server, inFlight)))
+    const parked = yield* Effect.scoped(Effect.flatMap(Database.server({ walMegabytes }), (server) => InFlight.measure(server, inFlight)))
     const engine = yield* Engine.build<MemoryStore>(Engine.memoryStores, Engine.instantGateways)
     const tables = Context.get(engine.context, MemoryStore)
     const empty = (names: ReadonlyArray<keyof typeof tables>) =>
