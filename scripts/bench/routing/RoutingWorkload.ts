@@ -125,7 +125,7 @@ const select = Effect.fnUntraced(function* (
   const context = yield* Layer.build(Layer.fresh(services))
   const metrics = Context.get(context, GatewayMetrics)
   for (let nth = 0; nth < options.calls; nth++) yield* metrics.record(sampleOf(names[nth % names.length] ?? GatewayName.make("none"), nth))
-  const one = Effect.orDie(RouteSelection.select(payment, details))
+  const one = Effect.orDie(Effect.tap(RouteSelection.select(payment, details), RouteSelection.made))
   const change = Effect.forEach(names, (gateway) => metrics.record(sampleOf(gateway, 1)), { discard: true })
   const measure = Effect.gen(function* () {
     let fastest = Number.POSITIVE_INFINITY
@@ -137,7 +137,7 @@ const select = Effect.fnUntraced(function* (
         if (options.busy) yield* change
         const turns = options.busy ? 1 : decisionsPerTurn
         const started = performance.now()
-        for (let turn = 0; turn < turns; turn++) used += (yield* one).ranked.length
+        for (let turn = 0; turn < turns; turn++) used += (yield* one).decision.ranked.length
         micros += (performance.now() - started) * 1000
         count += turns
       } while (performance.now() < until)

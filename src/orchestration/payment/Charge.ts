@@ -1,15 +1,16 @@
 /**
  * Creating and charging a payment, and preparing one inside a host's transaction.
  *
- * Key look-up, hooks, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit (outcome). A
- * payment that succeeds at once has two commits. One that a hook blocks has one, with no intent: no gateway hears of it.
+ * Key look-up where there are hooks, hooks, route, then one commit (payment, claim, intent), the call in the scope of the service, one commit
+ * (outcome). A payment that succeeds at once has two commits. One that a hook blocks has one, with no intent: no gateway hears of it.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Money } from "../../domain/Money.ts"
-import type { Command } from "../../domain/payment/Command.ts"
+import type { Block, Command } from "../../domain/payment/Command.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { CaptureMethod, Customer, Metadata, PaymentDetails } from "../../domain/payment/Event.ts"
 import { bucketOf, type IdempotencyKey, makePaymentId, OperationNumber, type PaymentId, type TenantId } from "../../domain/payment/Ids.ts"
@@ -23,6 +24,7 @@ import { Gateways } from "../../services/Gateway.ts"
 import { CallInsideTransaction, HostTransaction } from "../../services/HostTransaction.ts"
 import { Ids } from "../../services/Ids.ts"
 import * as Metrics from "../../services/Metrics.ts"
+import { RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
 import type { Change } from "../hooks/Listening.ts"
 import { ActiveHooks } from "../hooks/Registry.ts"
@@ -30,8 +32,9 @@ import * as Screening from "../hooks/Screening.ts"
 import { type Answering, Background } from "../operation/Background.ts"
 import { type Started, startedBy } from "../operation/Conclude.ts"
 import { driveInBackground } from "../operation/Drive.ts"
-import { NotAccepting } from "./Errors.ts"
+import { NotAccepting, NoUsableGateway } from "./Errors.ts"
 import * as Idempotency from "./Idempotency.ts"
+import * as KeyClaims from "./KeyClaims.ts"
 import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Spans from "../observability/Spans.ts"
 import * as Journal from "../operation/Journal.ts"
@@ -77,13 +80,13 @@ export const charge = (request: ChargeRequest) =>
   // Made where it is run: whoever waits for the answer holds the request, and nothing of how it was begun.
   Effect.suspend(() =>
     Spans.within(
-      Effect.andThen(outsideTransaction("Charge.charge"), Effect.flatMap(begin(request, driveAtOnce), awaited)),
+      Effect.andThen(outsideTransaction("Charge.charge"), Effect.flatMap(begin(request, driveAtOnce, { claimAtOnce: true }), awaited)),
       "Charge.charge",
       { attributes: () => ({ merchant: request.tenant }) }
     )
   )
 
-const awaited = (begun: Begun<Effect.Success<ReturnType<typeof driveAtOnce>>>) => {
+const awaited = (begun: Begun<Effect.Success<ReturnType<typeof driveAtOnce>>> | Replayed) => {
   if (begun._tag === "Replayed") return Effect.succeed(begun.answer)
   const { answering, change } = begun.value
   return answering === undefined ? Effect.succeed(answerOf(change.after, undefined)) : waitFor(answering, firstOperation)
@@ -96,7 +99,9 @@ const awaited = (begun: Begun<Effect.Success<ReturnType<typeof driveAtOnce>>>) =
  */
 export const prepare = (request: ChargeRequest) =>
   Spans.within(
-    Effect.map(begin(request, startAfterCommit), (begun) => (begun._tag === "Replayed" ? begun.answer : begun.value)),
+    Effect.map(begin(request, startAfterCommit, { claimAtOnce: false }), (begun) =>
+      begun._tag === "Replayed" ? begun.answer : begun.value
+    ),
     "Charge.prepare",
     { attributes: () => ({ merchant: request.tenant }) }
   )
@@ -145,23 +150,102 @@ interface Durable {
   readonly started: Started | undefined
 }
 
-type Begun<A> = { readonly _tag: "Begun"; readonly value: A } | { readonly _tag: "Replayed"; readonly answer: Idempotency.Answer }
+interface Begun<A> {
+  readonly _tag: "Begun"
+  readonly value: A
+}
+
+interface Replayed {
+  readonly _tag: "Replayed"
+  readonly answer: Idempotency.Answer
+}
 
 /**
  * The first commit: payment, claim and intent, and what follows it at once; or the answer of the request that had the key before.
- * Between the commit and what follows it a caller that leaves is not noticed (rule 16).
+ *
+ * The claim decides who is first, so the key is looked up first only where something depends on that (`KeyClaims`, `asksHost`), or where
+ * `claimAtOnce` is false. Otherwise it is looked up when there is no commit in the end: a repeated request gets its payment, whatever stood in
+ * its way.
  */
-const begin = Effect.fnUntraced(function* <A, E, R>(request: ChargeRequest, onBegun: (durable: Durable) => Effect.Effect<A, E, R>) {
+const begin = Effect.fnUntraced(function* <A, R>(
+  request: ChargeRequest,
+  onBegun: (durable: Durable) => Effect.Effect<A, never, R>,
+  { claimAtOnce }: { readonly claimAtOnce: boolean }
+) {
   const keyed = { tenant: request.tenant, key: request.key, fingerprint: yield* fingerprintOf(request) }
-  const known = yield* Idempotency.lookUp(keyed)
-  if (Option.isSome(known)) return { _tag: "Replayed", answer: known.value } satisfies Begun<A>
+  const name = `${request.tenant} ${request.key}`
+  const claims = yield* KeyClaims.KeyClaims
+  const creation = { request, keyed, name, claims, id: yield* newId(request) }
+  const isAtOnce = claimAtOnce && KeyClaims.isFree(claims, name) && !(yield* asksHost)
+  if (claimAtOnce && !isAtOnce) yield* KeyClaims.settled(claims, name)
+  const created = yield* isAtOnce
+    ? Effect.catchCause(create(creation, onBegun, { isCounted: false }), (cause) => takenAllTheSame(creation, cause))
+    : createIfNew(creation, onBegun)
+  if (created._tag === "Begun") return created
+  KeyClaims.expectTaken(claims)
+  return { _tag: "Replayed", answer: yield* Idempotency.answerOf(created.claim, keyed) } satisfies Replayed
+})
+
+/** A payment that is to be created. `name`: of its key among all of this process. */
+interface Creation {
+  readonly request: ChargeRequest
+  readonly keyed: Idempotency.KeyedRequest
+  readonly id: PaymentId
+  readonly claims: KeyClaims.State
+  readonly name: string
+}
+
+/** Is a host's own code asked about a payment before it is written? It must not see a request that is repeated (rule 11). */
+const asksHost = Effect.contextWith((context: Context.Context<never>) => {
+  const registry = Context.get(context, ActiveHooks)
+  return Effect.succeed(
+    (registry?.lists.routing_strategy.length ?? 0) > 0 ||
+      Screening.hasHooks(registry) ||
+      Context.get(context, RoutingPolicy).customRules.length > 0
+  )
+})
+
+/** Looks the key up, and creates the payment where it is new. */
+const createIfNew = Effect.fnUntraced(function* <A, R>(creation: Creation, onBegun: (durable: Durable) => Effect.Effect<A, never, R>) {
+  const known = yield* Idempotency.find(creation.keyed)
+  if (Option.isSome(known)) return { _tag: "KeyTaken", claim: known.value } as const
+  KeyClaims.foundNew(creation.claims)
+  return yield* Effect.tapErrorTag(create(creation, onBegun, { isCounted: true }), "NoUsableGateway", (error) =>
+    RouteSelection.notMade(creation.id, error)
+  )
+})
+
+/**
+ * Nothing was begun, for whatever reason: a key that is known is answered all the same. It may be known by this very request, where the answer
+ * to its commit was lost: then nobody here knows what became of it, and the failure says so.
+ */
+const takenAllTheSame = Effect.fnUntraced(function* <E>({ claims, id, keyed }: Creation, cause: Cause.Cause<E>) {
+  if (Cause.hasInterrupts(cause)) return yield* Effect.failCause(cause)
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  const isOfStore = error instanceof EventStoreError
+  if (isOfStore) KeyClaims.expectTaken(claims)
+  const known = yield* Effect.catchTag(Idempotency.find(keyed), "EventStoreError", (unread) =>
+    isOfStore ? Effect.succeedNone : Effect.fail(unread)
+  )
+  if (Option.isSome(known) && known.value.payment !== id) return { _tag: "KeyTaken", claim: known.value } as const
+  if (error instanceof NoUsableGateway) yield* RouteSelection.notMade(id, error)
+  return yield* Effect.failCause(cause)
+})
+
+/**
+ * Creates the payment. Between the commit and what follows it a caller that leaves is not noticed (rule 16). A repeated request may come as far
+ * as its commit, so nothing is counted and nobody is told before that. `isCounted`: its key was, when it was looked up.
+ */
+const create = Effect.fnUntraced(function* <A, R>(
+  { claims, id, keyed, name, request }: Creation,
+  onBegun: (durable: Durable) => Effect.Effect<A, never, R>,
+  { isCounted }: { readonly isCounted: boolean }
+) {
   yield* accepting()
   const details = detailsOf(request, yield* Settings)
-  const id = yield* newId(request)
   const registry = yield* ActiveHooks
   const screened = Screening.hasHooks(registry) ? yield* Screening.screen(registry, id, details) : undefined
-  const command: Command =
-    screened?._tag === "Blocked" ? { _tag: "BlockPayment", details, block: screened.block } : yield* initiation(id, details, screened)
+  const { command, selection } = screened?._tag === "Blocked" ? blocked(details, screened.block) : yield* initiation(id, details, screened)
   const state = initial(id)
   const events = yield* Effect.fromResult(decide(command, state))
   const stamped = yield* Journal.stamp(state, events)
@@ -169,9 +253,12 @@ const begin = Effect.fnUntraced(function* <A, E, R>(request: ChargeRequest, onBe
   const claim = { ...keyed, command: "charge", operation } as const
   const committed = yield* Effect.uninterruptible(
     Effect.gen(function* () {
-      const { result, times } = yield* Journal.commit({ payment: state, events: stamped, claim, quiet: true })
+      const committing = Journal.commit({ payment: state, events: stamped, claim, quiet: true })
+      const { result, times } = yield* KeyClaims.claiming(claims, name, committing)
       yield* Metrics.committed(result._tag)
       if (result._tag !== "Committed") return result
+      if (!isCounted) yield* Metrics.idempotency("new")
+      if (selection !== undefined) yield* RouteSelection.made(selection)
       const started = startedBy({ result, times }, stamped)
       if (started === undefined && operation !== undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
       if (started === undefined) yield* Metrics.recorded({ before: { ...result.payment, ended: undefined }, after: result.payment, events })
@@ -183,8 +270,10 @@ const begin = Effect.fnUntraced(function* <A, E, R>(request: ChargeRequest, onBe
   switch (committed._tag) {
     case "Begun":
       return committed
-    case "KeyTaken":
-      return { _tag: "Replayed", answer: yield* Idempotency.answerOf(committed.claim, keyed) } satisfies Begun<A>
+    case "KeyTaken": {
+      if (selection !== undefined) RouteSelection.withdrawn(selection)
+      return committed
+    }
     case "VersionConflict":
     case "LeaseLost":
       return yield* new EventStoreError({
@@ -194,16 +283,24 @@ const begin = Effect.fnUntraced(function* <A, E, R>(request: ChargeRequest, onBe
   }
 })
 
+/** What a payment is created by; how it was routed, unless it was blocked. */
+interface Plan {
+  readonly command: Command
+  readonly selection: RouteSelection.Selection | undefined
+}
+
+const blocked = (details: PaymentDetails, block: Block): Plan => ({
+  command: { _tag: "BlockPayment", details, block },
+  selection: undefined
+})
+
 /** Routed by what hooks have added to it; recorded as it was asked for. */
 const initiation = (id: PaymentId, details: PaymentDetails, passed: Screening.Passed | undefined) =>
-  Effect.flatMap(RouteSelection.select(id, passed?.details ?? details), (decision) =>
-    Effect.map(firstTerms(decision), (terms): Command => ({
-      _tag: "InitiatePayment",
-      details,
-      screening: passed?.screening,
-      terms,
-      decision
-    }))
+  Effect.flatMap(RouteSelection.select(id, passed?.details ?? details), (selection) =>
+    Effect.map(firstTerms(selection.decision), (terms): Plan => {
+      const { decision } = selection
+      return { command: { _tag: "InitiatePayment", details, screening: passed?.screening, terms, decision }, selection }
+    })
   )
 
 /** Card data is left out: brand, BIN and fingerprint describe the card, not the request. */

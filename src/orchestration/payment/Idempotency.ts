@@ -1,5 +1,5 @@
 /**
- * Idempotency keys: the look-up that comes before everything else, and waiting for the request in progress (rule 11).
+ * Idempotency keys: finding out who has one, and waiting for the request in progress (rule 11).
  *
  * The same key with the same request returns the payment as it is now; the first request is awaited while it is running. The
  * same key with another request is refused. A key is never run again.
@@ -62,14 +62,16 @@ export const canonical = (value: unknown): string => {
   return `{${text}}`
 }
 
+/** Who has the key; none when it is new. */
+export const find = ({ key, tenant }: KeyedRequest) =>
+  PaymentRepository.use((repository) =>
+    Effect.tap(repository.findClaim({ tenant, key }), (claim) => (Option.isNone(claim) ? Metrics.idempotency("new") : Effect.void))
+  )
+
 /** The answer of the first request with this key, awaited if need be; none when the key is new. */
 export const lookUp = (request: KeyedRequest) =>
-  PaymentRepository.use((repository) =>
-    Effect.flatMap(repository.findClaim({ tenant: request.tenant, key: request.key }), (claim) =>
-      Option.isNone(claim)
-        ? Effect.as(Metrics.idempotency("new"), Option.none<Answer>())
-        : Effect.map(answerOf(claim.value, request), Option.some)
-    )
+  Effect.flatMap(find(request), (claim) =>
+    Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
   )
 
 /** The answer to a key that turned out to be taken. */

@@ -36,6 +36,7 @@ import {
   type TooManyConflicts
 } from "./Errors.ts"
 import type { Answer } from "./Idempotency.ts"
+import * as KeyClaims from "./KeyClaims.ts"
 import * as Modify from "./Modify.ts"
 import * as Expiry from "../recovery/Expiry.ts"
 import * as Reconciliation from "../recovery/Reconciliation.ts"
@@ -133,7 +134,7 @@ const joined = (engine: Context.Context<Programs>) => {
 
 const make = Effect.gen(function* () {
   yield* GatewaySafety.check
-  const context = yield* Effect.context<Programs>()
+  const context = Context.add(yield* Effect.context<Programs>(), KeyClaims.KeyClaims, KeyClaims.make())
   const repository = yield* PaymentRepository
   const store = yield* EventStore
   yield* Metrics.startAtZero

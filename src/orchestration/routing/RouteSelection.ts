@@ -36,13 +36,21 @@ import * as Signals from "./Signals.ts"
 type Needed = Gateways | GatewayMetrics | CircuitBreakers | GatewayGuards
 
 /**
- * Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none. This runs with every payment: where neither the store of
- * declined attempts nor a host's own rules are asked, it is one step of the fiber.
+ * A plan for a payment that is not durable yet, and may turn out to be there already. What counts it is left to whoever commits it: `made` or
+ * `withdrawn`.
  */
-export const select = (
-  payment: PaymentId,
-  details: PaymentDetails
-): Effect.Effect<RoutingDecision, NoUsableGateway, Needed | CardAttempts> =>
+export interface Selection {
+  readonly decision: RoutingDecision
+  readonly durationNanos: number
+  /** Where the payment is to be a half-open gateway's probe. */
+  readonly probe: Signals.PromisedProbe | undefined
+}
+
+/**
+ * Plans the gateways of a payment. Fails with `NoUsableGateway` when there is none (`notMade` reports it). This runs with every payment:
+ * where neither the store of declined attempts nor a host's own rules are asked, it is one step of the fiber.
+ */
+export const select = (payment: PaymentId, details: PaymentDetails): Effect.Effect<Selection, NoUsableGateway, Needed | CardAttempts> =>
   Effect.withFiber((fiber) => {
     const { customRules, policy } = fiber.getRef(RoutingPolicy)
     const clock = fiber.getRef(Clock.Clock)
@@ -64,11 +72,11 @@ const none: ReadonlyArray<never> = []
 /** What is asked, by which policy and clock. */
 type Asked = Pick<Route.RouteInput, "payment" | "details" | "policy" | "now" | "caps" | "custom"> & { readonly clock: Clock.Clock }
 
-/** Reads what is known now, decides, and counts the decision. */
+/** Reads what is known now, and decides. */
 const decide = (
   context: Context.Context<Needed>,
   { caps, clock, custom, details, now, payment, policy }: Asked
-): Effect.Effect<RoutingDecision, NoUsableGateway> => {
+): Effect.Effect<Selection, NoUsableGateway> => {
   const startedAt = clock.monotonicTimeNanosUnsafe()
   const candidates = Context.get(context, Gateways).all
   const breakers = Context.get(context, CircuitBreakers)
@@ -78,33 +86,42 @@ const decide = (
   const signals = Signals.read(sources, candidates, asked)
   const random = Context.get(context, Random.Random).nextDoubleUnsafe()
   const decision = Route.route({ payment, details, candidates, signals, policy, custom, caps, now, random })
-  const first = decision.ranked[0]
-  if (first === undefined) return refuse(payment, decision)
+  if (decision.ranked.length === 0) return Effect.fail(noUsableGateway(decision))
   const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
-  const settle = (chosen: RoutingDecision): RoutingDecision => {
-    Signals.promiseProbe(breakers, chosen, asked)
-    const { gateway } = chosen.ranked[0] ?? first
-    Metrics.routed(context, { gateway, explored: chosen.explored === true, durationNanos })
-    return chosen
-  }
+  const selection = (chosen: RoutingDecision): Selection => ({
+    decision: chosen,
+    durationNanos,
+    probe: Signals.promiseProbe(breakers, chosen, asked)
+  })
   const hooks = Context.get(context, ActiveHooks)
   return hooks === undefined || hooks.lists.routing_strategy.length === 0
-    ? Effect.succeed(settle(decision))
-    : Effect.map(Strategies.choose(hooks, payment, details, decision), settle)
+    ? Effect.succeed(selection(decision))
+    : Effect.map(Strategies.choose(hooks, payment, details, decision), selection)
 }
 
-/** There will be no intent to keep the decision in: the log, a metric and the error tell of it. */
-const refuse = (payment: PaymentId, { excluded, rule, version }: RoutingDecision): Effect.Effect<never, NoUsableGateway> => {
-  const error = new NoUsableGateway({
+/** The payment is durable: counts its decision. */
+export const made = ({ decision, durationNanos }: Selection): Effect.Effect<void> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const [first] = decision.ranked
+    if (first !== undefined) Metrics.routed(context, { gateway: first.gateway, explored: decision.explored === true, durationNanos })
+    return Effect.void
+  })
+
+/** The payment is there already, and this plan of it was never needed: it is nobody's probe. */
+export const withdrawn = ({ probe }: Selection): void => {
+  if (probe !== undefined) Signals.withdrawProbe(probe)
+}
+
+const noUsableGateway = ({ excluded, rule, version }: RoutingDecision) =>
+  new NoUsableGateway({
     excluded,
     ...(rule === undefined ? {} : { rule }),
     ...(version === undefined ? {} : { version })
   })
-  return PaymentLog.about(payment)(Effect.logWarning(error.message)).pipe(
-    Effect.andThen(Metrics.notRouted(excluded)),
-    Effect.andThen(Effect.fail(error))
-  )
-}
+
+/** There is no intent to keep the decision in: the log and a metric tell of it, beside the error. */
+export const notMade = (payment: PaymentId, error: NoUsableGateway): Effect.Effect<void> =>
+  Effect.andThen(PaymentLog.about(payment)(Effect.logWarning(error.message)), Metrics.notRouted(error.excluded))
 
 /** The first of a host's own rules that concerns the payment. One that throws does not. */
 const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule>, context: RuleContext) {

@@ -37,15 +37,28 @@ const isPromised = (breaker: Breaker.Breaker, now: number): boolean => {
   return at !== undefined && at >= breaker.heardAt && now - at < breaker.settings.halfOpenTimeoutMillis
 }
 
+/** Which breaker was promised a probe, and when. */
+export interface PromisedProbe {
+  readonly breaker: Breaker.Breaker
+  readonly at: number
+}
+
 /** Remembers that a payment was made a probe, if its decision did so. `monotonic`: of the breakers' clock. */
 export const promiseProbe = (
   breakers: CircuitBreakers["Service"],
   { explored, ranked: [first] }: RoutingDecision,
   { details, monotonic }: Pick<Asked, "details" | "monotonic">
-): void => {
-  if (explored !== true || first?.signals?.probe === undefined) return
+): PromisedProbe | undefined => {
+  if (explored !== true || first?.signals?.probe === undefined) return undefined
   const breaker = breakers.find(first.gateway, kindOf(details))
-  if (breaker !== undefined) promised.set(breaker, monotonic)
+  if (breaker === undefined) return undefined
+  promised.set(breaker, monotonic)
+  return { breaker, at: monotonic }
+}
+
+/** There will be no such call: another payment may be the probe at once. */
+export const withdrawProbe = ({ at, breaker }: PromisedProbe): void => {
+  if (promised.get(breaker) === at) promised.delete(breaker)
 }
 
 const kindOf = ({ captureMethod }: PaymentDetails) => (captureMethod === "manual" ? "authorize" : "sale")

@@ -142,7 +142,10 @@ describe("RouteSelection", () => {
     const first = switchable("a")
     const unexplored = { policy: make({ exploration: { share: 0 } }), customRules: [] }
     const select = (nth: number) =>
-      Effect.provideService(RouteSelection.select(paymentId(nth), details({ amount: eur(2_000n) })), RoutingPolicy, unexplored)
+      RouteSelection.select(paymentId(nth), details({ amount: eur(2_000n) })).pipe(
+        Effect.provideService(RoutingPolicy, unexplored),
+        Effect.map(({ decision }) => decision)
+      )
     return Effect.gen(function* () {
       yield* first.answer(declined("gateway_error"))
       yield* charge()
@@ -164,7 +167,7 @@ describe("RouteSelection", () => {
   it.effect("a gateway's own breaker says from which health on it may be tried, and the policy may say otherwise", () => {
     const settings = { ...BreakerSettings.gatewayDefault, minHealthScore: 0.99 }
     const breakers = { settings: BreakerSettings.gatewayDefault, byGateway: { a: settings }, byName: {} }
-    const select = RouteSelection.select(paymentId(1), details({ amount: eur(9_000n) }))
+    const select = Effect.map(RouteSelection.select(paymentId(1), details({ amount: eur(9_000n) })), ({ decision }) => decision)
     const withBreaker = (data: PolicyData) =>
       Effect.gen(function* () {
         yield* CircuitBreakers.use((breakers) => Effect.exit(breakers.protect(BreakerName.of(a, "sale"), Effect.fail("down"))))
