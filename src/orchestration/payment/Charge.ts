@@ -5,6 +5,7 @@
  * (outcome). A payment that succeeds at once has two commits. One that a hook blocks has one, with no intent: no gateway hears of it.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -163,7 +164,7 @@ interface Replayed {
 /**
  * The first commit: payment, claim and intent, and what follows it at once; or the answer of the request that had the key before.
  *
- * The claim decides who is first, so the key is looked up first only where something depends on that (`KeyClaims`, `asksHost`), or where
+ * The claim decides who is first, so the key is looked up first only where something depends on that (`KeyClaims`, `mayClaimAtOnce`), or where
  * `claimAtOnce` is false. Otherwise it is looked up when there is no commit in the end: a repeated request gets its payment, whatever stood in
  * its way.
  */
@@ -176,7 +177,7 @@ const begin = Effect.fnUntraced(function* <A, R>(
   const name = `${request.tenant} ${request.key}`
   const claims = yield* KeyClaims.KeyClaims
   const creation = { request, keyed, name, claims, id: yield* newId(request) }
-  const isAtOnce = claimAtOnce && KeyClaims.isFree(claims, name) && !(yield* asksHost)
+  const isAtOnce = claimAtOnce && (yield* mayClaimAtOnce(claims, name))
   if (claimAtOnce && !isAtOnce) yield* KeyClaims.settled(claims, name)
   const created = yield* isAtOnce
     ? Effect.catchCause(create(creation, onBegun, { isCounted: false }), (cause) => takenAllTheSame(creation, cause))
@@ -195,15 +196,16 @@ interface Creation {
   readonly name: string
 }
 
-/** Is a host's own code asked about a payment before it is written? It must not see a request that is repeated (rule 11). */
-const asksHost = Effect.contextWith((context: Context.Context<never>) => {
-  const registry = Context.get(context, ActiveHooks)
-  return Effect.succeed(
-    (registry?.lists.routing_strategy.length ?? 0) > 0 ||
+/** Not where a host's own code is asked about a payment before it is written: it must not see a request that is repeated (rule 11). */
+const mayClaimAtOnce = (claims: KeyClaims.State, name: string) =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const registry = Context.get(context, ActiveHooks)
+    const asksHost =
+      (registry?.lists.routing_strategy.length ?? 0) > 0 ||
       Screening.hasHooks(registry) ||
       Context.get(context, RoutingPolicy).customRules.length > 0
-  )
-})
+    return Effect.succeed(!asksHost && KeyClaims.isFree(claims, name, Context.get(context, Clock.Clock).monotonicTimeNanosUnsafe()))
+  })
 
 /** Looks the key up, and creates the payment where it is new. */
 const createIfNew = Effect.fnUntraced(function* <A, R>(creation: Creation, onBegun: (durable: Durable) => Effect.Effect<A, never, R>) {

@@ -8,12 +8,15 @@
  * - while repetitions come: whoever finds a key taken makes the next requests of this process look first, and each that finds one as well
  *   does so anew. However many are repeated, of those that come one after the other at most one in seventeen is found by its claim;
  * - where a request of this process is claiming the same key: the others wait for it, and find it;
- * - while commits fail: there the key may be known and readable all the same.
+ * - while commits fail: there the key may be known and readable all the same;
+ * - where no commit was answered lately: what has become of the connections meanwhile is found out by a read, which may be repeated, and not
+ *   by a commit, of which nobody would know whether it was written.
  */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Journaled } from "../operation/Journal.ts"
 
 /**
  * How many requests look first after a key was found taken. A repetition found by its claim costs three statements more than one that looked,
@@ -21,21 +24,27 @@ import * as Exit from "effect/Exit"
  */
 const lookUpsAfterTaken = 16
 
+/** Whoever has fewer than one payment a second does not notice the look-up of each. */
+const answeredLatelyNanos = 1_000_000_000n
+
 /** Of one engine: plain state, changed in place. */
 export interface State {
+  /** When a commit was answered last, by the monotonic clock. */
+  answeredAt: bigint | undefined
   /** How many requests more look first. */
   lookUps: number
   /** The keys that are being claimed, and what is done when their claim was answered, once somebody waits for that. */
   readonly underWay: Map<string, Deferred.Deferred<void> | undefined>
 }
 
-export const make = (): State => ({ lookUps: 0, underWay: new Map() })
+export const make = (): State => ({ answeredAt: undefined, lookUps: 0, underWay: new Map() })
 
 /** The state of the engine that runs the program. */
 export const KeyClaims = Context.Reference<State>("aegispay/orchestration/payment/KeyClaims", { defaultValue: make })
 
-/** May a key be claimed without having been looked up? */
-export const isFree = (claims: State, name: string): boolean => claims.lookUps === 0 && !claims.underWay.has(name)
+/** May a key be claimed without having been looked up? `now`: of the monotonic clock. */
+export const isFree = ({ answeredAt, lookUps, underWay }: State, name: string, now: bigint): boolean =>
+  lookUps === 0 && answeredAt !== undefined && now - answeredAt < answeredLatelyNanos && !underWay.has(name)
 
 /** Waits for whoever is claiming the key in this process. */
 export const settled = (claims: State, name: string): Effect.Effect<void> =>
@@ -47,13 +56,14 @@ export const settled = (claims: State, name: string): Effect.Effect<void> =>
   })
 
 /** A commit that claims the key: who comes with the same one meanwhile waits for its end. */
-export const claiming = <A, E, R>(claims: State, name: string, commit: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const claiming = <E, R>(claims: State, name: string, commit: Effect.Effect<Journaled, E, R>): Effect.Effect<Journaled, E, R> =>
   Effect.suspend(() => {
-    if (claims.underWay.has(name)) return commit
-    claims.underWay.set(name, undefined)
-    return Effect.onExit(commit, () => {
-      const end = claims.underWay.get(name)
-      claims.underWay.delete(name)
+    const isFirst = !claims.underWay.has(name)
+    if (isFirst) claims.underWay.set(name, undefined)
+    return Effect.onExit(commit, (exit) => {
+      if (Exit.isSuccess(exit)) claims.answeredAt = exit.value.times.answeredMonotonicNanos
+      const end = isFirst ? claims.underWay.get(name) : undefined
+      if (isFirst) claims.underWay.delete(name)
       return end === undefined ? Effect.void : Effect.asVoid(Deferred.done(end, Exit.void))
     })
   })

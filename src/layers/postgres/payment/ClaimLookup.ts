@@ -1,6 +1,5 @@
 /**
- * The look-up of an idempotency key, which every command begins with; concurrent ones are asked in one statement (see
- * `GroupedStatement.ts`).
+ * The look-up of an idempotency key. Concurrent ones are asked in one statement (see `GroupedStatement.ts`), of one key as well.
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Effect from "effect/Effect"
@@ -62,5 +61,5 @@ export const make = (
       }
     )
 
-  return GroupedStatement.make(sql, { operation: name, keyOf: nameOf, maxGroup, run: find })
+  return GroupedStatement.make(sql, { operation: name, maxGroup, run: find })
 }

@@ -15,8 +15,6 @@ import * as Grouping from "./Grouping.ts"
 interface Options<Asked, Found> {
   /** What a failure is named after. */
   readonly operation: string
-  /** A statement answers at most one caller per key; absent: any number. */
-  readonly keyOf?: (asked: Asked) => string
   readonly maxGroup: number
   /** Answers every caller of a group, in the order given. */
   readonly run: (group: ReadonlyArray<Asked>) => Effect.Effect<ReadonlyArray<Found>, EventStoreError>
@@ -25,7 +23,7 @@ interface Options<Asked, Found> {
 /** Groups what is asked through it, until the scope closes. */
 export const make = <Asked, Found>(
   sql: SqlClient,
-  { keyOf, maxGroup, operation, run }: Options<Asked, Found>
+  { maxGroup, operation, run }: Options<Asked, Found>
 ): Effect.Effect<(asked: Asked) => Effect.Effect<Found, EventStoreError>, never, Scope.Scope> => {
   type Answer = Exit.Exit<Found, EventStoreError>
   const unanswered = (detail: string): Answer => Exit.fail(new EventStoreError({ operation, reason: { _tag: "Unavailable", detail } }))
@@ -36,7 +34,7 @@ export const make = <Asked, Found>(
   return Effect.map(
     Grouping.make<Asked, Answer>({
       run: runAll,
-      keysOf: keyOf === undefined ? () => [] : (asked) => [keyOf(asked)],
+      keysOf: () => [],
       maxGroup,
       closed: () => unanswered("the store was closed")
     }),
