@@ -95,7 +95,7 @@ const meetNext = Effect.fnUntraced(function* (sql: Sql, trouble: string, times: 
       if nextval('trouble') <= ${times} then ${trouble}; end if;
       return null;
     end $$`)
-  yield* sql`create or replace trigger trouble before insert on aegispay.events for each statement execute function trouble()`
+  yield* sql`create or replace trigger trouble before insert on aegispay.commits for each statement execute function trouble()`
 })
 
 /** Errors of a server, by what happened to it; all of them have rolled the statement back. */
@@ -135,7 +135,7 @@ describe("an intent that meets", () => {
       assert.isTrue(error._tag === "EventStoreError" && error.isRetryable && !error.isAmbiguous, what)
       assert.lengthOf(gateway.sent, 0, what)
       assert.isTrue(yield* keyIsFree, what)
-      yield* direct`drop trigger trouble on aegispay.events`
+      yield* direct`drop trigger trouble on aegispay.commits`
       assert.strictEqual((yield* charge("k1")).payment.status, "succeeded", what)
       assert.lengthOf(gateway.sent, 1, what)
     })
@@ -200,7 +200,7 @@ describe("an outcome that meets", () => {
       const { payment } = yield* charge("k1")
       assert.strictEqual(payment.status, "processing", what)
       assert.strictEqual(yield* charges, 0, what)
-      yield* direct`drop trigger trouble on aegispay.events`
+      yield* direct`drop trigger trouble on aegispay.commits`
       yield* becomes(payment.id, "succeeded")
       assert.strictEqual(yield* charges, 1, what)
       assert.lengthOf(gateway.sent, 1, what)

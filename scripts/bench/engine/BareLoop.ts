@@ -10,7 +10,7 @@ import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { bucketOf, IdempotencyKey } from "../../../src/domain/payment/Ids.ts"
-import { commitStatement, parameterOf, type Statement } from "../../../src/layers/postgres/payment/CommitStatement.ts"
+import { commitStatement, eventIdsParameter, parameterOf, type Statement } from "../../../src/layers/postgres/payment/CommitStatement.ts"
 import { claimColumns } from "../../../src/layers/postgres/payment/Rows.ts"
 import type { Commit } from "../../../src/services/EventStore.ts"
 import type { Ids } from "../../../src/services/Ids.ts"
@@ -43,7 +43,7 @@ const templateOf = (commit: Commit): Template => {
       }
       put(parameterOf("items", "bucket"), [ids.bucket], int4)
       put(parameterOf("items", "id"), [ids.uuid], uuid)
-      put(parameterOf("events", "event_id"), ids.eventIds, uuid)
+      put(eventIdsParameter, ids.eventIds, uuid)
       if (commit.claim !== undefined) {
         put(parameterOf("claims", "claim_bucket"), [ids.bucket], int4)
         put(parameterOf("claims", "key"), [ids.key], text)

@@ -32,6 +32,7 @@ import { holds } from "./migrations/payment/0014_holds.ts"
 import { holdsFollowAmounts } from "./migrations/payment/0015_holds_follow_amounts.ts"
 import { roomForUpdates } from "./migrations/payment/0016_room_for_updates.ts"
 import { claimsByKey } from "./migrations/payment/0017_claims_by_key.ts"
+import { eventsByCommit } from "./migrations/payment/0018_events_by_commit.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -52,7 +53,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0014_holds": holds,
   "0015_holds_follow_amounts": holdsFollowAmounts,
   "0016_room_for_updates": roomForUpdates,
-  "0017_claims_by_key": claimsByKey
+  "0017_claims_by_key": claimsByKey,
+  "0018_events_by_commit": eventsByCommit
 }
 
 /** The schema version this code expects: the number of its last migration. */
@@ -83,7 +85,7 @@ const raisePositions = Effect.gen(function* () {
   const sql = (yield* SqlClient).withoutTransforms()
   const [row] = yield* sql<{ readonly base: bigint | null }>`
     select (max(position) >> 20) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint as base
-    from aegispay.events
+    from aegispay.commits
     having (max(position) >> 20) >= aegispay.position_base() + pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
   if (typeof row?.base !== "bigint") return
   yield* sql.unsafe(

@@ -22,7 +22,7 @@ import type { EventStoreError } from "../../services/EventStore.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
 import { looked } from "./payment/CommitText.ts"
 import * as GroupedStatement from "./payment/GroupedStatement.ts"
-import { eventColumns, type EventRow, nowMillis, paymentIdOf, storedEventOf } from "./payment/Rows.ts"
+import { commitColumns, type CommitRow, nowMillis, paymentIdOf, rowWith, storedEventsOf } from "./payment/Rows.ts"
 import { repeatable } from "./SqlErrors.ts"
 
 /** The most events of one batch. */
@@ -51,9 +51,10 @@ const leaseText = `
     returning o.bucket, o.payment, o.token, o.attempts, o.recorded_at, o.first_version, o.last_version),
   named as materialized (
     select l.*, p.tenant from leased l join aegispay.payments p on p.bucket = l.bucket and p.id = l.payment)
-  select l.token, l.attempts, l.tenant, ${eventColumns}
-  from named l join aegispay.events e on e.bucket = l.bucket and e.payment = l.payment
-    and e.version between l.first_version and least(l.last_version, l.first_version + ${maxBatchEvents - 1})
+  select l.token, l.attempts, l.tenant, l.first_version, ${commitColumns}
+  from named l join aegispay.commits e on e.bucket = l.bucket and e.payment = l.payment
+    and e.version between ${rowWith({ bucket: "l.bucket", payment: "l.payment", version: "l.first_version" })}
+      and least(l.last_version, l.first_version + ${maxBatchEvents - 1})
   order by l.recorded_at, l.payment, e.version`
 
 const acknowledgeText = `
@@ -64,8 +65,8 @@ const acknowledgeText = `
     for update of o),
   delivered as (delete from aegispay.outbox o using ${looked("held")} h where ${sameRow} and h.last_version <= h.up_to),
   rest as (update aegispay.outbox o set first_version = h.up_to + 1, attempts = 0, owner = null, token = null, free_at = null,
-      recorded_at = coalesce((select e.recorded_at from aegispay.events e
-        where e.bucket = o.bucket and e.payment = o.payment and e.version = h.up_to + 1), o.recorded_at)
+      recorded_at = coalesce((select e.recorded_at from aegispay.commits e
+        where e.bucket = o.bucket and e.payment = o.payment and e.version <= h.up_to + 1 order by e.version desc limit 1), o.recorded_at)
     from ${looked("held")} h where ${sameRow} and h.last_version > h.up_to)
   select n from held`
 
@@ -89,12 +90,18 @@ const summaryText = `
   select coalesce(sum(o.last_version - coalesce(o.dead_version, o.first_version - 1)), 0)::bigint as undelivered,
     least(min(o.recorded_at) filter (where o.died_at is null), (
       select min(e.recorded_at) from aegispay.outbox d
-      join aegispay.events e on e.bucket = d.bucket and e.payment = d.payment and e.version = d.dead_version + 1
+      join aegispay.commits e on e.bucket = d.bucket and e.payment = d.payment
+        and e.version = ${rowWith({ bucket: "d.bucket", payment: "d.payment", version: "d.dead_version + 1" })}
       where d.died_at is not null and d.last_version > d.dead_version)) as oldest,
     count(o.died_at) as dead
   from aegispay.outbox o`
 
-type LeasedRow = EventRow & { readonly token: bigint; readonly attempts: number; readonly tenant: string }
+interface LeasedRow extends CommitRow {
+  readonly token: bigint
+  readonly attempts: number
+  readonly tenant: string
+  readonly first_version: number
+}
 
 interface DeadRow {
   readonly bucket: number
@@ -118,9 +125,12 @@ const batchesOf = (rows: ReadonlyArray<LeasedRow>): Result.Result<ReadonlyArray<
       events = []
       batches.push({ payment, tenant: row.tenant as TenantId, token: row.token, attempts: row.attempts, events })
     }
-    const event = storedEventOf("Outbox.lease", row, payment)
-    if (Result.isFailure(event)) return Result.fail(event.failure)
-    events.push(event.success)
+    const stored = storedEventsOf("Outbox.lease", row, payment)
+    if (Result.isFailure(stored)) return Result.fail(stored.failure)
+    // A batch may begin or end within a commit.
+    for (const event of stored.success) {
+      if (event.version >= row.first_version && event.version < row.first_version + maxBatchEvents) events.push(event)
+    }
   }
   return Result.succeed(batches)
 }

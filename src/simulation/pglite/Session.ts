@@ -79,22 +79,23 @@ const columns = {
   payment: 1,
   version: 2,
   eventId: 3,
-  type: 4,
-  schemaVersion: 5,
-  recordedAt: 6,
-  data: 7,
-  position: 8,
-  key: 9
+  schemaVersion: 4,
+  recordedAt: 5,
+  event: 6,
+  position: 7,
+  key: 8
 } as const
 
 const eventsAfter = (position: string) =>
-  `select e.bucket, e.payment, e.version, e.event_id, e.type, e.schema_version, e.recorded_at, e.data, e.position,
-     case when e.version = 1 then (select c.key from aegispay.claims c where c.payment = e.payment and c.command = 'charge') end
-   from aegispay.events e where e.position > ${position} order by e.position`
+  `select e.bucket, e.payment, e.version + d.n - 1, e.event_ids[d.n], e.schema_version, e.recorded_at, d.event, e.position,
+     case when e.version + d.n = 2 then (select c.key from aegispay.claims c where c.payment = e.payment and c.command = 'charge') end
+   from aegispay.commits e cross join json_array_elements(e.data::json) with ordinality as d(event, n)
+   where e.position > ${position} order by e.position, d.n`
 
 const durableOf = (row: ReadonlyArray<string | null>): Durable => {
   const text = (column: keyof typeof columns) => row[columns[column]] ?? ""
-  const event = Event.decode({ type: text("type"), schemaVersion: Number(text("schemaVersion")), data: JSON.parse(text("data")) })
+  const [type, , data]: ReadonlyArray<unknown> = JSON.parse(text("event"))
+  const event = Event.decode({ type: String(type), schemaVersion: Number(text("schemaVersion")), data })
   const stored = {
     eventId: EventId.make(text("eventId")),
     version: Number(text("version")),

@@ -83,13 +83,13 @@ describe("repairs on the command line", () => {
     assert.strictEqual(jsonOf(dry).rewritten, rewritten)
     assert.strictEqual((await run("payment", "get", id)).stdout, shown)
     assert.deepInclude(jsonOf(await run("rebuild")), { scanned, rewritten: 0, unchanged: scanned, damaged: 0 })
-    await sql(`create table kept as select * from aegispay.events where version = 2`)
-    await sql(`delete from aegispay.events where version = 2`)
+    await sql(`create table kept as select * from aegispay.commits where version = 1`)
+    await sql(`delete from aegispay.commits where version = 1`)
     const damaged = await run("rebuild")
     assert.strictEqual(damaged.code, 1)
     assertOneLine(damaged, /damaged history/)
     assert.strictEqual(jsonOf(damaged).damaged, scanned)
-    await sql(`insert into aegispay.events select * from kept`)
+    await sql(`insert into aegispay.commits select * from kept`)
     assert.strictEqual((await run("rebuild")).code, 0)
   })
 
@@ -112,7 +112,7 @@ describe("repairs on the command line", () => {
     assert.strictEqual(status, "requires_action")
     assert.deepInclude(jsonOf(await run("recover")).expiry, { due: 0, results: {} })
     for (const [table, column] of [
-      ["events", "recorded_at"],
+      ["commits", "recorded_at"],
       ["open_operations", "opened_at"]
     ])
       await sql(`update aegispay.${table} set ${column} = ${column} - 90_000_000`)

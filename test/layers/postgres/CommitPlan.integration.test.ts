@@ -53,7 +53,7 @@ const assertIndexed = Effect.forEach(forms, (form) =>
   })
 )
 
-/** 20,000 payments with three events each, an open operation and a row in the outbox, copies of one that was committed. */
+/** 20,000 payments with a commit each, an open operation and a row in the outbox, copies of one that was committed. */
 const fill = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { id } = yield* mustCommit(Payments.firstCommit())
@@ -65,10 +65,9 @@ const fill = Effect.gen(function* () {
     where
   )
   yield* sql.unsafe(
-    `insert into aegispay.events (bucket, payment, version, event_id, type, schema_version, occurred_at, recorded_at, position, data)
-     select p.bucket, p.id, e.version, gen_random_uuid(), e.type, e.schema_version, e.occurred_at, e.recorded_at,
-       e.position - 4 * row_number() over (), e.data
-     from aegispay.events e, aegispay.payments p where e.bucket = $1::int and e.payment = $2::uuid and p.tenant like 't%'`,
+    `insert into aegispay.commits (payment, recorded_at, position, bucket, version, schema_version, event_ids, data)
+     select p.id, e.recorded_at, e.position - 4 * row_number() over (), p.bucket, e.version, e.schema_version, e.event_ids, e.data
+     from aegispay.commits e, aegispay.payments p where e.bucket = $1::int and e.payment = $2::uuid and p.tenant like 't%'`,
     where
   )
   yield* sql`insert into aegispay.outbox (bucket, payment, first_version, last_version, recorded_at)

@@ -1,10 +1,8 @@
 /**
  * The Postgres layers pass the contracts of the services they provide.
  */
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { SqlClient } from "effect/sql/SqlClient"
-import { bucketOfPayment, uuidOfPayment } from "../../../src/domain/payment/Ids.ts"
+import type { SqlClient } from "effect/sql/SqlClient"
 import * as Lock from "../../../src/layers/postgres/Lock.ts"
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
@@ -12,6 +10,7 @@ import * as EventStoreContract from "../../contracts/EventStore.ts"
 import * as OutboxContract from "../../contracts/Outbox.ts"
 import * as PaymentCountsContract from "../../contracts/PaymentCounts.ts"
 import * as PaymentRepositoryContract from "../../contracts/PaymentRepository.ts"
+import * as StoredEvents from "../../support/storedEvents.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
 const database = Migrations.layer.pipe(Layer.provideMerge(TestDatabase.layer))
@@ -19,12 +18,7 @@ const stores = Postgres.layer.pipe(Layer.provideMerge(database))
 
 EventStoreContract.suite<SqlClient>("Postgres", stores, {
   live: true,
-  damage: (payment) =>
-    Effect.flatMap(
-      SqlClient,
-      (sql) =>
-        sql`delete from aegispay.events where bucket = ${bucketOfPayment(payment)} and payment = ${uuidOfPayment(payment)}::uuid and version = 2`
-    )
+  damage: (payment) => StoredEvents.remove(payment, 2)
 })
 PaymentRepositoryContract.suite("Postgres", stores, { live: true })
 PaymentCountsContract.suite("Postgres", stores, { live: true })

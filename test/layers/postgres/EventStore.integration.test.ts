@@ -17,6 +17,7 @@ import { Outbox } from "../../../src/services/Outbox.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
 import * as Payments from "../../support/payments.ts"
 import * as TcpProxy from "../../support/TcpProxy.ts"
+import * as StoredEvents from "../../support/storedEvents.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
 const stores = Postgres.layer.pipe(Layer.provideMerge(Migrations.layer), Layer.provideMerge(TestDatabase.layer))
@@ -177,7 +178,7 @@ describe("transactions and durability", () => {
       assert.strictEqual(proxy.queries - before, 2)
       const transactions = Effect.flatMap(
         SqlClient.SqlClient,
-        (sql) => sql<{ readonly count: bigint }>`select count(distinct xmin::text) as count from aegispay.events`
+        (sql) => sql<{ readonly count: bigint }>`select count(distinct xmin::text) as count from aegispay.commits`
       )
       assert.deepStrictEqual(yield* Effect.provideContext(transactions, direct), [{ count: 2n }])
     }).pipe(Effect.scoped)
@@ -259,14 +260,11 @@ describe("damaged data", () => {
       const sql = yield* SqlClient.SqlClient
       const store = yield* EventStore
       const unreadable = yield* mustCommit(Payments.firstCommit())
-      yield* sql.unsafe(
-        "update aegispay.events set data = '{\"half' where bucket = $1::int and payment = $2::uuid and version = 2",
-        where(unreadable.id)
-      )
+      yield* sql.unsafe("update aegispay.commits set data = '[[\"half' where bucket = $1::int and payment = $2::uuid", where(unreadable.id))
       const error = yield* Effect.flip(store.read(unreadable.id))
       assert.strictEqual(error._tag === "EventStoreError" ? error.reason._tag : error._tag, "Corrupt")
       const cut = yield* mustCommit(Payments.firstCommit())
-      yield* sql.unsafe("delete from aegispay.events where bucket = $1::int and payment = $2::uuid and version = 3", where(cut.id))
+      yield* StoredEvents.remove(cut.id, 3)
       const gap = yield* Effect.flip(store.read(cut.id))
       assert.strictEqual(gap._tag, "EventContinuityError", "the head tells that the end is missing")
     }).pipe(Effect.scoped, Effect.provide(stores))

@@ -75,7 +75,7 @@ it.live("a log restored into a server with smaller transaction ids goes on above
     const sql = yield* SqlClient.SqlClient
     const store = yield* EventStore
     const old = yield* mustCommit(Payments.firstCommit())
-    yield* sql`update aegispay.events set position = position + (1000000000::bigint << 20)`
+    yield* sql`update aegispay.commits set position = position + (1000000000::bigint << 20)`
     assert.deepStrictEqual(yield* store.readAll({ after: 0n, limit: 10 }), [], "before the repair the log stands still")
     yield* Migrations.run
     const next = yield* mustCommit(Payments.firstCommit())

@@ -14,6 +14,7 @@ import { Projection } from "../../../src/services/Projection.ts"
 import { mustCommit } from "../../contracts/EventStore.ts"
 import * as ProjectionContract from "../../contracts/Projection.ts"
 import * as Payments from "../../support/payments.ts"
+import * as StoredEvents from "../../support/storedEvents.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
 const stores = Layer.merge(Postgres.layer, PostgresProjection.layer).pipe(
@@ -39,7 +40,7 @@ ProjectionContract.suite<SqlClient>("Postgres", stores, {
        insert into aegispay.open_operations (bucket, payment, operation, gateway, account, kind, status, opened_at)
        values ($1::int, $2::uuid, 999, 'nobody', 'nobody', 'void', 'processing', 1) on conflict do nothing`
     ),
-    history: run(`delete from aegispay.events where bucket = $1::int and payment = $2::uuid and version = 2`),
+    history: (payment) => StoredEvents.remove(payment, 2),
     all: run(
       `with head as (delete from aegispay.payments where bucket = $1::int and id = $2::uuid)
        delete from aegispay.open_operations where bucket = $1::int and payment = $2::uuid`

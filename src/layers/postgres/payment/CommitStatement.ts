@@ -53,8 +53,7 @@ type Value = string | number | bigint | null
 type Columns = { readonly [T in Table]: { readonly [Column in keyof (typeof columns)[T]]: Array<Value> } }
 
 const noRows = (): Columns => ({
-  items: { bucket: [], id: [], tenant: [], expected: [], version: [], status: [], view: [] },
-  events: { item: [], version: [], event_id: [], type: [], occurred_at: [], data: [] },
+  items: { bucket: [], id: [], tenant: [], expected: [], version: [], status: [], view: [], last: [], data: [] },
   claims: { claim_bucket: [], key: [], command: [], operation: [], fingerprint: [], customer: [] },
   opened: { item: [], operation: [], gateway: [], account: [], kind: [], status: [], opened_at: [] },
   closed: { item: [], operation: [] },
@@ -64,8 +63,11 @@ const noRows = (): Columns => ({
 
 const oids = { int: PgTypes.OID.int4, bigint: PgTypes.OID.int8, uuid: PgTypes.OID.uuid, text: PgTypes.OID.text } as const
 
+/** The place of the ids of all events among the parameters, from 0. */
+export const eventIdsParameter = 2
+
 /** The place of an array among the parameters, from 0, where a statement has it: for those that replace values of a statement. */
-export const parameterOf = <T extends "items" | "events" | "claims">(table: T, column: keyof (typeof columns)[T]): number =>
+export const parameterOf = <T extends "items" | "claims">(table: T, column: keyof (typeof columns)[T]): number =>
   scalarCount + arrays.begin.findIndex((array) => array.table === table && array.column === column)
 
 /** A row of a commit's answer. `n` is the commit's place in the list, from 1. */
@@ -90,20 +92,21 @@ export const inOrder = (left: Commit, right: Commit): number =>
  */
 export const commitStatement = (commits: ReadonlyArray<Commit>, options: { readonly lockTimeoutMillis: number | undefined }): Statement => {
   const rows = noRows()
+  const eventIds: Array<string> = []
   for (const [index, commit] of commits.entries()) {
     // Nothing of the view but its times, which have columns, depends on the time of recording.
     const next = fold(commit, commit.payment._tag === "New" ? 0 : commit.payment.updatedAt)
     const item = index + 1
-    addItem(rows.items, commit, next)
+    for (const { eventId } of commit.events) eventIds.push(eventId)
+    addItem(rows.items, commit, { next, last: eventIds.length })
     addClaim(rows.claims, commit, next)
     rows.leases.lease_key.push(commit.lease?.key ?? null)
     rows.leases.lease_token.push(commit.lease?.token ?? null)
-    for (const event of commit.events) addEvent(rows.events, event, item)
     addOperations(rows, commit, { next, item })
   }
   const form = formOf(commits, rows)
   const timeout = options.lockTimeoutMillis === undefined ? "" : `${options.lockTimeoutMillis}ms`
-  const parameters: Array<unknown> = [timeout, Event.schemaVersion, rows.events.item.length]
+  const parameters: Array<unknown> = [timeout, Event.schemaVersion, Result.getOrThrow(PgTypes.array(eventIds, PgTypes.OID.uuid))]
   for (const { column, table, type } of arrays[form]) {
     const values = (rows[table] as Readonly<Record<string, ReadonlyArray<Value>>>)[column] ?? []
     parameters.push(Result.getOrThrow(PgTypes.array(values, oids[type])))
@@ -126,7 +129,11 @@ const formOf = (commits: ReadonlyArray<Commit>, rows: Columns): Form => {
   return begins || rows.opened.item.length > 0 ? "mixed" : "settle"
 }
 
-const addItem = (items: Columns["items"], { payment }: Commit, next: Payment): void => {
+const addItem = (
+  items: Columns["items"],
+  { events, payment }: Commit,
+  { last, next }: { readonly next: Payment; readonly last: number }
+): void => {
   const view = ofPayment(next)
   items.bucket.push(bucketOfPayment(payment.id))
   items.id.push(uuidOfPayment(payment.id))
@@ -135,6 +142,8 @@ const addItem = (items: Columns["items"], { payment }: Commit, next: Payment): v
   items.version.push(view.version)
   items.status.push(view.status)
   items.view.push(storedViewOf(view))
+  items.last.push(last)
+  items.data.push(storedEventsText(events))
 }
 
 const addClaim = (claims: Columns["claims"], { claim, payment }: Commit, next: Payment): void => {
@@ -146,13 +155,13 @@ const addClaim = (claims: Columns["claims"], { claim, payment }: Commit, next: P
   claims.customer.push(payment._tag === "New" ? customerKeyOf(next.details) : null)
 }
 
-const addEvent = (events: Columns["events"], { event, eventId, occurredAt, version }: Commit["events"][number], item: number): void => {
-  events.item.push(item)
-  events.version.push(version)
-  events.event_id.push(eventId)
-  events.type.push(event._tag)
-  events.occurred_at.push(BigInt(occurredAt))
-  events.data.push(Result.getOrThrow(Event.toJson(event)))
+/** The events of a commit as they are stored: `storedEventsOf` reads them. */
+const storedEventsText = (events: Commit["events"]): string => {
+  let text = "["
+  for (const { event, occurredAt } of events) {
+    text += `${text === "[" ? "" : ","}["${event._tag}",${BigInt(occurredAt)},${Result.getOrThrow(Event.toJson(event))}]`
+  }
+  return `${text}]`
 }
 
 /** What became open, what changed its status, and what was settled. */
@@ -211,9 +220,8 @@ export const refusalStatement = (commit: Commit): Statement => {
   )
   const { claim, lease } = commit
   const after = bind(commit.payment.version, "int")
-  const count = bind(commit.events.length, "int")
-  const mine = `select min(e.recorded_at) from aegispay.events e where e.bucket = ${bucket} and e.payment = ${uuid}
-      and e.version > ${after} and e.version <= ${after} + ${count} and e.event_id = any(${ids}) having count(*) = ${count}`
+  const mine = `select e.recorded_at from aegispay.commits e where e.bucket = ${bucket} and e.payment = ${uuid}
+      and e.version = ${after} + 1 and e.event_ids = ${ids}`
   const claimRow =
     claim === undefined
       ? ""

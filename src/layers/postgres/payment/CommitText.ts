@@ -3,7 +3,7 @@
  *
  * It is a chain of common table expressions, each joined to the one before it:
  *
- *     settings -> items -> gate -> claimed -> passed -> begun, advanced -> head -> events, outbox, open operations
+ *     settings -> items -> gate -> claimed -> passed -> begun, advanced -> head -> commits, outbox, open operations
  *
  * Preparing a plan to run costs by its parts, more than the rows of a single payment do, so what a statement has no rows for is left out of it.
  * There are few forms, so that a connection soon has prepared them all: payments that begin, payments that go on, both, and everything.
@@ -15,9 +15,18 @@ import { nowMillis } from "./Rows.ts"
 
 /** The columns of the statement's arrays, by what a row of them is, with their types. */
 export const columns = {
-  /** A commit. */
-  items: { bucket: "int", id: "uuid", tenant: "text", expected: "int", version: "int", status: "text", view: "text" },
-  events: { item: "int", version: "int", event_id: "uuid", type: "text", occurred_at: "bigint", data: "text" },
+  /** A commit. `last` is the place of its last event among those of all commits, from 1; `data` are its events. */
+  items: {
+    bucket: "int",
+    id: "uuid",
+    tenant: "text",
+    expected: "int",
+    version: "int",
+    status: "text",
+    view: "text",
+    last: "int",
+    data: "text"
+  },
   /** The claim of a commit, in its place: null where it has none; with whom the payment is counted by where it begins. */
   claims: { claim_bucket: "int", key: "text", command: "text", operation: "int", fingerprint: "text", customer: "bigint" },
   /** What became open. `opened_at` is null where its intent is in this commit. */
@@ -40,13 +49,13 @@ interface Abilities {
 
 const abilities = {
   /** New payments, each with its claim. */
-  begin: { tables: ["items", "events", "claims", "opened"], begins: true, continues: false, gate: false },
+  begin: { tables: ["items", "claims", "opened"], begins: true, continues: false, gate: false },
   /** Payments that are there, without claims, that open nothing. */
-  settle: { tables: ["items", "events", "closed"], begins: false, continues: true, gate: false },
+  settle: { tables: ["items", "closed"], begins: false, continues: true, gate: false },
   /** Both. */
-  mixed: { tables: ["items", "events", "claims", "opened", "closed"], begins: true, continues: true, gate: false },
+  mixed: { tables: ["items", "claims", "opened", "closed"], begins: true, continues: true, gate: false },
   all: {
-    tables: ["items", "events", "claims", "opened", "closed", "moved", "leases"],
+    tables: ["items", "claims", "opened", "closed", "moved", "leases"],
     begins: true,
     continues: true,
     gate: true
@@ -62,8 +71,8 @@ interface Parameter {
   readonly type: "int" | "bigint" | "uuid" | "text"
 }
 
-/** The parameters before the arrays: the lock timeout, the version of the events' schema, the number of events. */
-const scalars = { lockTimeout: "$1::text", schemaVersion: "$2::int", eventCount: "$3::int" } as const
+/** The parameters before the arrays: the lock timeout, the version of the events' schema, the ids of all events. */
+const scalars = { lockTimeout: "$1::text", schemaVersion: "$2::smallint", eventIds: "$3::uuid[]" } as const
 export const scalarCount = 3
 
 /** The arrays of a form in the order of its parameters. */
@@ -106,7 +115,11 @@ const through = (form: Form): ReadonlyArray<string> => {
     ? " left join gate g on g.n = i.n, settings s where i.key is not null and (i.fresh or g.n is not null)"
     : ", settings s where i.fresh"
   const passed = has("claims") ? "passed" : "items"
-  const heads = [...(begins ? ["select * from begun"] : []), ...(continues ? ["select * from advanced"] : [])]
+  const ofHead = "i.n, i.bucket, i.id, i.expected, i.version, i.last, i.data"
+  const heads = [
+    ...(begins ? [`select ${ofHead}, s.at from ${passed} i, settings s where i.fresh`] : []),
+    ...(continues ? ["select * from advanced"] : [])
+  ]
   return [
     `items as materialized (select i.*${begins ? fresh : ""} from ${items}${has("leases") ? leased : ""})`,
     // All heads before any claim, in one order: two statements cannot each hold what the other waits for.
@@ -129,8 +142,7 @@ const through = (form: Form): ReadonlyArray<string> => {
     ...(begins
       ? [
           `begun as (insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at, customer)
-  select i.bucket, i.id, i.tenant, i.version, i.status, i.view, s.at, s.at, i.customer from ${passed} i, settings s where i.fresh
-  returning id, updated_at as at)`
+  select i.bucket, i.id, i.tenant, i.version, i.status, i.view, s.at, s.at, i.customer from ${passed} i, settings s where i.fresh)`
         ]
       : []),
     ...(continues
@@ -138,11 +150,11 @@ const through = (form: Form): ReadonlyArray<string> => {
           `advanced as (update aegispay.payments p set version = i.version, status = i.status, view = i.view,
     updated_at = greatest(p.updated_at, s.at)
   from ${looked(passed)} i, settings s where i.expected > 0 and ${sameHead} and p.version = i.expected
-  returning p.id, p.updated_at as at)`
+  returning ${ofHead}, p.updated_at as at)`
         ]
       : []),
-    `head as materialized (select i.n, i.bucket, i.id, i.expected, i.version, h.at
-  from (${heads.join(" union all ")}) h join items i on i.id = h.id)`
+    // A payment that begins has its head, or everything fails.
+    `head as (${heads.join(" union all ")})`
   ]
 }
 
@@ -154,10 +166,10 @@ const written = (form: Form): ReadonlyArray<string> => {
     join head h on h.n = o.item)`
   const sameOperation = "o.bucket = m.bucket and o.payment = m.id and o.operation = m.operation"
   return [
-    `appended as (insert into aegispay.events
-    (bucket, payment, version, event_id, type, schema_version, occurred_at, recorded_at, position, data)
-  select h.bucket, h.id, e.version, e.event_id, e.type, ${scalars.schemaVersion}, e.occurred_at, h.at, s.position + e.n, e.data
-  from (select * from ${unnest(form, "events", "events")}) e join head h on h.n = e.item, settings s)`,
+    `appended as (insert into aegispay.commits (payment, recorded_at, position, bucket, version, schema_version, event_ids, data)
+  select h.id, h.at, s.position + h.last, h.bucket, h.expected + 1, ${scalars.schemaVersion},
+    (${scalars.eventIds})[h.last - h.version + h.expected + 1 : h.last], h.data
+  from head h, settings s)`,
     // Only whoever passed the gate of a payment makes its row, so nobody else makes it meanwhile.
     ...(continues
       ? [
@@ -195,7 +207,7 @@ const textOf = (form: Form): string => {
   const settings = `settings as materialized (select ${nowMillis} as at,
     ((pg_current_xact_id()::text::bigint + aegispay.position_base()) << 20) + case when ${scalars.lockTimeout} = '' then
       set_config('aegispay.appended', (coalesce(nullif(current_setting('aegispay.appended', true), ''), '0')::bigint
-        + ${scalars.eventCount})::text, true)::bigint - ${scalars.eventCount} else 0 end as position,
+        + cardinality(${scalars.eventIds}))::text, true)::bigint - cardinality(${scalars.eventIds}) else 0 end as position,
     case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then set_config('synchronous_commit', 'on', true) end,
     case when ${scalars.lockTimeout} <> '' then set_config('lock_timeout', ${scalars.lockTimeout}, true) end)`
   return `with ${[settings, ...through(form), ...written(form)].join(",\n")}\nselect n, at as recorded_at from head`

@@ -21,7 +21,7 @@ import { EventStore, EventStoreError, type Commit, type CommitResult } from "../
 import * as CommitGroup from "./CommitGroup.ts"
 import { commitStatement, type CommittedRow, fold, refusalStatement } from "./CommitStatement.ts"
 import { makeReadAll } from "./GlobalLog.ts"
-import { claimOf, type ClaimRow, eventColumns, type EventRow, nowMillis, readAll, storedEventOf } from "./Rows.ts"
+import { claimOf, type ClaimRow, commitColumns, type CommitRow, nowMillis, readAll, rowWith, storedEventsOf } from "./Rows.ts"
 import {
   corrupt,
   describe,
@@ -179,33 +179,33 @@ const continuous = (payment: PaymentId, from: number, head: number, versions: Re
   return expected <= head ? new EventContinuityError({ paymentId: payment, expectedVersion: expected, actualVersion: head }) : undefined
 }
 
-type HeadAndEvent = { readonly head: number } & (EventRow | { readonly version: null })
+type HeadAndCommit = { readonly head: number } & (CommitRow | { readonly version: null })
 
-const hasEvent = (row: HeadAndEvent): row is HeadAndEvent & EventRow => row.version !== null
+const hasEvents = (row: HeadAndCommit): row is HeadAndCommit & CommitRow => row.version !== null
+
+/** The rows of a payment from the one that has a version on, with its head. */
+const readText = `
+  select p.version as head, ${commitColumns} from aegispay.payments p
+  left join aegispay.commits e on e.bucket = p.bucket and e.payment = p.id
+    and e.version >= coalesce(${rowWith({ bucket: "$1::int", payment: "$2::uuid", version: "$3::int" })}, 0)
+  where p.bucket = $1::int and p.id = $2::uuid order by e.version`
 
 const makeRead = (sql: SqlClient) =>
   Effect.fn("EventStore.read")(function* (payment: PaymentId, options?: { readonly fromVersion?: number }) {
     const name = "EventStore.read"
     const from = Math.max(1, options?.fromVersion ?? 1)
-    const rows = yield* repeatable(
-      sql,
-      name,
-      sql.unsafe<HeadAndEvent>(
-        `select p.version as head, ${eventColumns} from aegispay.payments p
-         left join aegispay.events e on e.bucket = p.bucket and e.payment = p.id and e.version >= $3::int
-         where p.bucket = $1::int and p.id = $2::uuid order by e.version`,
-        [bucketOfPayment(payment), uuidOfPayment(payment), from]
-      )
-    )
-    const stored = rows.filter(hasEvent)
+    const rows = yield* repeatable(sql, name, sql.unsafe<HeadAndCommit>(readText, [bucketOfPayment(payment), uuidOfPayment(payment), from]))
+    const events = (yield* readAll(rows.filter(hasEvents), (row) => storedEventsOf(name, row)))
+      .flat()
+      .filter(({ version }) => version >= from)
     const damage = continuous(
       payment,
       from,
       rows[0]?.head ?? 0,
-      stored.map((row) => row.version)
+      events.map(({ version }) => version)
     )
     if (damage !== undefined) return yield* damage
-    return yield* readAll(stored, (row) => storedEventOf(name, row))
+    return events
   })
 
 const makeNow = (sql: SqlClient) =>

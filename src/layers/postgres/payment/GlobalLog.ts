@@ -8,13 +8,15 @@
  * another database: it holds the lock on its own id there at this moment. One that has ended since the snapshot was taken proves
  * nothing; then the page is asked for again.
  *
+ * A row is a commit and has the position of its last event; a page may end within one, and the next goes on there.
+ *
  * **Gotchas**: a long transaction of this database that has written anything holds the log back, never a commit or the history of
  * one payment.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { eventColumns, type EventRow, readAll, storedEventOf } from "./Rows.ts"
+import { commitColumns, type CommitRow, readAll, storedEventsOf } from "./Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
 /** The most events of one page. */
@@ -35,14 +37,29 @@ const text = `
     select coalesce((select min(id) from open), pg_snapshot_xmax(taken)::text::bigint) as id,
       coalesce((select ended from open order by id limit 1), false) as ended from snapshot)
   select h.ended, e.* from horizon h left join lateral (
-    select e.position, ${eventColumns} from aegispay.events e
-    where e.position > $1::bigint and e.position < (h.id + aegispay.position_base()) << 20
-    order by e.position limit $2::int) e on true
+    select * from (
+      select e.position, ${commitColumns}, sum(least(cardinality(e.event_ids), e.position - $1::bigint)) over (order by e.position)::bigint as events
+      from aegispay.commits e
+      where e.position > $1::bigint and e.position < (h.id + aegispay.position_base()) << 20
+      order by e.position limit $2::int) e
+    where e.events - cardinality(e.event_ids) < $2::int) e on true
   order by e.position`
 
-type Row = { readonly ended: boolean } & ((EventRow & { readonly position: bigint }) | { readonly position: null })
+interface LogRow extends CommitRow {
+  /** Of its last event. */
+  readonly position: bigint
+}
 
-const hasEvent = (row: Row): row is Row & EventRow & { readonly position: bigint } => row.position !== null
+type Row = { readonly ended: boolean } & (LogRow | { readonly position: null })
+
+const hasEvents = (row: Row): row is Row & LogRow => row.position !== null
+
+/** The events of a row with their positions. */
+const eventsOf = (operation: string, row: LogRow) =>
+  Result.map(storedEventsOf(operation, row), (events) => {
+    const first = row.position - BigInt(events.length - 1)
+    return events.map((event, index) => ({ position: first + BigInt(index), event }))
+  })
 
 /** `EventStore.readAll` on this client. */
 export const makeReadAll = (sql: SqlClient) =>
@@ -50,9 +67,10 @@ export const makeReadAll = (sql: SqlClient) =>
     const name = "EventStore.readAll"
     const limit = Math.min(maxPageSize, Math.max(1, options.limit))
     const page = repeatable(sql, name, sql.unsafe<Row>(text, [options.after, limit]))
-    let rows = yield* page
-    for (let snapshots = 1; snapshots < maxSnapshots && rows[0]?.ended === true && rows.length < limit; snapshots++) rows = yield* page
-    return yield* readAll(rows.filter(hasEvent), (row) =>
-      Result.map(storedEventOf(name, row), (event) => ({ position: row.position, event }))
-    )
+    for (let snapshots = 1; ; snapshots++) {
+      const rows = yield* page
+      const commits = yield* readAll(rows.filter(hasEvents), (row) => eventsOf(name, row))
+      const events = commits.flat().filter(({ position }) => position > options.after)
+      if (rows[0]?.ended !== true || events.length >= limit || snapshots === maxSnapshots) return events.slice(0, limit)
+    }
   })

@@ -15,6 +15,8 @@ import * as Grouping from "./Grouping.ts"
 interface Options<Asked, Found> {
   /** What a failure is named after. */
   readonly operation: string
+  /** A statement answers at most one caller per key, where it would change a row twice; absent: any number. */
+  readonly keyOf?: (asked: Asked) => string
   readonly maxGroup: number
   /** Answers every caller of a group, in the order given. */
   readonly run: (group: ReadonlyArray<Asked>) => Effect.Effect<ReadonlyArray<Found>, EventStoreError>
@@ -23,7 +25,7 @@ interface Options<Asked, Found> {
 /** Groups what is asked through it, until the scope closes. */
 export const make = <Asked, Found>(
   sql: SqlClient,
-  { maxGroup, operation, run }: Options<Asked, Found>
+  { keyOf, maxGroup, operation, run }: Options<Asked, Found>
 ): Effect.Effect<(asked: Asked) => Effect.Effect<Found, EventStoreError>, never, Scope.Scope> => {
   type Answer = Exit.Exit<Found, EventStoreError>
   const unanswered = (detail: string): Answer => Exit.fail(new EventStoreError({ operation, reason: { _tag: "Unavailable", detail } }))
@@ -34,7 +36,7 @@ export const make = <Asked, Found>(
   return Effect.map(
     Grouping.make<Asked, Answer>({
       run: runAll,
-      keysOf: () => [],
+      keysOf: keyOf === undefined ? () => [] : (asked) => [keyOf(asked)],
       maxGroup,
       closed: () => unanswered("the store was closed")
     }),

@@ -24,21 +24,27 @@ import { corrupt } from "../SqlErrors.ts"
 /** The server's time in epoch milliseconds, as `bigint`: an expression. */
 export const nowMillis = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
 
-/** A row of `events`. */
-export interface EventRow {
+/** A row of `commits`: the events of one. `version` is that of the first. */
+export interface CommitRow {
   readonly bucket: number
   readonly payment: string
   readonly version: number
-  readonly event_id: string
-  readonly type: string
+  readonly event_ids: ReadonlyArray<string>
   readonly schema_version: number
-  readonly occurred_at: bigint
   readonly recorded_at: bigint
   readonly data: string
 }
 
-/** The columns of an `EventRow`, of a table or alias `e`. */
-export const eventColumns = "e.bucket, e.payment, e.version, e.event_id, e.type, e.schema_version, e.occurred_at, e.recorded_at, e.data"
+/** The columns of a `CommitRow`, of a table or alias `e`. */
+export const commitColumns = "e.bucket, e.payment, e.version, e.event_ids, e.schema_version, e.recorded_at, e.data"
+
+/**
+ * The version of the row that has an event, of a payment's rows: an expression. Rows from it on are those of all events from this one on.
+ * It reads one entry of an index.
+ */
+export const rowWith = (event: { readonly bucket: string; readonly payment: string; readonly version: string }): string =>
+  `(select max(b.version) from aegispay.commits b
+    where b.bucket = ${event.bucket} and b.payment = ${event.payment} and b.version <= ${event.version})`
 
 /** Reads JSON that this layer wrote. */
 export const parseJson = (operation: string, text: string): Result.Result<unknown, EventStoreError> =>
@@ -48,25 +54,37 @@ export const parseJson = (operation: string, text: string): Result.Result<unknow
 export const paymentIdOf = (row: { readonly bucket: number; readonly payment: string }): PaymentId =>
   makePaymentId({ bucket: row.bucket, uuid: row.payment })
 
-/** Reads an event of any schema version. `paymentId`: that of the row, where it is known already. */
-export const storedEventOf = (
+/** Type, time at which it occurred and what it says: an event in the list of its commit. */
+type EventData = readonly [type: string, occurredAt: number, data: unknown]
+
+const isEventData = (value: unknown): value is EventData =>
+  Array.isArray(value) && value.length === 3 && typeof value[0] === "string" && typeof value[1] === "number"
+
+/** Reads the events of a commit, of any schema version. `paymentId`: that of the row, where it is known already. */
+export const storedEventsOf = (
   operation: string,
-  row: EventRow,
+  row: CommitRow,
   paymentId: PaymentId = paymentIdOf(row)
-): Result.Result<Event.StoredEvent, EventStoreError> =>
-  Result.flatMap(parseJson(operation, row.data), (data) =>
-    Result.mapBoth(Event.decode({ type: row.type, schemaVersion: row.schema_version, data }), {
-      onFailure: (cause) => corrupt(operation, `event ${row.version} of ${paymentId} is not readable`, cause),
-      onSuccess: (event): Event.StoredEvent => ({
-        eventId: EventId.make(row.event_id),
-        version: row.version,
-        occurredAt: Number(row.occurred_at),
-        event,
-        paymentId,
-        recordedAt: Number(row.recorded_at)
-      })
-    })
-  )
+): Result.Result<ReadonlyArray<Event.StoredEvent>, EventStoreError> => {
+  const parsed = parseJson(operation, row.data)
+  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
+  const { success: list } = parsed
+  if (!Array.isArray(list) || list.length !== row.event_ids.length) {
+    return Result.fail(corrupt(operation, `the events from ${row.version} on of ${paymentId} are not as many as their ids`))
+  }
+  const recordedAt = Number(row.recorded_at)
+  const events: Array<Event.StoredEvent> = []
+  for (const [index, eventId] of row.event_ids.entries()) {
+    const version = row.version + index
+    const stored: unknown = list[index]
+    if (!isEventData(stored)) return Result.fail(corrupt(operation, `event ${version} of ${paymentId} is not readable`))
+    const [type, occurredAt, data] = stored
+    const event = Event.decode({ type, schemaVersion: row.schema_version, data })
+    if (Result.isFailure(event)) return Result.fail(corrupt(operation, `event ${version} of ${paymentId} is not readable`, event.failure))
+    events.push({ eventId: EventId.make(eventId), version, occurredAt, event: event.success, paymentId, recordedAt })
+  }
+  return Result.succeed(events)
+}
 
 /** A row of `payments`, without what nobody is shown. */
 export interface PaymentRow {
@@ -111,11 +129,29 @@ export const viewOf = (operation: string, row: PaymentRow): Result.Result<Paymen
 export const customerKeyOf = ({ customer, tenant }: Pick<Event.PaymentDetails, "customer" | "tenant">): bigint | null =>
   customer?.id === undefined ? null : BigInt.asIntN(64, BigInt(`0x${hash("sha256", `${tenant} ${customer.id}`).slice(0, 16)}`))
 
+/** What of a view has a column of its own. */
+type InColumns = "id" | "tenant" | "status" | "version" | "createdAt" | "updatedAt"
+
 /** The view as it is stored: without what has a column of its own. Nothing in it depends on the time of recording. */
-export const storedViewOf = (view: PaymentView): string => {
-  const { createdAt: _created, id: _id, status: _status, tenant: _tenant, updatedAt: _updated, version: _version, ...rest } = view
-  return JSON.stringify(rest)
-}
+export const storedViewOf = (view: PaymentView): string =>
+  JSON.stringify({
+    amount: view.amount,
+    currency: view.currency,
+    amountAuthorized: view.amountAuthorized,
+    amountCaptured: view.amountCaptured,
+    amountRefunded: view.amountRefunded,
+    amountDisputed: view.amountDisputed,
+    doubleCharge: view.doubleCharge,
+    gateway: view.gateway,
+    captureMethod: view.captureMethod,
+    failure: view.failure,
+    fraud: view.fraud,
+    nextAction: view.nextAction,
+    cancelRequested: view.cancelRequested,
+    reviews: view.reviews,
+    operations: view.operations,
+    metadata: view.metadata
+  } satisfies { readonly [Field in Exclude<keyof PaymentView, InColumns>]-?: PaymentView[Field] | undefined })
 
 /** A row of `claims`. */
 export interface ClaimRow {

@@ -24,7 +24,7 @@ import { EventStoreError } from "../../../services/EventStore.ts"
 import { maxProjectionPage, Projection, type ProjectionPart } from "../../../services/Projection.ts"
 import { looked } from "../payment/CommitText.ts"
 import * as GroupedStatement from "../payment/GroupedStatement.ts"
-import { customerKeyOf, eventColumns, type EventRow, paymentIdOf, readAll, storedEventOf, storedViewOf } from "../payment/Rows.ts"
+import { commitColumns, type CommitRow, customerKeyOf, paymentIdOf, readAll, storedEventsOf, storedViewOf } from "../payment/Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
 /** How often a payment that is committed to meanwhile is folded again. */
@@ -37,11 +37,11 @@ interface Place {
   readonly payment: string
 }
 
-/** Each side stops at the limit, in the order of its primary key; events are read from the index alone. */
+/** Each side stops at the limit, in the order of its primary key; commits are read from the index alone. */
 const pageText = `
   (select p.bucket, p.id as payment from aegispay.payments p where (p.id, p.bucket) > ($2::uuid, $1::int) order by p.id, p.bucket limit $3::int)
   union
-  (select distinct e.bucket, e.payment from aegispay.events e where (e.payment, e.bucket) > ($2::uuid, $1::int)
+  (select distinct e.bucket, e.payment from aegispay.commits e where (e.payment, e.bucket) > ($2::uuid, $1::int)
    order by e.payment, e.bucket limit $3::int)
   order by payment, bucket limit $3::int`
 
@@ -58,9 +58,9 @@ const makePayments = (sql: SqlClient): Projection["Service"]["payments"] =>
     }
   })
 
-type HeadAndEvent = { readonly n: bigint; readonly head: number | null } & (EventRow | { readonly version: null })
+type HeadAndCommit = { readonly n: bigint; readonly head: number | null } & (CommitRow | { readonly version: null })
 
-const hasEvent = (row: HeadAndEvent): row is HeadAndEvent & EventRow => row.version !== null
+const hasEvents = (row: HeadAndCommit): row is HeadAndCommit & CommitRow => row.version !== null
 
 interface Folded {
   readonly payment: Payment
@@ -81,9 +81,9 @@ interface StoredRow {
 const asked = looked("unnest($1::int[], $2::uuid[], $3::int[]) with ordinality as asked(bucket, payment, version, n)")
 
 const historyText = `
-  select a.n, p.version as head, ${eventColumns} from ${asked} a
+  select a.n, p.version as head, ${commitColumns} from ${asked} a
   left join aegispay.payments p on p.bucket = a.bucket and p.id = a.payment
-  left join aegispay.events e on e.bucket = a.bucket and e.payment = a.payment
+  left join aegispay.commits e on e.bucket = a.bucket and e.payment = a.payment
   order by a.n, e.version`
 
 /** The projections, of those heads that still have the version that was folded. */
@@ -106,13 +106,13 @@ const makeReader = Effect.fnUntraced(function* (sql: SqlClient) {
     array(ids.map(uuidOfPayment), uuid),
     array(versions, int4)
   ]
-  const history = yield* GroupedStatement.make<PaymentId, ReadonlyArray<HeadAndEvent>>(sql, {
+  const history = yield* GroupedStatement.make<PaymentId, ReadonlyArray<HeadAndCommit>>(sql, {
     operation: "Projection.fold",
     keyOf: (id) => id,
     maxGroup: maxRead,
     run: (ids) =>
-      Effect.map(repeatable(sql, "Projection.fold", sql.unsafe<HeadAndEvent>(historyText, parametersOf(ids, []))), (rows) => {
-        const histories = ids.map((): Array<HeadAndEvent> => [])
+      Effect.map(repeatable(sql, "Projection.fold", sql.unsafe<HeadAndCommit>(historyText, parametersOf(ids, []))), (rows) => {
+        const histories = ids.map((): Array<HeadAndCommit> => [])
         for (const row of rows) histories[Number(row.n) - 1]?.push(row)
         return histories
       })
@@ -140,8 +140,8 @@ type Reader = Effect.Success<ReturnType<typeof makeReader>>
 /** The payment as its events say. Its head has the version of its last event, or is gone. */
 const fold = Effect.fnUntraced(function* (reader: Reader, id: PaymentId) {
   const rows = yield* reader.history(id)
-  const events = yield* readAll(rows.filter(hasEvent), (row) => storedEventOf("Projection.fold", row))
-  const payment = yield* Effect.fromResult(replay(id, events))
+  const commits = yield* readAll(rows.filter(hasEvents), (row) => storedEventsOf("Projection.fold", row))
+  const payment = yield* Effect.fromResult(replay(id, commits.flat()))
   const head = rows[0]?.head ?? undefined
   if (payment._tag === "New" || (head !== undefined && head !== payment.version)) {
     return yield* new EventContinuityError({ paymentId: id, expectedVersion: payment.version, actualVersion: head ?? 0 })
