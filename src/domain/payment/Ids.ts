@@ -30,9 +30,14 @@ export const EventId = Schema.String.check(Schema.isPattern(/^[0-9a-f]{8}-[0-9a-
 )
 export type EventId = typeof EventId.Type
 
+const gatewayName = /^[a-z0-9][a-z0-9-]{0,63}$/
+
 /** The name of one gateway account in the configuration: 1 to 64 characters of `a-z 0-9 -`, starting with a letter or digit. */
-export const GatewayName = Schema.String.check(Schema.isPattern(/^[a-z0-9][a-z0-9-]{0,63}$/)).pipe(Schema.brand("GatewayName"))
+export const GatewayName = Schema.String.check(Schema.isPattern(gatewayName)).pipe(Schema.brand("GatewayName"))
 export type GatewayName = typeof GatewayName.Type
+
+/** Is it the name of a gateway? */
+export const isGatewayName = (name: unknown): name is GatewayName => typeof name === "string" && gatewayName.test(name)
 
 /** A digest that tells one account at a PSP from another; it contains no secret. */
 export const AccountFingerprint = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)).pipe(
@@ -64,9 +69,11 @@ export const bucketOf = (options: { readonly tenant: TenantId; readonly key: Ide
   return (hash >>> 16) ^ (hash & 0xffff)
 }
 
-/** Builds a payment id from its bucket and a UUIDv7. */
-export const makePaymentId = (options: { readonly bucket: number; readonly uuid: string }): PaymentId =>
-  PaymentId.make(`pay_${options.bucket.toString(16).padStart(4, "0")}${options.uuid.replaceAll("-", "")}`)
+/** Builds a payment id from its bucket and a UUIDv7 in its usual form. */
+export const makePaymentId = ({ bucket, uuid }: { readonly bucket: number; readonly uuid: string }): PaymentId => {
+  const hex = `${uuid.slice(0, 8)}${uuid.slice(9, 13)}${uuid.slice(14, 18)}${uuid.slice(19, 23)}${uuid.slice(24)}`
+  return `pay_${bucket.toString(16).padStart(4, "0")}${hex}` as PaymentId
+}
 
 /** The bucket a payment id carries. */
 export const bucketOfPayment = (id: PaymentId): number => Number.parseInt(id.slice(4, 8), 16)
@@ -79,7 +86,7 @@ export const uuidOfPayment = (id: PaymentId): string => {
 
 /** The reference of one operation, which the gateway stores and by which recovery finds it again. */
 export const requestKeyOf = (options: { readonly payment: PaymentId; readonly operation: OperationNumber }): RequestKey =>
-  RequestKey.make(`${options.payment}-${options.operation}`)
+  `${options.payment}-${options.operation}` as RequestKey
 
 /** The operation that a reference names, or `undefined` for a text that is none of our references. */
 export const operationOfRequestKey = (

@@ -9,7 +9,7 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { GatewayName } from "./Ids.ts"
+import { type GatewayName, isGatewayName } from "./Ids.ts"
 
 const passesLuhn = (digits: string): boolean => {
   let sum = 0
@@ -72,8 +72,6 @@ export const methodAttributes = {
   bin: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9]{6,8}$/))),
   country: Schema.optionalKey(CountryCode)
 }
-
-const isGatewayName = Schema.is(GatewayName)
 
 /** The most references a payment method may carry. */
 export const maxReferences = 32

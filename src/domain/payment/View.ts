@@ -75,41 +75,49 @@ export const PaymentView = Schema.Struct({
 })
 export type PaymentView = typeof PaymentView.Type
 
-/** Shows a payment. */
+/** Shows a payment. What it does not have is left out: fields are added in place, since every spread would copy it once more. */
 export const ofPayment = (payment: Payment): PaymentView => {
   const total = amounts(payment)
-  const double = doubled(payment)
-  const gateway = (standing(payment) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent.gateway
-  const action = payment.operations.findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
   const shown = status(payment, total)
-  return {
+  const { details, ended } = payment
+  const view: { -readonly [Field in keyof PaymentView]: PaymentView[Field] } = {
     id: payment.id,
-    tenant: payment.details.tenant,
+    tenant: details.tenant,
     status: shown,
-    amount: Number(payment.details.amount.minor),
-    currency: payment.details.amount.currency,
+    amount: Number(details.amount.minor),
+    currency: details.amount.currency,
     amountAuthorized: Number(total.authorized),
     amountCaptured: Number(total.captured),
     amountRefunded: Number(total.refunded),
     amountDisputed: Number(total.disputed),
-    ...(double === undefined ? {} : { doubleCharge: doubleChargeOf(double) }),
-    ...(gateway === undefined ? {} : { gateway }),
-    captureMethod: payment.details.captureMethod,
-    ...(payment.ended?.as === "failed"
-      ? { failure: { category: payment.ended.category, code: payment.ended.code, message: payment.ended.message } }
-      : {}),
-    ...(payment.fraud === undefined ? {} : { fraud: payment.fraud }),
-    ...(action?._tag === "AwaitingCustomer" && shown === "requires_action" ? { nextAction: action.nextAction } : {}),
+    captureMethod: details.captureMethod,
     cancelRequested: payment.cancelRequested,
-    reviews: payment.reviews.some(({ evidence }) => evidence.length > maxEvidence)
-      ? payment.reviews.map((review) => ({ ...review, evidence: review.evidence.slice(0, maxEvidence) }))
-      : payment.reviews,
+    reviews: reviewsOf(payment),
     operations: payment.operations.map(viewOfOperation),
     version: payment.version,
     createdAt: payment.createdAt,
     updatedAt: payment.updatedAt,
-    metadata: payment.details.metadata
+    metadata: details.metadata
   }
+  const gateway = (standing(payment) ?? payment.operations.findLast((operation) => operation.intent.purpose === "charge"))?.intent.gateway
+  if (gateway !== undefined) view.gateway = gateway
+  const double = doubled(payment)
+  if (double !== undefined) view.doubleCharge = doubleChargeOf(double)
+  if (ended?.as === "failed") view.failure = { category: ended.category, code: ended.code, message: ended.message }
+  if (payment.fraud !== undefined) view.fraud = payment.fraud
+  const action = shown === "requires_action" ? awaitedAction(payment) : undefined
+  if (action !== undefined) view.nextAction = action
+  return view
+}
+
+const reviewsOf = ({ reviews }: Payment): PaymentView["reviews"] =>
+  reviews.some(({ evidence }) => evidence.length > maxEvidence)
+    ? reviews.map((review) => ({ ...review, evidence: review.evidence.slice(0, maxEvidence) }))
+    : reviews
+
+const awaitedAction = ({ operations }: Payment): NextAction | undefined => {
+  const progress = operations.findLast((operation) => operation.progress._tag === "AwaitingCustomer")?.progress
+  return progress?._tag === "AwaitingCustomer" ? progress.nextAction : undefined
 }
 
 /** The most characters of a review's evidence that are shown. */

@@ -9,7 +9,10 @@
 import * as Schema from "effect/Schema"
 import { GatewayName, OperationNumber } from "../payment/Ids.ts"
 
-const Text = Schema.String.check(Schema.isMaxLength(500))
+/** The longest text in a decision. */
+export const maxText = 500
+
+const Text = Schema.String.check(Schema.isMaxLength(maxText))
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
 const NotNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
@@ -87,6 +90,11 @@ export const ExclusionReason = Schema.Literals([
   "not_configured"
 ])
 export type ExclusionReason = typeof ExclusionReason.Type
+
+const exclusionReasons: ReadonlySet<unknown> = new Set(ExclusionReason.literals)
+
+/** Is it one of these reasons? */
+export const isExclusionReason = (reason: unknown): reason is ExclusionReason => exclusionReasons.has(reason)
 
 /** A gateway that was left out, and why. `signals`: of one that is failing, what showed it. */
 export const ExcludedGateway = Schema.Struct({
