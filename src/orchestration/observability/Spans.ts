@@ -10,6 +10,7 @@
  *
  * Attributes are ids, names and counts; never what a customer or a card is known by, amounts or messages.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 
@@ -21,8 +22,14 @@ export interface SpanOptions {
 
 /** Runs an effect within a span, if there is a tracer. */
 export const within = <A, E, R>(effect: Effect.Effect<A, E, R>, name: string, options: SpanOptions): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) =>
-    fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-      ? effect
-      : Effect.withSpan(effect, name, { kind: options.kind ?? "internal", attributes: options.attributes(), captureStackTrace: false })
-  )
+  Effect.contextWith((context) => inContext(context, effect, { ...options, name }))
+
+/** The same for who has the fiber's context in hand: a step less. */
+export const inContext = <A, E, R>(
+  context: Context.Context<never>,
+  effect: Effect.Effect<A, E, R>,
+  { attributes, kind, name }: SpanOptions & { readonly name: string }
+): Effect.Effect<A, E, R> =>
+  Context.get(context, Tracer.Tracer) === Tracer.nativeTracer
+    ? effect
+    : Effect.withSpan(effect, name, { kind: kind ?? "internal", attributes: attributes(), captureStackTrace: false })

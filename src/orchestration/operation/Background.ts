@@ -11,7 +11,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberSet from "effect/FiberSet"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
 import type { Payment } from "../../domain/payment/State.ts"
@@ -54,27 +54,49 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
   Effect.gen(function* () {
     const transaction = yield* HostTransaction
     const settings = yield* Settings
-    const fibers = yield* FiberSet.make<Payment>()
+    const fibers = new Set<Fiber.Fiber<Payment>>()
     const inFlight = new Map<PaymentId, Answering>()
     let unstored = 0
+    let isClosed = false
+    const begun = (fiber: Fiber.Fiber<Payment>, payment: Payment, answer: Answering) => {
+      fibers.add(fiber)
+      fiber.addObserver((exit) => {
+        fibers.delete(fiber)
+        // Also what was cut off at the end of the service answers: with what is durable without it.
+        Deferred.doneUnsafe(answer, Effect.succeed(Exit.isSuccess(exit) ? exit.value : payment))
+        if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
+      })
+    }
     yield* Effect.addFinalizer(() =>
-      FiberSet.awaitEmpty(fibers).pipe(
+      awaitEmpty(fibers).pipe(
         Effect.timeoutOrElse({
           duration: Duration.millis(closeWaitMillis(settings)),
           orElse: () => Effect.logWarning(`${inFlight.size} payments were still in progress at shutdown; recovery will find them`)
-        })
+        }),
+        Effect.andThen(
+          Effect.suspend(() => {
+            isClosed = true
+            return Fiber.interruptAll(fibers)
+          })
+        )
       )
     )
     return Background.of({
       run: <E, R>(payment: Payment, work: (answer: Answering) => Effect.Effect<Payment, E, R>) =>
         Effect.suspend(() => {
           const answer = Deferred.makeUnsafe<Payment>()
+          if (isClosed) {
+            Deferred.doneUnsafe(answer, Effect.succeed(payment))
+            return Effect.succeed(answer)
+          }
           inFlight.set(payment.id, answer)
           const guarded = transaction.outside(Effect.catchCause(work(answer), fallingBack(payment)))
-          return Effect.map(FiberSet.run(fibers, guarded), (fiber) => {
-            fiber.addObserver(answering(payment, answer, inFlight))
-            return answer
+          // The fiber is noted in its own first step: there is no moment at which it runs and nobody would hear of its end.
+          const noted = Effect.withFiber<Payment, never, R>((fiber) => {
+            begun(fiber as Fiber.Fiber<Payment>, payment, answer)
+            return guarded
           })
+          return Effect.as(Effect.forkDetach(noted, { startImmediately: true }), answer)
         }),
       answering: (id) => inFlight.get(id),
       unstored: () => unstored,
@@ -88,6 +110,10 @@ export const layer: Layer.Layer<Background, never, HostTransaction> = Layer.effe
   })
 )
 
+/** Ends when nobody is left, also of those who come meanwhile. */
+const awaitEmpty = (fibers: ReadonlySet<Fiber.Fiber<Payment>>): Effect.Effect<void> =>
+  Effect.suspend(() => (fibers.size === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll(fibers), awaitEmpty(fibers))))
+
 /** Work that failed or died is for recovery; what was interrupted stays so. */
 const fallingBack =
   (payment: Payment) =>
@@ -98,11 +124,3 @@ const fallingBack =
           PaymentLog.about(payment.id)(Effect.logError("work on the payment died; recovery will finish it", Cause.squash(cause))),
           payment
         )
-
-/** Also what was cut off at the end of the service, or never began, answers: with what is durable without it. */
-const answering =
-  (payment: Payment, answer: Answering, inFlight: Map<PaymentId, Answering>) =>
-  (exit: Exit.Exit<Payment>): void => {
-    Deferred.doneUnsafe(answer, Effect.succeed(Exit.isSuccess(exit) ? exit.value : payment))
-    if (inFlight.get(payment.id) === answer) inFlight.delete(payment.id)
-  }

@@ -124,21 +124,24 @@ const commit = (options: { readonly persist: Persist }, payment: Payment, events
 const isFact = (events: ReadonlyArray<PaymentEvent>): boolean => events.some((event) => event._tag === "OperationSucceeded")
 
 const eventsOf = (payment: Payment, truth: Truth | Report, asked: Asked) =>
-  Effect.contextWith((context: Context.Context<never>) => {
+  Effect.contextWith((context: Context.Context<never>): Effect.Effect<ReadonlyArray<PaymentEvent>, never, OfSteps> => {
     const recorded = "command" in truth ? decided(payment, truth.command) : settled(payment, truth)
-    if (recorded === undefined) return Effect.succeed<ReadonlyArray<PaymentEvent>>([])
+    if (recorded === undefined) return Effect.succeed([])
     const { policy } = Context.get(context, Settings)
-    return Effect.flatMap(Journal.existing(Journal.fold(payment, recorded, truth.observedAt)), (after) => {
-      const step = nextStep(after, { policy, now: truth.observedAt })
-      if (step._tag === "Rest") return Effect.succeed(recorded)
-      const registry = Context.get(context, ActiveHooks)
-      const following =
-        registry === undefined || registry.lists.error_handler.length === 0
-          ? eventsOfStep(after, step, truth.observedAt)
-          : Effect.flatMap(advised(registry, after, step, asked), (step) => eventsOfStep(after, step, truth.observedAt))
-      return Effect.map(following, (events) => [...recorded, ...events])
-    })
+    const after = Journal.fold(payment, recorded, truth.observedAt)
+    if (after._tag === "New") return Effect.as(Journal.existing(after), [])
+    const step = nextStep(after, { policy, now: truth.observedAt })
+    if (step._tag === "Rest") return Effect.succeed(recorded)
+    const registry = Context.get(context, ActiveHooks)
+    const following =
+      registry === undefined || registry.lists.error_handler.length === 0
+        ? eventsOfStep(after, step, truth.observedAt)
+        : Effect.flatMap(advised(registry, after, step, asked), (step) => eventsOfStep(after, step, truth.observedAt))
+    return Effect.map(following, (events) => [...recorded, ...events])
   })
+
+/** What the events of a step may have to be made with. */
+type OfSteps = Effect.Services<ReturnType<typeof advised> | ReturnType<typeof eventsOfStep>>
 
 /** What error handlers were asked for and said, once for each charge that did not happen: after a conflict it is only bounded again. */
 interface Asked {

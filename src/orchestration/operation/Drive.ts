@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { isChargeKind, type Operation } from "../../domain/operation/Operation.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
 import type { Source } from "../../domain/payment/Event.ts"
@@ -52,19 +51,20 @@ const driveOne = (payment: Payment, started: Started, options: DriveOptions) => 
   const operation = operationOf(payment, started.operation)
   if (operation === undefined) return Effect.succeed<Conclusion>({ payment, started: undefined })
   const { gateway, kind, number } = operation.intent
-  return Spans.within(callAndConclude(payment, operation, started, options), `Operation.${kind}`, {
-    attributes: () => ({ payment: payment.id, gateway, kind, operation: number, source: options.source })
+  return Effect.contextWith((context: Context.Context<Gateways>) => {
+    const driven = Effect.matchEffect(Context.get(context, Gateways).get(gateway), {
+      onFailure: () => notConfigured(payment, operation),
+      onSuccess: (found) =>
+        found.account === operation.intent.account
+          ? callAndConclude(callOf(payment, operation, started, { context, gateway: found }), payment, started, options)
+          : notConfigured(payment, operation)
+    })
+    return Spans.inContext(context, driven, {
+      name: `Operation.${kind}`,
+      attributes: () => ({ payment: payment.id, gateway, kind, operation: number, source: options.source })
+    })
   })
 }
-
-const callAndConclude = (payment: Payment, operation: Operation, started: Started, options: DriveOptions) =>
-  Effect.contextWith((context: Context.Context<Gateways>) =>
-    Effect.flatMap(Effect.option(Context.get(context, Gateways).get(operation.intent.gateway)), (found) => {
-      if (Option.isNone(found) || found.value.account !== operation.intent.account) return notConfigured(payment, operation)
-      const called = GatewayCall.call(callOf(payment, operation, started, { context, gateway: found.value }))
-      return CrashPoint.before("operation/before-call", concluding(called, payment, started, options))
-    })
-  )
 
 const notConfigured = (payment: Payment, { intent: { gateway, number } }: Operation): Effect.Effect<Conclusion> =>
   PaymentLog.about(
@@ -94,12 +94,13 @@ const callOf = (
 }
 
 /** Made apart from what leads to the call: while the gateway is asked, this is all that is held of it. */
-const concluding = <R>(
-  called: Effect.Effect<ReadonlyArray<Attempt>, never, R>,
-  payment: Payment,
-  started: Started,
-  options: DriveOptions
-) => Effect.flatMap(called, (attempts) => CrashPoint.before("operation/after-call", concludeCall(attempts, payment, started, options)))
+const callAndConclude = (call: GatewayCall.CallOptions, payment: Payment, started: Started, options: DriveOptions) =>
+  CrashPoint.before(
+    "operation/before-call",
+    Effect.flatMap(GatewayCall.call(call), (attempts) =>
+      CrashPoint.before("operation/after-call", concludeCall(attempts, payment, started, options))
+    )
+  )
 
 const concludeCall = (attempts: ReadonlyArray<Attempt>, payment: Payment, { operation, permission }: Started, options: DriveOptions) => {
   const { lease, persist, source } = options

@@ -51,7 +51,7 @@ import * as Bulkhead from "../resilience/Bulkhead.ts"
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
 import { type GatewayGuard, GatewayGuards } from "../resilience/GatewayGuards.ts"
 import * as Retry from "../resilience/Retry.ts"
-import type * as RetryBudget from "../resilience/RetryBudget.ts"
+import * as RetryBudget from "../resilience/RetryBudget.ts"
 import * as TimeLimit from "../resilience/TimeLimit.ts"
 import { databaseTimeAt, elapsedAt, type HeldPermission } from "./Permission.ts"
 
@@ -77,12 +77,11 @@ type Needs = CircuitBreakers | GatewayGuards | GatewayMetrics
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
 export const call = (options: CallOptions) =>
-  Effect.withFiber<Attempts, never, Needs | HostTransaction>((fiber) => {
-    const context = fiber.context as Context.Context<Needs | HostTransaction>
-    return Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
-      inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(new UnderWay(options, context))
+  Effect.contextWith((context: Context.Context<Needs | HostTransaction>) =>
+    Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
+      inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(new UnderWay(options, context), context)
     )
-  })
+  )
 
 type Attempts = ReadonlyArray<Attempt>
 
@@ -91,7 +90,11 @@ type Attempts = ReadonlyArray<Attempt>
  * wait for a slow gateway, what each of them holds is what the process needs memory for.
  */
 class UnderWay
-  implements Bulkhead.Entrance<Attempts, never, never>, Retry.RetryOptions<Attempt>, BreakerCalls.GuardedCall<Outcome, never, never, never>
+  implements
+    Bulkhead.Visit<Attempts, never, never>,
+    Retry.RetryOptions<Attempt>,
+    BreakerCalls.GuardedCall<Outcome, never, never, never>,
+    TimeLimit.Answers<Outcome, never, Outcome, never>
 {
   readonly options: CallOptions
   readonly clock: Clock.Clock
@@ -100,7 +103,12 @@ class UnderWay
   readonly metrics: GatewayMetrics["Service"]
   readonly urgent: boolean
   readonly attempts: Array<Attempt> = []
-  /** When the attempt in hand was handed to the adapter; `undefined`: it was not. */
+  /** Its place in the bulkhead. */
+  held = false
+  wake: (() => void) | undefined = undefined
+  /** Database time when the attempt in hand began. */
+  writtenAt = 0
+  /** When it was handed to the adapter; `undefined`: it was not. */
   sentAt: bigint | undefined = undefined
 
   constructor(options: CallOptions, context: Context.Context<Needs>) {
@@ -148,7 +156,15 @@ class UnderWay
   /** Once for each attempt that the breaker lets through, and once where what must not be refused is sent past it. */
   send(): Effect.Effect<Outcome> {
     this.sentAt = this.clock.monotonicTimeNanosUnsafe()
-    return TimeLimit.within(this.guard.limit, answerOf(this), unanswered)
+    return TimeLimit.within(this.guard.limit, asked(this), this)
+  }
+
+  ended(exit: Exit.Exit<Outcome>): Exit.Exit<Outcome> {
+    return answerOf(exit, this.options.gateway)
+  }
+
+  over(limitMillis: number): Outcome {
+    return gaveUp("timeout", `no answer within ${limitMillis} ms`)
   }
 
   judge(exit: Exit.Exit<Outcome>): Breaker.Verdict {
@@ -160,16 +176,15 @@ class UnderWay
   }
 }
 
-const guarded = (call: UnderWay) => {
-  const tried = Retry.runOr(attemptOnce(call), call, () => Effect.succeed<Attempts>(call.attempts))
-  return Spans.within(Bulkhead.within(call.guard.bulkhead, call, tried), "GatewayCall.call", {
+const guarded = (call: UnderWay, context: Context.Context<never>) =>
+  Spans.inContext(context, Bulkhead.within(call.guard.bulkhead, call, tried(call)), {
+    name: "GatewayCall.call",
     kind: "client",
     attributes: () => {
       const { gateway, operation, payment } = call.options
       return { payment, gateway: gateway.name, kind: operation.intent.kind }
     }
   })
-}
 
 /**
  * Cancelling, reversing and closing are not turned away: nobody else can do them, their tries are counted, and after a few a person would
@@ -231,35 +246,60 @@ const classOf = (outcome: Outcome, options: CallOptions): ErrorClass => {
   return lost && options.operation.intent.protection.replay === "result" ? { _tag: "Transient", retryAfterMillis } : permanent
 }
 
-/** One attempt, kept among the others. Fails with it where the gateway has not answered, so that it may be tried again. */
-const attemptOnce = (call: UnderWay): Effect.Effect<Attempts, Attempt> =>
-  Effect.suspend(() => (call.attempts.length === 0 ? once(call) : CrashPoint.before("call/between-attempts", once(call))))
+/** The first attempt, and further ones where the gateway has not answered and there is reason to try again. */
+const tried = (call: UnderWay): Effect.Effect<Attempts> =>
+  Effect.flatMap(
+    Effect.suspend(() => {
+      RetryBudget.earn(call.budget)
+      return attempt(call)
+    }),
+    (outcome) => {
+      const made = kept(call, outcome)
+      const attempts = Effect.succeed(call.attempts)
+      return counted(call, made, isAnswer(outcome) ? attempts : Effect.andThen(Retry.again(repeated(call), made, call), attempts))
+    }
+  )
 
-const once = (call: UnderWay): Effect.Effect<Attempts, Attempt> =>
-  Effect.suspend(() => {
-    const { breakers, clock, options } = call
-    const { gateway, operation, permission } = options
-    const { atLeastMillis, atMostMillis } = elapsedAt(clock, permission)
-    const writtenAt = Math.floor(permission.recordedAt + atLeastMillis)
-    call.sentAt = undefined
-    const held = atMostMillis >= startsWithin(call) ? permissionLapsed : pauseOf(call)
-    if (held !== undefined) return ended(call, { outcome: held, writtenAt })
-    const sent = breakers.guard(BreakerName.of(gateway.name, operation.intent.kind), call, clock)
-    return Effect.flatMap(sent, (outcome) => ended(call, { outcome, writtenAt }))
+/** The same request once more. Fails with its attempt where the gateway has not answered. */
+const repeated = (call: UnderWay): Effect.Effect<void, Attempt> => {
+  const sentAgain = CrashPoint.before(
+    "call/between-attempts",
+    Effect.suspend(() => attempt(call))
+  )
+  return Effect.flatMap(sentAgain, (outcome) => {
+    const made = kept(call, outcome)
+    return counted(call, made, isAnswer(outcome) ? Effect.void : Effect.fail(made))
   })
+}
 
-/** Keeps an attempt, and counts it if anything was sent. */
-const ended = (call: UnderWay, attempt: Attempt): Effect.Effect<Attempts, Attempt> => {
-  const { attempts, clock, guard, options, sentAt } = call
-  const { outcome } = attempt
-  attempts.push(attempt)
-  const kept = outcome._tag === "NotSent" || outcome._tag === "Unknown" ? Effect.fail(attempt) : Effect.succeed(attempts)
-  if (sentAt === undefined) return kept
+/** What came of one attempt: the gateway's answer, or why nothing was sent. */
+const attempt = (call: UnderWay): Effect.Effect<Outcome> => {
+  const { breakers, clock, options } = call
+  const { gateway, operation, permission } = options
+  const { atLeastMillis, atMostMillis } = elapsedAt(clock, permission)
+  call.writtenAt = Math.floor(permission.recordedAt + atLeastMillis)
+  call.sentAt = undefined
+  const notSent = atMostMillis >= startsWithin(call) ? permissionLapsed : pauseOf(call)
+  return notSent === undefined ? breakers.guard(BreakerName.of(gateway.name, operation.intent.kind), call, clock) : Effect.succeed(notSent)
+}
+
+const kept = ({ attempts, writtenAt }: UnderWay, outcome: Outcome): Attempt => {
+  const made: Attempt = { outcome, writtenAt }
+  attempts.push(made)
+  return made
+}
+
+const isAnswer = ({ _tag }: Outcome): boolean => _tag !== "NotSent" && _tag !== "Unknown"
+
+/** Counts an attempt if anything was sent, and goes on. */
+const counted = <A, E>(call: UnderWay, { outcome }: Attempt, next: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  const { clock, guard, options, sentAt } = call
+  if (sentAt === undefined) return next
   const pauseMillis = askedPause(outcome)
   if (pauseMillis !== undefined)
     Pause.begin(guard.pauses, options.operation.intent.kind, { millis: pauseMillis, now: monotonicMillis(clock) })
   const durationMillis = Number(clock.monotonicTimeNanosUnsafe() - sentAt) / 1e6
-  return Effect.andThen(measured(call, outcome, durationMillis), kept)
+  return Effect.andThen(measured(call, outcome, durationMillis), next)
 }
 
 const permissionLapsed: NotSent = {
@@ -301,25 +341,24 @@ const measured = ({ metrics, options }: UnderWay, outcome: Outcome, durationMill
   )
 }
 
-/** One request, and its answer, whatever the adapter makes of it. Never fails. */
-const answerOf = (call: UnderWay): Effect.Effect<Outcome> => {
-  const { gateway, operation, payment, permission } = call.options
-  const leftMillis = () => writesWithin(call) - elapsedAt(call.clock, permission).atMostMillis
-  const asked = Effect.suspend(() => gateway.send({ payment, intent: operation.intent, leftMillis }))
-  return Effect.catchCause(
-    Effect.map(asked, (answer) => (isOutcome(answer) ? answer : noOutcome(gateway))),
-    (cause) => {
-      const defect = cause.reasons.find(Cause.isDieReason)
-      return defect === undefined ? Effect.failCause(cause) : Effect.succeed(brokenBy(defect.defect, gateway))
-    }
-  )
+/** One request. */
+const asked = (call: UnderWay): Effect.Effect<Outcome> =>
+  Effect.suspend(() => {
+    const { gateway, operation, payment, permission } = call.options
+    const leftMillis = () => writesWithin(call) - elapsedAt(call.clock, permission).atMostMillis
+    return gateway.send({ payment, intent: operation.intent, leftMillis })
+  })
+
+/** Its answer, whatever the adapter makes of it: there is none only where it was interrupted. */
+const answerOf = (exit: Exit.Exit<Outcome>, gateway: Gateway): Exit.Exit<Outcome> => {
+  if (Exit.isSuccess(exit)) return isOutcome(exit.value) ? exit : Exit.succeed(noOutcome(gateway))
+  const defect = exit.cause.reasons.find(Cause.isDieReason)
+  return defect === undefined ? exit : Exit.succeed(brokenBy(defect.defect, gateway))
 }
 
 const noOutcome = ({ name }: Gateway) => gaveUp("unreadable", `the adapter of ${name} gave an answer that is none`)
 
 const brokenBy = (defect: unknown, { name }: Gateway) => gaveUp("unreadable", `the adapter of ${name} failed: ${nameOf(defect)}`)
-
-const unanswered = (limitMillis: number) => gaveUp("timeout", `no answer within ${limitMillis} ms`)
 
 /** What a call says to the breaker. Being asked to slow down is neither a failure nor a sign of health. */
 const verdicts = { healthy: "success", failed: "failure", limited: "ignored", ignored: "ignored" } as const

@@ -87,8 +87,10 @@ export const commit = (options: {
       issuedWallMillis: clock.currentTimeMillisUnsafe(),
       issuedMonotonicNanos: clock.monotonicTimeNanosUnsafe()
     }
-    const attributes = () => ({ payment: options.payment.id, events: options.events.length })
-    const committing = Spans.within(Context.get(context, EventStore).commit(options), "EventStore.commit", { attributes })
+    const committing = Spans.inContext(context, Context.get(context, EventStore).commit(options), {
+      name: "EventStore.commit",
+      attributes: () => ({ payment: options.payment.id, events: options.events.length })
+    })
     return Effect.matchEffect(committing, {
       onFailure: (error) => {
         if (error.isAmbiguous) maybeWrittenSince = issued
@@ -96,7 +98,8 @@ export const commit = (options: {
       },
       onSuccess: (result) => {
         const times: CommitTimes = {
-          ...issued,
+          issuedWallMillis: issued.issuedWallMillis,
+          issuedMonotonicNanos: issued.issuedMonotonicNanos,
           answeredWallMillis: clock.currentTimeMillisUnsafe(),
           answeredMonotonicNanos: clock.monotonicTimeNanosUnsafe()
         }

@@ -20,8 +20,8 @@ export interface Bulkhead {
   readonly waiting: Set<Place>
 }
 
-/** One program's place: it has it, or waits for it. */
-interface Place {
+/** One program's place: it has it, or waits for it. Before it comes it has none: `held` is false, `wake` is undefined. */
+export interface Place {
   held: boolean
   wake: (() => void) | undefined
 }
@@ -36,8 +36,8 @@ export const isFull = ({ active, limits, waiting }: Bulkhead): boolean =>
 /** Why a program was not let in: the queue was full, or it had waited as long as it may. */
 export type Refused = "full" | "waited"
 
-/** How a program enters, and what happens instead where it cannot. */
-export interface Entrance<A, E, R> {
+/** How a program enters, what happens instead where it cannot, and its place: a new one for every run. */
+export interface Visit<A, E, R> extends Place {
   /** Waits behind the others however long the queue is: for what must not be refused and is bounded elsewhere. Default false. */
   readonly urgent?: boolean
   /** How long it may wait, in milliseconds; asked for only where it has to. Default: `maxWaitMillis` of the limits. */
@@ -48,47 +48,45 @@ export interface Entrance<A, E, R> {
 /** Runs a program inside. Interrupted, or ended in any other way, it gives its place back; one that still waits leaves the line. */
 export const within = <A, E, R, A2, E2, R2>(
   bulkhead: Bulkhead,
-  entrance: Entrance<A2, E2, R2>,
+  visit: Visit<A2, E2, R2>,
   program: Effect.Effect<A, E, R>
 ): Effect.Effect<A | A2, E | E2, R | R2> =>
-  Effect.suspend(() => {
-    const place: Place = { held: false, wake: undefined }
-    // The finalizer is there before the place is taken: an interruption between two steps loses no place.
-    return Effect.onExitPrimitive(
-      Effect.suspend((): Effect.Effect<A | A2, E | E2, R | R2> => {
-        const { active, limits, waiting } = bulkhead
-        switch (admission({ active, waiting: waiting.size }, limits, { urgent: entrance.urgent ?? false })) {
-          case "enter":
-            place.held = true
-            bulkhead.active++
-            return program
-          case "wait":
-            waiting.add(place)
-            return Effect.flatMap(waitFor(place, bulkhead, entrance), (): Effect.Effect<A | A2, E | E2, R | R2> =>
-              place.held ? program : entrance.orElse("waited")
-            )
-          case "refuse":
-            return entrance.orElse("full")
-        }
-      }),
-      () => {
-        if (place.held) leave(bulkhead)
-        else bulkhead.waiting.delete(place)
-        return undefined
+  // The finalizer is there before the place is taken: an interruption between two steps loses no place.
+  Effect.onExitPrimitive(
+    Effect.suspend((): Effect.Effect<A | A2, E | E2, R | R2> => {
+      const { active, limits, waiting } = bulkhead
+      switch (admission({ active, waiting: waiting.size }, limits, { urgent: visit.urgent ?? false })) {
+        case "enter":
+          visit.held = true
+          bulkhead.active++
+          return program
+        case "wait":
+          waiting.add(visit)
+          return Effect.flatMap(waitFor(visit, bulkhead), (): Effect.Effect<A | A2, E | E2, R | R2> =>
+            visit.held ? program : visit.orElse("waited")
+          )
+        case "refuse":
+          return visit.orElse("full")
       }
-    )
-  })
+    }),
+    () => {
+      if (visit.held) leave(bulkhead)
+      else bulkhead.waiting.delete(visit)
+      visit.held = false
+      return undefined
+    }
+  )
 
 /** Ends when the place is held, or when the wait is over: whoever waits no longer is not in line. */
-const waitFor = <A, E, R>(place: Place, bulkhead: Bulkhead, entrance: Entrance<A, E, R>) =>
-  Effect.flatMap(entrance.maxWaitMillis ?? Effect.succeed(bulkhead.limits.maxWaitMillis), (maxWaitMillis) =>
+const waitFor = <A, E, R>(visit: Visit<A, E, R>, bulkhead: Bulkhead) =>
+  Effect.flatMap(visit.maxWaitMillis ?? Effect.succeed(bulkhead.limits.maxWaitMillis), (maxWaitMillis) =>
     Effect.callback<void>((resume) => {
-      if (place.held) return resume(Effect.void)
-      place.wake = () => resume(Effect.void)
+      if (visit.held) return resume(Effect.void)
+      visit.wake = () => resume(Effect.void)
       return undefined
     }).pipe(
       Effect.timeoutOption(Duration.millis(Math.max(0, maxWaitMillis))),
-      Effect.andThen(Effect.sync(() => void bulkhead.waiting.delete(place)))
+      Effect.andThen(Effect.sync(() => void bulkhead.waiting.delete(visit)))
     )
   )
 

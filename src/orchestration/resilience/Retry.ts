@@ -42,14 +42,6 @@ export interface RetryOptions<E> {
 
 /** Runs an attempt until it succeeds, or until there is a reason not to try again: then it fails with the last error. */
 export const run = <A, E, R>(attempt: Effect.Effect<A, E, R>, options: RetryOptions<E>): Effect.Effect<A, E, R> =>
-  runOr(attempt, options, Effect.fail)
-
-/** The same with another answer than the last error when there is a reason not to try again. */
-export const runOr = <A, E, R, E2>(
-  attempt: Effect.Effect<A, E, R>,
-  options: RetryOptions<E>,
-  giveUp: (error: E) => Effect.Effect<A, E2>
-): Effect.Effect<A, E2, R> =>
   Effect.suspend(() => {
     if (options.budget !== undefined) RetryBudget.earn(options.budget)
     return Effect.catchCause(attempt, (cause) => {
@@ -57,14 +49,15 @@ export const runOr = <A, E, R, E2>(
       // Beside a defect an error says nothing.
       return Option.isNone(error) || Cause.hasDies(cause)
         ? Effect.failCause(cause as Cause.Cause<never>)
-        : Effect.flatMap(again(attempt, error.value, options), (ended) =>
-            ended._tag === "Success" ? Effect.succeed(ended.success) : giveUp(ended.failure)
-          )
+        : Effect.flatMap(again(attempt, error.value, options), Effect.fromResult)
     })
   })
 
-/** What came of the last attempt that there was a reason to make. */
-const again = Effect.fnUntraced(function* <A, E, R>(
+/**
+ * Tries again after a first failure, and answers what came of the last attempt that there was a reason to make. For who makes the first
+ * attempt by itself, and has earned the budget's share for it.
+ */
+export const again = Effect.fnUntraced(function* <A, E, R>(
   attempt: Effect.Effect<A, E, R>,
   first: E,
   options: RetryOptions<E>

@@ -17,61 +17,67 @@ import * as Fiber from "effect/Fiber"
 export interface TimeLimit {
   readonly millis: number
   /** In the order in which they run out. */
-  readonly running: Set<Limited>
+  readonly running: Set<Running>
   timer: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 /** A program within its time. */
-interface Limited {
+interface Running {
   readonly endsAtNanos: bigint
   readonly fiber: Fiber.Fiber<unknown, unknown>
   isOver: boolean
 }
 
+/**
+ * What is answered for a program, by how it ended. `ended`: by itself, in whatever way. `over`: its time was over; told how long it was.
+ * They are methods of what the caller keeps anyway: many programs wait at a time, and each would keep closures of its own.
+ */
+export interface Answers<A, E, B, E2> {
+  readonly clock: Clock.Clock
+  readonly ended: (exit: Exit.Exit<A, E>) => Exit.Exit<B, E2>
+  readonly over: (limitMillis: number) => B
+}
+
 /** How its end is waited for. */
-interface Waiting<A> {
+interface Waiting<A, E, B, E2> {
   readonly endsAtNanos: bigint
-  readonly orElse: (limitMillis: number) => A
-  readonly restore: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R>
+  readonly answers: Answers<A, E, B, E2>
+  readonly restore: <C, E3, R>(effect: Effect.Effect<C, E3, R>) => Effect.Effect<C, E3, R>
 }
 
 /** A limit that nobody runs within. */
 export const make = (millis: number): TimeLimit => ({ millis, running: new Set(), timer: undefined })
 
-/**
- * Runs a program in a fiber of its own; when its time is over it is interrupted and `orElse` is the answer, told how long it was. Interrupted
- * itself, it waits for the program's end.
- */
-export const within = <A, E, R>(
+/** Runs a program in a fiber of its own, which is interrupted when its time is over. Interrupted itself, it waits for the program's end. */
+export const within = <A, E, R, B, E2>(
   limit: TimeLimit,
   program: Effect.Effect<A, E, R>,
-  orElse: (limitMillis: number) => A
-): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber((caller) => {
-      const endsAtNanos = caller.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
-      return Effect.flatMap(Effect.forkDetach(program, { startImmediately: true }), (fiber) => {
-        const exit = fiber.pollUnsafe()
-        return exit === undefined ? waitFor(limit, fiber, { endsAtNanos, orElse, restore }) : exit
-      })
+  answers: Answers<A, E, B, E2>
+): Effect.Effect<B, E2, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const endsAtNanos = answers.clock.monotonicTimeNanosUnsafe() + BigInt(Math.ceil(limit.millis)) * nanosPerMilli
+    return Effect.flatMap(Effect.forkDetach(program, { startImmediately: true }), (fiber) => {
+      const exit = fiber.pollUnsafe()
+      return exit === undefined ? waitFor(limit, fiber, { endsAtNanos, answers, restore }) : answers.ended(exit)
     })
-  )
+  })
 
 const nanosPerMilli = 1_000_000n
 
 /** Made apart from `within`, so that whoever waits holds no more than this. */
-const waitFor = <A, E>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waiting: Waiting<A>): Effect.Effect<A, E> => {
-  const { endsAtNanos, orElse, restore } = waiting
-  const limited: Limited = { endsAtNanos, fiber, isOver: false }
-  let wake: ((answer: Effect.Effect<A, E>) => void) | undefined
-  limit.running.add(limited)
-  fiber.addObserver((ended) => {
-    end(limit, limited)
-    wake?.(limited.isOver ? Effect.succeed(orElse(limit.millis)) : ended)
+const waitFor = <A, E, B, E2>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waiting: Waiting<A, E, B, E2>): Effect.Effect<B, E2> => {
+  const { answers, endsAtNanos, restore } = waiting
+  const running: Running = { endsAtNanos, fiber, isOver: false }
+  let wake: ((answer: Effect.Effect<B, E2>) => void) | undefined
+  const answerTo = (exit: Exit.Exit<A, E>) => (running.isOver ? Effect.succeed(answers.over(limit.millis)) : answers.ended(exit))
+  limit.running.add(running)
+  fiber.addObserver((exit) => {
+    end(limit, running)
+    wake?.(answerTo(exit))
   })
-  const answer = Effect.callback<A, E>((resume) => {
-    const ended = fiber.pollUnsafe()
-    if (ended !== undefined) return resume(limited.isOver ? Effect.succeed(orElse(limit.millis)) : ended)
+  const answer = Effect.callback<B, E2>((resume) => {
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return resume(answerTo(exit))
     wake = resume
     return undefined
   })
@@ -84,8 +90,8 @@ const waitFor = <A, E>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waiting: Wait
 
 const begin = (limit: TimeLimit): Effect.Effect<void> => Effect.asVoid(Effect.forkDetach(watch(limit), { startImmediately: true }))
 
-const end = (limit: TimeLimit, limited: Limited): void => {
-  limit.running.delete(limited)
+const end = (limit: TimeLimit, running: Running): void => {
+  limit.running.delete(running)
   if (limit.running.size > 0) return
   limit.timer?.interruptUnsafe()
   limit.timer = undefined

@@ -8,14 +8,24 @@ import * as Bulkhead from "../../../src/orchestration/resilience/Bulkhead.ts"
 
 const limits = { concurrency: 2, queue: 2, maxWaitMillis: 1_000 }
 
+type How = Partial<Bulkhead.Visit<string, never, never>>
+
+/** Of somebody who has not come yet; who is turned away answers why. */
+const visit = (how: How = {}): Bulkhead.Visit<string, never, never> => ({
+  held: false,
+  wake: undefined,
+  orElse: (refused) => Effect.succeed(refused),
+  ...how
+})
+
 /** Programs that go through one bulkhead, and what became of each. */
 const scene = (of: Bulkhead.Bulkhead = Bulkhead.make(limits)) => {
   const log: Array<string> = []
-  const enter = (name: string, seconds: number, entrance: Partial<Bulkhead.Entrance<string, never, never>> = {}) =>
+  const enter = (name: string, seconds: number, how: How = {}) =>
     Effect.forkChild(
       Bulkhead.within(
         of,
-        { orElse: (refused) => Effect.sync(() => (log.push(`${name} ${refused}`), refused)), ...entrance },
+        visit({ orElse: (refused) => Effect.sync(() => (log.push(`${name} ${refused}`), refused)), ...how }),
         Effect.gen(function* () {
           log.push(`${name} in`)
           yield* Effect.sleep(`${seconds} seconds`)
@@ -100,13 +110,12 @@ describe("a bulkhead", () => {
   it.effect("a place is given back by whoever fails, dies or is interrupted inside", () =>
     Effect.gen(function* () {
       const { enter, isEmpty, of } = scene()
-      const entrance = { orElse: () => Effect.succeed("refused") }
-      yield* Effect.exit(Bulkhead.within(of, entrance, Effect.fail("no")))
-      yield* Effect.exit(Bulkhead.within(of, entrance, Effect.die("bug")))
+      yield* Effect.exit(Bulkhead.within(of, visit(), Effect.fail("no")))
+      yield* Effect.exit(Bulkhead.within(of, visit(), Effect.die("bug")))
       const thrown = Effect.suspend((): Effect.Effect<string> => {
         throw new Error("bug")
       })
-      yield* Effect.exit(Bulkhead.within(of, entrance, thrown))
+      yield* Effect.exit(Bulkhead.within(of, visit(), thrown))
       const inside = yield* enter("a", 100)
       assert.strictEqual(of.active, 1)
       yield* Fiber.interrupt(inside)
@@ -132,10 +141,9 @@ describe("a bulkhead", () => {
     Effect.gen(function* () {
       const of = Bulkhead.make({ concurrency: 1, queue: 2, maxWaitMillis: 60_000 })
       const gate = yield* Deferred.make<void>()
-      const entrance = { orElse: () => Effect.succeed("refused") }
-      const a = yield* Effect.forkChild(Bulkhead.within(of, entrance, Deferred.await(gate)), { startImmediately: true })
-      const b = yield* Effect.forkChild(Bulkhead.within(of, entrance, Effect.never), { startImmediately: true })
-      const c = yield* Effect.forkChild(Bulkhead.within(of, entrance, Effect.succeed("c")), { startImmediately: true })
+      const a = yield* Effect.forkChild(Bulkhead.within(of, visit(), Deferred.await(gate)), { startImmediately: true })
+      const b = yield* Effect.forkChild(Bulkhead.within(of, visit(), Effect.never), { startImmediately: true })
+      const c = yield* Effect.forkChild(Bulkhead.within(of, visit(), Effect.succeed("c")), { startImmediately: true })
       yield* Effect.yieldNow
       // Both in one step of this fiber: b is given the place and interrupted before it runs again.
       Deferred.doneUnsafe(gate, Effect.void)
@@ -148,6 +156,20 @@ describe("a bulkhead", () => {
     })
   )
 
+  it.effect("whoever is interrupted between any two steps of entering leaves no place behind", () =>
+    Effect.gen(function* () {
+      const of = Bulkhead.make(limits)
+      const interrupted = Effect.fnUntraced(function* (operations: number, turns: number) {
+        const entering = Effect.provideService(Bulkhead.within(of, visit(), Effect.never), Scheduler.MaxOpsBeforeYield, operations)
+        const fiber = yield* Effect.forkChild(entering, { startImmediately: true })
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(of.active, 0, `gave way every ${operations} operations, interrupted after ${turns} turns`)
+      })
+      for (const operations of [3, 4, 5, 6, 7]) for (const turns of [0, 1, 2, 3]) yield* interrupted(operations, turns)
+    })
+  )
+
   for (const seed of ["1", "2", "3", "4", "5"]) {
     it.effect(`whatever comes, waits, leaves and is interrupted (seed ${seed}): never more inside than allowed, all places come back`, () =>
       Effect.gen(function* () {
@@ -155,21 +177,24 @@ describe("a bulkhead", () => {
         let inside = 0
         let most = 0
         let entered = 0
-        const visit = Effect.gen(function* () {
+        const program = Effect.gen(function* () {
           const millis = yield* Random.nextIntBetween(0, 60)
-          inside++
-          entered++
-          most = Math.max(most, inside)
-          yield* Effect.ensuring(
-            Effect.sleep(millis),
-            Effect.sync(() => inside--)
+          // Begun and counted in one step: whoever is interrupted right after it is counted out again.
+          yield* Effect.acquireUseRelease(
+            Effect.sync(() => {
+              inside++
+              entered++
+              most = Math.max(most, inside)
+            }),
+            () => Effect.sleep(millis),
+            () => Effect.sync(() => inside--)
           )
           return "done"
         })
         const fibers: Array<Fiber.Fiber<string>> = []
         for (let step = 0; step < 400; step++) {
           const urgent = (yield* Random.next) < 0.1
-          fibers.push(yield* Effect.forkChild(Bulkhead.within(of, { urgent, orElse: (refused) => Effect.succeed(refused) }, visit)))
+          fibers.push(yield* Effect.forkChild(Bulkhead.within(of, visit({ urgent }), program)))
           // Of the youngest ones, which may be at any step.
           if ((yield* Random.next) < 0.5) fibers[fibers.length - (yield* Random.nextIntBetween(1, 4))]?.interruptUnsafe()
           if ((yield* Random.next) < 0.5) yield* TestClock.adjust(yield* Random.nextIntBetween(0, 30))

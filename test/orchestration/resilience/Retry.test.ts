@@ -2,7 +2,7 @@
  * Trying again: what ends it, what it waits for, what it counts. On virtual time and a fixed seed.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Equal, Exit, Fiber, Random } from "effect"
+import { Cause, Clock, Effect, Equal, Exit, Fiber, Random, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { ErrorClass, RetryStrategy } from "../../../src/domain/resilience/RetryStrategy.ts"
 import * as Retry from "../../../src/orchestration/resilience/Retry.ts"
@@ -56,35 +56,34 @@ describe("retry", () => {
     }).pipe(alone)
   )
 
-  it.effect("runOr: another answer than the last error, also after repetitions; what succeeds is left as it is", () =>
+  it.effect("again: after a first failure that is no attempt of its own, what came of the last one", () =>
     Effect.gen(function* () {
-      const orElse = Effect.fnUntraced(function* (...errors: ReadonlyArray<ErrorClass>) {
+      const after = Effect.fnUntraced(function* (first: ErrorClass, ...errors: ReadonlyArray<ErrorClass>) {
         const { at, attempt } = failing(...errors)
-        const giveUp = (error: ErrorClass) => Effect.succeed(`gave up: ${error._tag}` as const)
-        const running = yield* Effect.forkChild(Retry.runOr(attempt, { name: "rates", strategy, classify: (error) => error }, giveUp))
+        const running = yield* Effect.forkChild(Retry.again(attempt, first, { name: "rates", strategy, classify: (error) => error }))
         yield* TestClock.adjust("1 hour")
         return [yield* Fiber.join(running), at.length] as const
       })
-      assert.deepStrictEqual(yield* orElse(), ["done", 1])
-      assert.deepStrictEqual(yield* orElse(permanent), ["gave up: Permanent", 1])
-      assert.deepStrictEqual(yield* orElse(transient), ["done", 2])
-      assert.deepStrictEqual(yield* orElse(transient, transient, transient, transient), ["gave up: Transient", 4])
+      assert.deepStrictEqual(yield* after(permanent), [Result.fail(permanent), 0])
+      assert.deepStrictEqual(yield* after(transient), [Result.succeed("done" as const), 1])
+      assert.deepStrictEqual(yield* after(transient, permanent), [Result.fail(permanent), 1])
+      assert.deepStrictEqual(yield* after(transient, transient, transient, transient), [Result.fail(transient), 3])
     }).pipe(alone)
   )
 
-  it.effect("a defect is not tried again and not given up, also where an error stands beside it; nor is an interruption", () =>
+  it.effect("a defect is not tried again, also where an error stands beside it; nor is an interruption", () =>
     Effect.gen(function* () {
       let attempts = 0
       const ends = (cause: Cause.Cause<ErrorClass>) =>
         Effect.exit(
-          Retry.runOr(
+          Retry.run(
             Effect.suspend(() => (attempts++, Effect.failCause(cause))),
-            { name: "rates", strategy, classify: (error) => error },
-            () => Effect.succeed("gave up")
+            { name: "rates", strategy, classify: (error) => error }
           )
         )
       const both = Cause.combine(Cause.fail(transient), Cause.die("bug"))
-      const unchanged = (exit: Exit.Exit<string>, cause: Cause.Cause<unknown>) => Exit.isFailure(exit) && Equal.equals(exit.cause, cause)
+      const unchanged = (exit: Exit.Exit<string, ErrorClass>, cause: Cause.Cause<unknown>) =>
+        Exit.isFailure(exit) && Equal.equals(exit.cause, cause)
       for (const cause of [Cause.die("bug"), both, Cause.interrupt()]) assert.isTrue(unchanged(yield* ends(cause), cause))
       assert.strictEqual(attempts, 3)
     }).pipe(alone)

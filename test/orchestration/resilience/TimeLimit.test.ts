@@ -6,12 +6,18 @@ import { Cause, Clock, Effect, Exit, Fiber, Random, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as TimeLimit from "../../../src/orchestration/resilience/TimeLimit.ts"
 
+/** What ends by itself answers that, the others "over". */
+const within = <A>(limit: TimeLimit.TimeLimit, program: Effect.Effect<A>) =>
+  Clock.clockWith((clock) =>
+    TimeLimit.within(limit, program, { clock, ended: (exit: Exit.Exit<A>): Exit.Exit<A | "over"> => exit, over: () => "over" as const })
+  )
+
 /** Programs within one limit of a second, and when each was answered what. */
 const scene = (limit = TimeLimit.make(1_000)) => {
   const log: Array<string> = []
   const begin = (name: string, program: Effect.Effect<string>) =>
     Effect.forkChild(
-      TimeLimit.within(limit, program, () => "over").pipe(
+      within(limit, program).pipe(
         Effect.flatMap((answer) => Effect.map(Clock.currentTimeMillis, (now) => void log.push(`${name} ${answer} ${now}`)))
       ),
       { startImmediately: true }
@@ -72,7 +78,7 @@ describe("a time limit", () => {
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(log, ["a done 0"])
       assert.isTrue(isIdle())
-      const exit = yield* Effect.exit(TimeLimit.within(limit, Effect.die("broken"), () => "over"))
+      const exit = yield* Effect.exit(within(limit, Effect.die("broken")))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
     })
   )
@@ -82,12 +88,9 @@ describe("a time limit", () => {
       for (const operations of Array.from({ length: 40 }, (_, index) => index + 4)) {
         const limit = TimeLimit.make(1_000)
         const quick = Effect.provideService(Effect.as(Effect.yieldNow, "done"), Scheduler.MaxOpsBeforeYield, 2_048)
-        const first = TimeLimit.within(limit, quick, () => "over")
+        const first = within(limit, quick)
         assert.strictEqual(yield* Effect.provideService(first, Scheduler.MaxOpsBeforeYield, operations), "done")
-        const next = yield* Effect.forkChild(
-          TimeLimit.within(limit, Effect.never, () => "over"),
-          { startImmediately: true }
-        )
+        const next = yield* Effect.forkChild(within(limit, Effect.never), { startImmediately: true })
         yield* TestClock.adjust(1_000)
         const message = `a limit that nobody keeps, after a fiber gave way every ${operations} operations`
         assert.deepStrictEqual(next.pollUnsafe(), Exit.succeed("over"), message)
@@ -153,7 +156,7 @@ describe("a time limit", () => {
       const until = Effect.onInterrupt(Effect.never, () => Effect.sync(() => (ended = true)))
       const caller = Effect.withFiber((self) => {
         const interrupted = Effect.sync(() => self.interruptUnsafe())
-        return TimeLimit.within(limit, Effect.andThen(interrupted, until), () => "over")
+        return within(limit, Effect.andThen(interrupted, until))
       })
       const exit = yield* Fiber.await(yield* Effect.forkChild(caller))
       assert.isTrue(Exit.hasInterrupts(exit))
