@@ -156,22 +156,14 @@ export const answering = (payment: Payment, number: OperationNumber): Operation 
   return confirm === undefined ? operation : answering(payment, confirm.intent.number)
 }
 
-const eventOf = (operation: Operation, fact: Fact, command: { readonly source: Source }): PaymentEvent => {
-  const { _tag: tag, ...data } = fact
-  return tag === "Succeeded"
-    ? {
-        ...(data as Omit<Extract<Fact, { _tag: "Succeeded" }>, "_tag">),
-        _tag: "OperationSucceeded",
-        operation: operation.intent.number,
-        source: command.source,
-        endsTarget: endsTarget(operation, fact)
-      }
-    : {
-        ...(data as Omit<Extract<Fact, { _tag: "Declined" }>, "_tag">),
-        _tag: "OperationDeclined",
-        operation: operation.intent.number,
-        source: command.source
-      }
+const eventOf = (operation: Operation, fact: Fact, { source }: { readonly source: Source }): PaymentEvent => {
+  const { number } = operation.intent
+  if (fact._tag === "Declined") return { ...fact, _tag: "OperationDeclined", operation: number, source }
+  const { amount, chargedAt, gatewayReference, named } = fact
+  const ends = endsTarget(operation, fact)
+  return chargedAt === undefined
+    ? { _tag: "OperationSucceeded", operation: number, source, gatewayReference, amount, named, endsTarget: ends }
+    : { _tag: "OperationSucceeded", operation: number, source, gatewayReference, amount, chargedAt, named, endsTarget: ends }
 }
 
 /** Rule 13: a cancel counts when it named what it cancelled, or when its target had settled before the cancel was asked for. */

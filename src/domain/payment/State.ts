@@ -9,7 +9,7 @@ import * as Enrichment from "../hooks/Enrichment.ts"
 import type { HookName } from "../hooks/HookKind.ts"
 import { combine, type FraudSummary, type RecordedVerdict } from "../hooks/Verdict.ts"
 import { advance, counted, decided, failed, intended, learn, withFact } from "../operation/Advance.ts"
-import { isCharge, isOpen, type Operation } from "../operation/Operation.ts"
+import { type Fact, isCharge, isOpen, type Operation } from "../operation/Operation.ts"
 import type { OperationNumber, PaymentId } from "./Ids.ts"
 import type { PaymentDetails, PaymentEvent, ReviewReason, Source } from "./Event.ts"
 import { type DeclineCategory, mayPrecedeKeyCheck } from "../operation/Decline.ts"
@@ -209,9 +209,9 @@ type OfOperation =
 const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperation }>): Payment => {
   switch (event._tag) {
     case "PaymentScreened":
-      return { ...payment, screened: true, ...fraudOf(event.verdicts) }
+      return withFraud({ ...payment, screened: true }, event.verdicts)
     case "PaymentBlocked":
-      return { ...payment, ...fraudOf(event.verdicts, event.check === "fraud_check") }
+      return withFraud(payment, event.verdicts, event.check === "fraud_check")
     case "PaymentEnriched":
       return { ...payment, details: Enrichment.apply(payment.details, event.fields) }
     case "PostValidationFailed":
@@ -247,10 +247,10 @@ const applyToPayment = (payment: Payment, event: Exclude<Later, { _tag: OfOperat
 }
 
 /** `blocked`: they did, by their scores too. */
-const fraudOf = (verdicts: ReadonlyArray<RecordedVerdict> | undefined, blocked = false): Pick<Payment, "fraud"> => {
-  if (verdicts === undefined || verdicts.length === 0) return {}
+const withFraud = (payment: Payment, verdicts: ReadonlyArray<RecordedVerdict> | undefined, blocked = false): Payment => {
+  if (verdicts === undefined || verdicts.length === 0) return payment
   const { action, score } = combine(verdicts)
-  return { fraud: { action: blocked ? "block" : action, ...(score === undefined ? {} : { score }) } }
+  return { ...payment, fraud: { action: blocked ? "block" : action, ...(score === undefined ? {} : { score }) } }
 }
 
 const change = (payment: Payment, number: OperationNumber, f: (operation: Operation) => Operation): Payment => ({
@@ -259,13 +259,10 @@ const change = (payment: Payment, number: OperationNumber, f: (operation: Operat
 })
 
 const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "OperationSucceeded" }>): Payment => {
-  const { endsTarget, operation: number, source: _source, ...outcome } = event
+  const { endsTarget, operation: number } = event
   const next = endContinued(
     change(payment, number, (operation) =>
-      withFact(
-        { ...operation, chargedAfterCancel: operation.chargedAfterCancel || isChargedAfterCancel(payment, operation) },
-        { ...outcome, _tag: "Succeeded" }
-      )
+      withFact(isChargedAfterCancel(payment, operation) ? { ...operation, chargedAfterCancel: true } : operation, factOf(event))
     ),
     number
   )
@@ -280,6 +277,11 @@ const succeeded = (payment: Payment, event: Extract<PaymentEvent, { _tag: "Opera
   }))
   return endContinued(after, target)
 }
+
+const factOf = ({ amount, chargedAt, gatewayReference, named }: Extract<PaymentEvent, { _tag: "OperationSucceeded" }>): Fact =>
+  chargedAt === undefined
+    ? { _tag: "Succeeded", gatewayReference, amount, named }
+    : { _tag: "Succeeded", gatewayReference, amount, chargedAt, named }
 
 /**
  * The host was told that nothing is charged, or another charge was made, because a cancel of this sale was confirmed; and now it is told as
