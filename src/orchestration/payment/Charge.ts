@@ -253,22 +253,21 @@ const create = Effect.fnUntraced(function* <A, R>(
   const stamped = yield* Journal.stamp(state, events)
   const operation = command._tag === "BlockPayment" ? undefined : firstOperation
   const claim = { ...keyed, command: "charge", operation } as const
-  const committed = yield* Effect.uninterruptible(
-    Effect.gen(function* () {
-      const committing = Journal.commit({ payment: state, events: stamped, claim, quiet: true })
-      const { result, times } = yield* KeyClaims.claiming(claims, name, committing)
-      yield* Metrics.committed(result._tag)
-      if (result._tag !== "Committed") return result
-      if (!isCounted) yield* Metrics.idempotency("new")
-      if (selection !== undefined) yield* RouteSelection.made(selection)
-      const started = startedBy({ result, times }, stamped)
-      if (started === undefined && operation !== undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
-      if (started === undefined) yield* Metrics.recorded({ before: { ...result.payment, ended: undefined }, after: result.payment, events })
-      yield* CrashPoint.reach("charge/after-intent")
-      const change = { before: state, after: result.payment, events: stamped }
-      return { _tag: "Begun", value: yield* onBegun({ change, started }) } satisfies Begun<A>
-    })
-  )
+  const committing = Effect.gen(function* () {
+    const { result, times } = yield* Journal.commit({ payment: state, events: stamped, claim, quiet: true })
+    KeyClaims.answered(claims, times)
+    yield* Metrics.committed(result._tag)
+    if (result._tag !== "Committed") return result
+    if (!isCounted) yield* Metrics.idempotency("new")
+    if (selection !== undefined) yield* RouteSelection.made(selection)
+    const started = startedBy({ result, times }, stamped)
+    if (started === undefined && operation !== undefined) return yield* Effect.die(new Error("an initiated payment has no intent"))
+    if (started === undefined) yield* Metrics.recorded({ before: { ...result.payment, ended: undefined }, after: result.payment, events })
+    yield* CrashPoint.reach("charge/after-intent")
+    const change = { before: state, after: result.payment, events: stamped }
+    return { _tag: "Begun", value: yield* onBegun({ change, started }) } satisfies Begun<A>
+  })
+  const committed = yield* Effect.uninterruptible(KeyClaims.claiming(claims, name, committing))
   switch (committed._tag) {
     case "Begun":
       return committed

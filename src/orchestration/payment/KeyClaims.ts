@@ -16,7 +16,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Journaled } from "../operation/Journal.ts"
+import type { CommitTimes } from "../operation/Journal.ts"
 
 /**
  * How many requests look first after a key was found taken. A repetition found by its claim costs three statements more than one that looked,
@@ -33,7 +33,7 @@ export interface State {
   answeredAt: bigint | undefined
   /** How many requests more look first. */
   lookUps: number
-  /** The keys that are being claimed, and what is done when their claim was answered, once somebody waits for that. */
+  /** The keys that are being claimed, and what is done at the end of that once somebody waits for it. */
   readonly underWay: Map<string, Deferred.Deferred<void> | undefined>
 }
 
@@ -55,18 +55,22 @@ export const settled = (claims: State, name: string): Effect.Effect<void> =>
     return Deferred.await(end)
   })
 
-/** A commit that claims the key: who comes with the same one meanwhile waits for its end. */
-export const claiming = <E, R>(claims: State, name: string, commit: Effect.Effect<Journaled, E, R>): Effect.Effect<Journaled, E, R> =>
+/** Claims the key, and begins what follows from that: who comes with the same one meanwhile waits for its end. */
+export const claiming = <A, E, R>(claims: State, name: string, claim: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    const isFirst = !claims.underWay.has(name)
-    if (isFirst) claims.underWay.set(name, undefined)
-    return Effect.onExit(commit, (exit) => {
-      if (Exit.isSuccess(exit)) claims.answeredAt = exit.value.times.answeredMonotonicNanos
-      const end = isFirst ? claims.underWay.get(name) : undefined
-      if (isFirst) claims.underWay.delete(name)
+    if (claims.underWay.has(name)) return claim
+    claims.underWay.set(name, undefined)
+    return Effect.onExit(claim, () => {
+      const end = claims.underWay.get(name)
+      claims.underWay.delete(name)
       return end === undefined ? Effect.void : Effect.asVoid(Deferred.done(end, Exit.void))
     })
   })
+
+/** A commit was answered. */
+export const answered = (claims: State, { answeredMonotonicNanos }: Pick<CommitTimes, "answeredMonotonicNanos">): void => {
+  claims.answeredAt = answeredMonotonicNanos
+}
 
 /** A key was taken, or nobody knows: the next requests look first. */
 export const expectTaken = (claims: State): void => {
