@@ -313,7 +313,7 @@ const fingerprintOf = (request: ChargeRequest) => {
     captureMethod: captureMethod ?? "automatic",
     customer,
     metadata: metadata ?? {},
-    method: { type, references, token },
+    method: { references, token, type },
     offSession: offSession ?? false,
     returnUrl
   })

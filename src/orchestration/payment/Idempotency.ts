@@ -50,17 +50,22 @@ const quoted = (text: string): string => (escaped.test(text) ? JSON.stringify(te
 /** JSON with sorted keys and without `undefined`; bigints as decimal strings. */
 export const canonical = (value: unknown): string => {
   if (typeof value === "string") return quoted(value)
+  if (typeof value === "boolean") return value ? "true" : "false"
   if (typeof value === "bigint") return `"${value}"`
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null"
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
   const fields = value as Readonly<Record<string, unknown>>
-  let text = ""
-  for (const name of Object.keys(fields).sort()) {
+  let text = "{"
+  for (const name of sorted(Object.keys(fields))) {
     const field = fields[name]
-    if (field !== undefined) text += `${text === "" ? "" : ","}${quoted(name)}:${canonical(field)}`
+    if (field !== undefined) text += `${text === "{" ? "" : ","}${quoted(name)}:${canonical(field)}`
   }
-  return `{${text}}`
+  return `${text}}`
 }
+
+/** Most objects have their fields in this order already, and looking takes a fraction of sorting. */
+const sorted = (names: Array<string>): ReadonlyArray<string> =>
+  names.every((name, index) => index === 0 || (names[index - 1] ?? "") < name) ? names : names.sort()
 
 /** Who has the key; none when it is new. */
 export const find = ({ key, tenant }: KeyedRequest) =>
