@@ -1,9 +1,9 @@
 /**
  * The database's share of a payment: the engine's own statements in a plain loop over `@effect/sql-pg`.
  *
- * Two commits of a real payment are recorded and turned into their SQL once. The loop sends the look-up of the key and these two
- * statements with new identifiers, so it writes the same rows in the same two transactions; it decides, folds, encodes and calls
- * nothing. No engine over the same statements can be faster.
+ * Two commits of a real payment are recorded and turned into their SQL once. The loop sends these two statements with new identifiers, so it
+ * writes the same rows in the same two transactions; it decides, folds, encodes and calls nothing. No engine over the same statements can be
+ * faster.
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import type * as PgClient from "@effect/sql-pg/PgClient"
@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { bucketOf, IdempotencyKey } from "../../../src/domain/payment/Ids.ts"
 import { commitStatement, eventIdsParameter, parameterOf, type Statement } from "../../../src/layers/postgres/payment/CommitStatement.ts"
-import { claimColumns } from "../../../src/layers/postgres/payment/Rows.ts"
 import type { Commit } from "../../../src/services/EventStore.ts"
 import type { Ids } from "../../../src/services/Ids.ts"
 import * as Engine from "./Engine.ts"
@@ -66,13 +65,11 @@ let lastKey = 0
 /** One payment of the loop over a client. */
 export const make = Effect.fnUntraced(function* (sql: PgClient.PgClient, ids: Ids["Service"]) {
   const [first, second] = yield* record
-  const lookUp = `select ${claimColumns} from aegispay.claims c where c.bucket = $1::int and c.tenant = $2::text and c.key = $3::text`
   return Effect.gen(function* () {
     const uuids = yield* ids.uuids(1 + first.events + second.events)
     const key = IdempotencyKey.make(`bare-${process.pid}-${++lastKey}`)
     const bucket = bucketOf({ tenant: Engine.tenant, key })
     const [uuid = ""] = uuids
-    yield* sql.unsafe(lookUp, [bucket, Engine.tenant, key])
     const begun = yield* sql.unsafe(
       first.statement.text,
       first.parameters({ bucket, uuid, key, eventIds: uuids.slice(1, 1 + first.events) })

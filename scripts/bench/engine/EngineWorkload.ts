@@ -95,7 +95,7 @@ export const run = (options: Options): Effect.Effect<Report> =>
           )
       ),
       notes: [
-        "commits (store): commits that the event store accepted, per payment. transactions: committed ones of pg_stat_database, with the look-up of the idempotency key; of them writing: transaction ids used.",
+        "commits (store): commits that the event store accepted, per payment. transactions: committed ones of pg_stat_database; of them writing: transaction ids used.",
         "The server's counters include the warm-up and the opening of the pool; fsyncs and WAL are those of the whole server."
       ]
     } satisfies Report

@@ -32,7 +32,7 @@ export const lookUpsAfterTaken = 16
 
 /** What the engine asked its stores for, and what a test does to its commits and settings. */
 const watched = () => {
-  const asked = { lookUps: 0, commits: 0 }
+  const asked = { lookUps: 0, isUnreadable: false }
   const flaky = FlakyEventStore.script()
   const passing = flaky.onCommit
   const settings = { ...defaults, allowUnsafeGateways: true }
@@ -40,7 +40,14 @@ const watched = () => {
   const counting = Layer.effect(
     PaymentRepository,
     Effect.map(PaymentRepository, (repository) =>
-      PaymentRepository.of({ ...repository, findClaim: (query) => (asked.lookUps++, repository.findClaim(query)) })
+      PaymentRepository.of({
+        ...repository,
+        findClaim: (query) =>
+          Effect.suspend(() => {
+            asked.lookUps++
+            return asked.isUnreadable ? Effect.fail(FlakyEventStore.storeError("Unavailable")) : repository.findClaim(query)
+          })
+      })
     )
   )
   const of = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -245,23 +252,46 @@ export const suite = (name: string, stores: Layer.Layer<Stores, unknown>, { live
           assert.deepInclude(again, { lookUps: 1, commits: 1 })
           assert.isTrue(again.value.replayed)
           assert.strictEqual(again.value.payment.id, payment.id)
-          assert.deepInclude(yield* counted(charge(under)), { lookUps: 1, commits: 0 })
-          const failed = yield* Effect.flip(charge(newKey()))
-          assert.isTrue(failed._tag === "EventStoreError" && failed.isRetryable && !failed.isAmbiguous)
           flaky.onCommit = passing
-          assert.lengthOf(gateway.sent, 2)
+          yield* chargeMany(lookUpsAfterTaken)
+          flaky.onCommit = () => Effect.succeed("before")
+          const failed = yield* counted(Effect.flip(charge(newKey())))
+          assert.deepInclude(failed, { lookUps: 1, commits: 1 })
+          assert.isTrue(failed.value._tag === "EventStoreError" && failed.value.isRetryable && !failed.value.isAmbiguous)
+          assert.deepInclude(yield* counted(charge(under)), { lookUps: 1, commits: 0 })
+          assert.lengthOf(gateway.sent, 2 + lookUpsAfterTaken)
         })
       )
     )
 
     it.effect("whose commit got no answer is told as such, although the key is known then: it is the request's own", () =>
-      inEngine(({ flaky, gateway, passing }) =>
+      inEngine(({ flaky, gateway }) =>
         Effect.gen(function* () {
           flaky.onCommit = () => Effect.succeed("lost")
           const failed = yield* Effect.flip(charge(newKey()))
           assert.isTrue(failed._tag === "EventStoreError" && failed.isAmbiguous)
-          flaky.onCommit = passing
           assert.lengthOf(gateway.sent, 1)
+        })
+      )
+    )
+
+    it.effect("whose commit got no answer is told as such where it cannot be read either", () =>
+      inEngine(({ asked, flaky }) =>
+        Effect.gen(function* () {
+          flaky.onCommit = () => Effect.succeed("unknown")
+          asked.isUnreadable = true
+          const failed = yield* Effect.flip(charge(newKey()))
+          assert.isTrue(failed._tag === "EventStoreError" && failed.isAmbiguous)
+        })
+      )
+    )
+
+    it.effect("that cannot be read is not refused for another reason: it may be that of a payment", () =>
+      inEngine(({ asked, settings }) =>
+        Effect.gen(function* () {
+          settings.maxUnstoredOutcomes = 0
+          asked.isUnreadable = true
+          assert.strictEqual((yield* Effect.flip(charge(newKey())))._tag, "EventStoreError")
         })
       )
     )
