@@ -148,7 +148,8 @@ export const suite = <R = never>(
 
     it.effect("a damaged history is listed and left as it is; the others go on", () =>
       Effect.gen(function* () {
-        const [broken, other] = [yield* mustCommit(Payments.firstCommit()), yield* mustCommit(Payments.firstCommit())]
+        const [begun, other] = [yield* mustCommit(Payments.firstCommit()), yield* mustCommit(Payments.firstCommit())]
+        const broken = yield* mustCommit(Payments.commitOf(begun, [Payments.uncertain()]))
         const before = yield* seen(broken.id)
         yield* damage.history(broken.id)
         yield* damage.status(other.id)

@@ -33,6 +33,7 @@ import { holdsFollowAmounts } from "./migrations/payment/0015_holds_follow_amoun
 import { roomForUpdates } from "./migrations/payment/0016_room_for_updates.ts"
 import { claimsByKey } from "./migrations/payment/0017_claims_by_key.ts"
 import { eventsByCommit } from "./migrations/payment/0018_events_by_commit.ts"
+import { viewsWithOutcomes } from "./migrations/payment/0019_views_with_outcomes.ts"
 import { sqlStateOf } from "./SqlErrors.ts"
 
 /** The migrations by number and name. Ones that were released never change. */
@@ -54,7 +55,8 @@ const migrations: Record<string, Effect.Effect<void, SqlError, SqlClient>> = {
   "0015_holds_follow_amounts": holdsFollowAmounts,
   "0016_room_for_updates": roomForUpdates,
   "0017_claims_by_key": claimsByKey,
-  "0018_events_by_commit": eventsByCommit
+  "0018_events_by_commit": eventsByCommit,
+  "0019_views_with_outcomes": viewsWithOutcomes
 }
 
 /** The schema version this code expects: the number of its last migration. */

@@ -13,7 +13,7 @@ import { mustCommit } from "../../contracts/EventStore.ts"
 import * as Payments from "../../support/payments.ts"
 import * as TestDatabase from "../../support/TestDatabase.ts"
 
-/** 20,000 payments of 20 tenants with an open operation each, copies of one that was committed. */
+/** 20,000 payments of 20 tenants that have begun, with their commit and an open operation each, copies of one that was committed. */
 const filled = Layer.effectDiscard(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
@@ -21,9 +21,12 @@ const filled = Layer.effectDiscard(
     yield* sql`insert into aegispay.payments (bucket, id, tenant, version, status, view, created_at, updated_at)
       select n % 65536, gen_random_uuid(), 't' || n % 20, version, status, view, created_at + n, updated_at + n
       from aegispay.payments, generate_series(1, 20000) n`
+    yield* sql`insert into aegispay.commits (payment, recorded_at, position, bucket, version, schema_version, event_ids, data)
+      select p.id, p.created_at, -row_number() over (), p.bucket, 1, c.schema_version, c.event_ids, c.data
+      from aegispay.payments p, aegispay.commits c where p.tenant like 't%'`
     yield* sql`insert into aegispay.open_operations (bucket, payment, operation, gateway, account, kind, status, opened_at)
       select p.bucket, p.id, 1, 'g' || p.bucket % 3, 'a', 'sale', 'processing', p.created_at from aegispay.payments p where tenant like 't%'`
-    yield* sql`analyze aegispay.payments, aegispay.open_operations`
+    yield* sql`analyze aegispay.payments, aegispay.commits, aegispay.open_operations`
   })
 )
 const stores = filled.pipe(Layer.provideMerge(Postgres.layer), Layer.provideMerge(Migrations.layer), Layer.provideMerge(TestDatabase.layer))

@@ -4,8 +4,10 @@
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
 import { bucketOfPayment, type PaymentId, uuidOfPayment } from "../../../src/domain/payment/Ids.ts"
+import * as View from "../../../src/domain/payment/View.ts"
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
 import * as PostgresProjection from "../../../src/layers/postgres/recovery/Projection.ts"
@@ -49,6 +51,32 @@ ProjectionContract.suite<SqlClient>("Postgres", stores, {
 })
 
 layer(stores, { excludeTestServices: true })("Postgres: Projection", (it) => {
+  it.effect("a payment that has only begun is shown as its commit says; one that went on without a view is damaged and repaired", () =>
+    Effect.gen(function* () {
+      const repository = yield* PaymentRepository
+      const projection = yield* Projection
+      const sql = yield* SqlClient
+      const storedView = (id: PaymentId) =>
+        Effect.map(
+          sql<{ readonly view: string | null }>`
+        select view from aegispay.payments where id = ${uuidOfPayment(id)}::uuid`,
+          ([row]) => row?.view
+        )
+      const begun = yield* mustCommit(Payments.firstCommit({ details: { metadata: { note: "a\u0000b" } } }))
+      assert.isNull(yield* storedView(begun.id))
+      const shown = { data: [View.ofPayment(begun)], nextCursor: undefined }
+      assert.deepStrictEqual(yield* repository.get({ id: begun.id }), Option.some(View.ofPayment(begun)))
+      assert.deepStrictEqual(yield* repository.list({ tenant: begun.details.tenant, limit: 10 }), shown)
+      assert.deepStrictEqual(yield* projection.compare(begun.id), [])
+      const done = yield* mustCommit(Payments.commitOf(begun, [Payments.succeeded()]))
+      assert.isString(yield* storedView(begun.id))
+      yield* run(`update aegispay.payments set view = null where bucket = $1::int and id = $2::uuid`)(begun.id)
+      assert.include((yield* Effect.flip(repository.get({ id: begun.id }))).message, "Corrupt")
+      assert.deepStrictEqual(yield* projection.rebuild(begun.id), ["view"])
+      assert.deepStrictEqual(yield* repository.get({ id: begun.id }), Option.some(View.ofPayment(done)))
+    })
+  )
+
   it.effect("a payment whose head was lost is counted for its customer again", () =>
     Effect.gen(function* () {
       const repository = yield* PaymentRepository

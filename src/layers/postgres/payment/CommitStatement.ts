@@ -27,7 +27,7 @@ import * as Event from "../../../domain/payment/Event.ts"
 import { bucketOf, bucketOfPayment, uuidOfPayment } from "../../../domain/payment/Ids.ts"
 import { replayFrom } from "../../../domain/payment/Replay.ts"
 import type { Payment } from "../../../domain/payment/State.ts"
-import { openOperations } from "../../../domain/payment/Status.ts"
+import { openOperations, status } from "../../../domain/payment/Status.ts"
 import { ofPayment, statusOfOperation } from "../../../domain/payment/View.ts"
 import type { Commit } from "../../../services/EventStore.ts"
 import { arrays, type columns, type Form, scalarCount, type Table, texts } from "./CommitText.ts"
@@ -129,19 +129,25 @@ const formOf = (commits: ReadonlyArray<Commit>, rows: Columns): Form => {
   return begins || rows.opened.item.length > 0 ? "mixed" : "settle"
 }
 
+/**
+ * The status of a payment that begins with an intent. Its next commit follows in a moment and writes the view; until then what it would say is
+ * read from its events (`viewOf`).
+ */
+const begun = "processing"
+
 const addItem = (
   items: Columns["items"],
   { events, payment }: Commit,
   { last, next }: { readonly next: Payment; readonly last: number }
 ): void => {
-  const view = ofPayment(next)
+  const view = payment._tag === "New" && status(next) === begun ? undefined : ofPayment(next)
   items.bucket.push(bucketOfPayment(payment.id))
   items.id.push(uuidOfPayment(payment.id))
-  items.tenant.push(view.tenant)
+  items.tenant.push(next.details.tenant)
   items.expected.push(payment.version)
-  items.version.push(view.version)
-  items.status.push(view.status)
-  items.view.push(storedViewOf(view))
+  items.version.push(next.version)
+  items.status.push(view === undefined ? begun : view.status)
+  items.view.push(view === undefined ? null : storedViewOf(view))
   items.last.push(last)
   items.data.push(storedEventsText(events))
 }

@@ -17,7 +17,7 @@ import type { OperationStatus } from "../../../domain/payment/View.ts"
 import { maxPageSize, PaymentRepository, type Hold, type OpenOperation, type Page } from "../../../services/PaymentRepository.ts"
 import * as ClaimLookup from "./ClaimLookup.ts"
 import * as PaymentCount from "./PaymentCount.ts"
-import { paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
+import { joinBegun, paymentColumns, paymentIdOf, type PaymentRow, readAll, viewOf } from "./Rows.ts"
 import { repeatable } from "../SqlErrors.ts"
 
 /** The most open operations of one page. */
@@ -94,7 +94,7 @@ const payments = (sql: SqlClient) =>
         sql,
         name,
         sql.unsafe<PaymentRow>(
-          `select ${paymentColumns} from aegispay.payments p
+          `select ${paymentColumns} from aegispay.payments p ${joinBegun}
            where p.bucket = $1::int and p.id = $2::uuid and ($3::text is null or p.tenant = $3::text)`,
           [bucketOfPayment(id), uuidOfPayment(id), tenant ?? null]
         )
@@ -115,7 +115,7 @@ const payments = (sql: SqlClient) =>
       }
       if (options.from !== undefined) add(`p.created_at >= ${bind(String(Math.ceil(options.from)), "bigint")}`)
       if (options.status !== undefined) add(`p.status = ${bind(options.status, "text")}`)
-      const text = `select ${paymentColumns} from aegispay.payments p where ${where()}
+      const text = `select ${paymentColumns} from aegispay.payments p ${joinBegun} where ${where()}
         order by p.created_at desc, p.id desc limit ${bind(limit + 1, "int")}`
       const rows = yield* repeatable(sql, name, sql.unsafe<PaymentRow>(text, parameters))
       const views = yield* readAll(rows, (row) => viewOf(name, row))
@@ -128,7 +128,7 @@ const payments = (sql: SqlClient) =>
       const after = options.cursor === undefined ? "00000000-0000-0000-0000-000000000000" : reviewCursor.exec(options.cursor)?.[0]
       if (after === undefined) return { data: [], nextCursor: undefined }
       const text = `select ${paymentColumns} from aegispay.reviews r
-        join aegispay.payments p on p.id = r.payment and p.bucket = r.bucket
+        join aegispay.payments p on p.id = r.payment and p.bucket = r.bucket ${joinBegun}
         where r.payment > $1::uuid order by r.payment limit $2::int`
       const rows = yield* repeatable(sql, name, sql.unsafe<PaymentRow>(text, [after, limit + 1]))
       const views = yield* readAll(rows, (row) => viewOf(name, row))

@@ -17,7 +17,8 @@ import {
   type PaymentId,
   type TenantId
 } from "../../../domain/payment/Ids.ts"
-import { PaymentView } from "../../../domain/payment/View.ts"
+import { replay } from "../../../domain/payment/Replay.ts"
+import { ofPayment, PaymentView } from "../../../domain/payment/View.ts"
 import type { CommandName, EventStoreError, StoredClaim } from "../../../services/EventStore.ts"
 import { corrupt } from "../SqlErrors.ts"
 
@@ -93,19 +94,44 @@ export interface PaymentRow {
   readonly tenant: string
   readonly version: number
   readonly status: string
-  readonly view: string
+  readonly view: string | null
   readonly created_at: bigint
   readonly updated_at: bigint
+  /** The first commit of a payment without a view, which has no other. */
+  readonly event_ids: ReadonlyArray<string> | null
+  readonly schema_version: number | null
+  readonly data: string | null
 }
 
-/** The columns of a `PaymentRow`, of a table or alias `p`. */
-export const paymentColumns = "p.bucket, p.id as payment, p.tenant, p.version, p.status, p.view, p.created_at, p.updated_at"
+/** The columns of a `PaymentRow`, of a table or alias `p` that is joined with `joinBegun`. */
+export const paymentColumns =
+  "p.bucket, p.id as payment, p.tenant, p.version, p.status, p.view, p.created_at, p.updated_at, b.event_ids, b.schema_version, b.data"
+
+/** The events of payments that have no view yet. */
+export const joinBegun = `left join lateral (select e.event_ids, e.schema_version, e.data from aegispay.commits e
+    where p.view is null and e.bucket = p.bucket and e.payment = p.id and e.version = 1) b on true`
 
 const decodeView = Schema.decodeUnknownResult(PaymentView)
+
+/** The view of a payment that has only begun, from the events of its first commit. */
+const viewOfBegun = (operation: string, row: PaymentRow, id: PaymentId): Result.Result<PaymentView, EventStoreError> => {
+  const { data, event_ids, schema_version } = row
+  if (data === null || event_ids === null || schema_version === null) {
+    return Result.fail(corrupt(operation, `${id} has neither a view nor a first commit`))
+  }
+  const commit = { ...row, version: 1, event_ids, schema_version, recorded_at: row.created_at, data }
+  return Result.flatMap(storedEventsOf(operation, commit, id), (events) => {
+    const payment = replay(id, events)
+    return Result.isSuccess(payment) && payment.success._tag === "Payment" && payment.success.version === row.version
+      ? Result.succeed(ofPayment(payment.success))
+      : Result.fail(corrupt(operation, `${id} has no view, and its first commit does not lead to its version`))
+  })
+}
 
 /** Reads the projection of a payment: the stored view and the columns it leaves out. */
 export const viewOf = (operation: string, row: PaymentRow): Result.Result<PaymentView, EventStoreError> => {
   const id = paymentIdOf(row)
+  if (row.view === null) return viewOfBegun(operation, row, id)
   return Result.flatMap(parseJson(operation, row.view), (view) =>
     Result.mapError(
       decodeView({

@@ -65,13 +65,15 @@ const hasEvents = (row: HeadAndCommit): row is HeadAndCommit & CommitRow => row.
 interface Folded {
   readonly payment: Payment
   readonly hasHead: boolean
+  /** It has one commit: then its view may be left to its events. */
+  readonly isBegun: boolean
 }
 
 interface StoredRow {
   readonly n: bigint
   readonly tenant: string
   readonly status: string
-  readonly view: string
+  readonly view: string | null
   readonly created_at: bigint
   readonly updated_at: bigint
   readonly open: string
@@ -146,7 +148,7 @@ const fold = Effect.fnUntraced(function* (reader: Reader, id: PaymentId) {
   if (payment._tag === "New" || (head !== undefined && head !== payment.version)) {
     return yield* new EventContinuityError({ paymentId: id, expectedVersion: payment.version, actualVersion: head ?? 0 })
   }
-  return { payment, hasHead: head !== undefined } satisfies Folded
+  return { payment, hasHead: head !== undefined, isBegun: commits.length === 1 } satisfies Folded
 })
 
 const openOf = (payment: Payment) =>
@@ -156,7 +158,7 @@ const openOf = (payment: Payment) =>
   })
 
 /** The parts that differ; `undefined`: a commit came in between. */
-const differences = Effect.fnUntraced(function* (reader: Reader, { hasHead, payment }: Folded) {
+const differences = Effect.fnUntraced(function* (reader: Reader, { hasHead, isBegun, payment }: Folded) {
   if (!hasHead) return ["payment"] satisfies ReadonlyArray<ProjectionPart>
   const row = yield* reader.stored(payment)
   if (row === undefined) return undefined
@@ -164,7 +166,7 @@ const differences = Effect.fnUntraced(function* (reader: Reader, { hasHead, paym
   const parts: ReadonlyArray<readonly [ProjectionPart, boolean]> = [
     ["tenant", row.tenant === view.tenant],
     ["status", row.status === view.status],
-    ["view", row.view === storedViewOf(view)],
+    ["view", row.view === null ? isBegun : row.view === storedViewOf(view)],
     ["createdAt", row.created_at === BigInt(view.createdAt)],
     ["updatedAt", row.updated_at === BigInt(view.updatedAt)],
     ["openOperations", JSON.stringify(JSON.parse(row.open)) === JSON.stringify(openOf(payment))]
