@@ -163,7 +163,7 @@ const worthOf = (gateway: World.Gateway, { at, country, details }: Arrival): { r
   const parts = {
     success: Scoring.success(signals, yardstick.scoring),
     latency: Scoring.latency(signals, yardstick.scoring),
-    cost: Scoring.cost(Cost.entryFor(gateway.fees, details), details, yardstick.scoring)
+    cost: Scoring.cost(Cost.entryFor(gateway.fees, details), Number(details.amount.minor), yardstick.scoring)
   }
   return { approval: availability * approval, score: Scoring.total(parts, yardstick.weights) }
 }

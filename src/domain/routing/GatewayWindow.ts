@@ -56,9 +56,15 @@ export interface WindowSummary {
   readonly lastFailureAt: number | undefined
 }
 
+/** How often something was counted or forgotten, in all windows that share it: where it is the same, they say the same until a slot ends. */
+export interface Changes {
+  count: number
+}
+
 /** Opaque: use the functions of this module. */
 export interface GatewayWindow {
   readonly shape: WindowShape
+  readonly changes: Changes
   readonly slots: Array<Slot.Slot | undefined>
   readonly total: Slot.Slot
   /** The newest slot's number, and its time: from `startsAt` to before `endsAt` nothing has to be forgotten. */
@@ -90,9 +96,10 @@ const sameMillis = 1_000
 
 const { never } = Slot
 
-/** An empty window. */
-export const make = (shape: WindowShape): GatewayWindow => ({
+/** An empty window. `changes`: shared with others. */
+export const make = (shape: WindowShape, changes: Changes = { count: 0 }): GatewayWindow => ({
   shape,
+  changes,
   slots: Array.from({ length: shape.slots }, () => undefined),
   total: Slot.make(0),
   newest: never,
@@ -160,6 +167,7 @@ export const addSlot = (window: GatewayWindow, counts: Slot.SlotCounts, now: num
   slot.lastFailureAt = Math.max(slot.lastFailureAt, counts.lastFailureAt ?? never)
   window.lastFailureAt = Math.max(window.lastFailureAt, slot.lastFailureAt)
   window.recordedAt = Math.max(window.recordedAt, counts.minute * minuteMillis)
+  window.changes.count++
   window.summary = undefined
   window.fresh = undefined
 }
@@ -262,6 +270,7 @@ const indexOf = (window: GatewayWindow, number: number): number => {
 const currentSlot = (window: GatewayWindow, now: number): Slot.Slot => {
   advance(window, now)
   window.recordedAt = now
+  window.changes.count++
   window.summary = undefined
   return (window.current ??= slotAt(window, window.newest))
 }
@@ -289,6 +298,7 @@ const forget = (window: GatewayWindow, slot: Slot.Slot): void => {
   const { fresh, shape } = window
   if (fresh !== undefined && (slot.number + 1) * shape.slotMinutes * minuteMillis > fresh.since) window.fresh = undefined
   Slot.takeOut(window.total, slot)
+  window.changes.count++
   window.summary = undefined
 }
 

@@ -85,6 +85,19 @@ interface Entry {
   readonly window: GatewayWindow.GatewayWindow
   /** By code, never 0. */
   readonly segments: Map<Segment.SegmentCode, GatewayWindow.GatewayWindow>
+  /** Of all these windows. */
+  readonly changes: GatewayWindow.Changes
+  /** What was answered last about segments that have a window, and about the gateway as a whole. */
+  readonly answers: Map<Segment.SegmentCode, Answer>
+}
+
+/** An answer, good for as long as nothing has changed and the minute in which it was given lasts: slots end with minutes. */
+interface Answer {
+  readonly stats: GatewayStats
+  readonly changes: number
+  readonly minimumSamples: number
+  readonly from: number
+  readonly until: number
 }
 
 /** Windows by gateway, in the order in which the gateways were first seen. */
@@ -95,7 +108,10 @@ export interface GatewayWindows {
   readonly unknown: Entry
 }
 
-const emptyEntry = (): Entry => ({ window: GatewayWindow.make(GatewayWindow.byMinute), segments: new Map() })
+const emptyEntry = (): Entry => {
+  const changes: GatewayWindow.Changes = { count: 0 }
+  return { window: GatewayWindow.make(GatewayWindow.byMinute, changes), segments: new Map(), changes, answers: new Map() }
+}
 
 export const make = (): GatewayWindows => ({ byName: new Map(), segmentCount: 0, unknown: emptyEntry() })
 
@@ -193,11 +209,55 @@ export interface Question {
 
 /** What is known of a gateway for a segment, from the narrowest level with enough calls; of an unknown gateway: no samples. */
 export const statsOf = (windows: GatewayWindows, gateway: GatewayName, question: Question, now: number): GatewayStats => {
-  const entry = windows.byName.get(gateway) ?? windows.unknown
-  const segmentUsed = question.segment === 0 ? "gateway" : narrowestWithEnough(entry, question, now)
-  const used = segmentUsed === "gateway" ? entry.window : entry.segments.get(levelOf[segmentUsed](question.segment))
-  const whole = GatewayWindow.summarize(used ?? entry.window, now)
-  const summary = question.since === undefined ? whole : GatewayWindow.summarizeSince(used ?? entry.window, question.since, now)
+  const entry = windows.byName.get(gateway)
+  if (entry === undefined || question.since !== undefined || question.cost !== false)
+    return answered(entry ?? windows.unknown, gateway, question, now)
+  const { minimumSamples, segment } = question
+  const known = entry.answers.get(segment)
+  if (known !== undefined && isGood(known, entry, minimumSamples, now)) return known.stats
+  const stats = answered(entry, gateway, question, now)
+  const from = GatewayWindow.minuteOf(now) * GatewayWindow.minuteMillis
+  const answer = { stats, changes: entry.changes.count, minimumSamples, from, until: from + GatewayWindow.minuteMillis }
+  if (known !== undefined || segment === 0 || entry.segments.has(segment)) entry.answers.set(segment, answer)
+  return stats
+}
+
+const isGood = ({ changes, from, minimumSamples, until }: Answer, entry: Entry, minimum: number, now: number): boolean =>
+  changes === entry.changes.count && now >= from && now < until && minimumSamples === minimum
+
+const answered = (entry: Entry, gateway: GatewayName, question: Question, now: number): GatewayStats => {
+  const { segment } = question
+  if (segment !== 0) {
+    const methodCurrency = Segment.withoutCountry(segment)
+    const full = segment === methodCurrency ? undefined : withEnough(entry, segment, question, now)
+    if (full !== undefined) return statsFrom(full, "full", { gateway, entry, question, now })
+    const narrower = withEnough(entry, methodCurrency, question, now)
+    if (narrower !== undefined) return statsFrom(narrower, "method_currency", { gateway, entry, question, now })
+    const method = withEnough(entry, Segment.withoutCurrency(segment), question, now)
+    if (method !== undefined) return statsFrom(method, "method", { gateway, entry, question, now })
+  }
+  return statsFrom(entry.window, "gateway", { gateway, entry, question, now })
+}
+
+/** The window of a segment, if it has enough calls. */
+const withEnough = (
+  { segments }: Entry,
+  segment: Segment.SegmentCode,
+  { minimumSamples, since }: Question,
+  now: number
+): GatewayWindow.GatewayWindow | undefined => {
+  const window = segments.get(segment)
+  return window !== undefined && GatewayWindow.samples(window, since, now) >= minimumSamples ? window : undefined
+}
+
+const statsFrom = (
+  used: GatewayWindow.GatewayWindow,
+  segmentUsed: Segment.SegmentLevel,
+  asked: { readonly gateway: GatewayName; readonly entry: Entry; readonly question: Question; readonly now: number }
+): GatewayStats => {
+  const { entry, gateway, now, question } = asked
+  const whole = GatewayWindow.summarize(used, now)
+  const summary = question.since === undefined ? whole : GatewayWindow.summarizeSince(used, question.since, now)
   return {
     gateway,
     segmentUsed,
@@ -237,25 +297,6 @@ export const oldestAt = (windows: GatewayWindows, now: number): number | undefin
   return oldest
 }
 
-/** The order of the fallback is that of `Segment`. */
-const levelOf = {
-  full: (segment: Segment.SegmentCode) => segment,
-  method_currency: Segment.withoutCountry,
-  method: Segment.withoutCurrency
-}
-
-const narrowestWithEnough = (entry: Entry, { minimumSamples, segment, since }: Question, now: number): Segment.SegmentLevel => {
-  const methodCurrency = Segment.withoutCountry(segment)
-  if (segment !== methodCurrency && samplesAt(entry, segment, since, now) >= minimumSamples) return "full"
-  if (samplesAt(entry, methodCurrency, since, now) >= minimumSamples) return "method_currency"
-  return samplesAt(entry, Segment.withoutCurrency(segment), since, now) >= minimumSamples ? "method" : "gateway"
-}
-
-const samplesAt = (entry: Entry, segment: Segment.SegmentCode, since: number | undefined, now: number): number => {
-  const window = entry.segments.get(segment)
-  return window === undefined ? 0 : GatewayWindow.samples(window, since, now)
-}
-
 /** From the narrowest segment with enough costs in the currency, or else from all at the gateway. */
 const meanCostOf = (entry: Entry, { minimumSamples, segment }: Question, now: number): number | undefined => {
   const anywhere = entry.segments.get(Segment.currencyOnly(segment))
@@ -288,7 +329,7 @@ const segmentOf = (windows: GatewayWindows, entry: Entry, segment: Segment.Segme
   const known = entry.segments.get(segment)
   if (known !== undefined) return known
   if (windows.segmentCount >= maxSegments) forgetIdlestSegments(windows)
-  const window = GatewayWindow.make(GatewayWindow.byFiveMinutes)
+  const window = GatewayWindow.make(GatewayWindow.byFiveMinutes, entry.changes)
   entry.segments.set(segment, window)
   windows.segmentCount++
   return window
@@ -318,6 +359,10 @@ const forgetIdlestSegments = (windows: GatewayWindows): void => {
     }))
   )
   segments.sort((left, right) => left.recordedAt - right.recordedAt || left.calls - right.calls)
-  for (const { entry, segment } of segments.slice(0, forgottenAtOnce)) entry.segments.delete(segment)
+  for (const { entry, segment } of segments.slice(0, forgottenAtOnce)) {
+    entry.segments.delete(segment)
+    entry.answers.delete(segment)
+    entry.changes.count++
+  }
   windows.segmentCount -= Math.min(forgottenAtOnce, segments.length)
 }

@@ -21,7 +21,7 @@ import { type Gateway, Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import type { CardAttempts } from "../../services/routing/CardAttempts.ts"
 import { GatewayMetrics } from "../../services/routing/GatewayMetrics.ts"
-import { type CustomRule, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
+import { type CustomRule, type Routing, RoutingPolicy } from "../../services/routing/RoutingPolicy.ts"
 import { Settings } from "../../services/Settings.ts"
 import { ActiveHooks } from "../hooks/Registry.ts"
 import * as Strategies from "../hooks/Strategies.ts"
@@ -52,59 +52,91 @@ export interface Selection {
  */
 export const select = (payment: PaymentId, details: PaymentDetails): Effect.Effect<Selection, NoUsableGateway, Needed | CardAttempts> =>
   Effect.withFiber((fiber) => {
-    const { customRules, policy } = fiber.getRef(RoutingPolicy)
-    const clock = fiber.getRef(Clock.Clock)
+    const surroundings = surroundingsOf(fiber.context as Context.Context<Needed>)
+    const { clock, routing } = surroundings
+    const { customRules, policy } = routing
     const now = clock.currentTimeMillisUnsafe()
     const judging = { id: payment, details, declined: none, now }
     const caps = CardCaps.judgeAtOnce(policy, judging)
-    const context = fiber.context as Context.Context<Needed>
     if (caps._tag === "Judged" && customRules.length === 0)
-      return decide(context, { payment, details, policy, clock, now, caps: caps.verdict, custom: undefined })
+      return decide(surroundings, { payment, details, policy, now, caps: caps.verdict, custom: undefined })
     return Effect.flatMap(CardCaps.judge(policy, judging), (caps) =>
       Effect.flatMap(firstCustom(customRules, { payment, details, now }), (custom) =>
-        decide(context, { payment, details, policy, clock, now, caps, custom })
+        decide(surroundings, { payment, details, policy, now, caps, custom })
       )
     )
   })
 
 const none: ReadonlyArray<never> = []
 
-/** What is asked, by which policy and clock. */
-type Asked = Pick<Route.RouteInput, "payment" | "details" | "policy" | "now" | "caps" | "custom"> & { readonly clock: Clock.Clock }
+/** What is asked, and by which policy. */
+type Asked = Pick<Route.RouteInput, "payment" | "details" | "policy" | "now" | "caps" | "custom">
+
+/** What a decision takes from its fiber's context. */
+interface Surroundings extends Signals.Sources {
+  readonly context: Context.Context<Needed>
+  readonly clock: Clock.Clock
+  readonly routing: Routing
+  readonly gateways: ReadonlyArray<Gateway>
+  readonly readers: ReadonlyArray<Signals.Reader>
+  readonly random: typeof Random.Random.Service
+  readonly hooks: typeof ActiveHooks.Service
+}
+
+/** Of the last decision: the payments of an engine have one context, and what is in one never changes. */
+let last: Surroundings | undefined
+
+const surroundingsOf = (context: Context.Context<Needed>): Surroundings => {
+  if (last?.context === context) return last
+  const gateways = Context.get(context, Gateways).all
+  const guards = Context.get(context, GatewayGuards)
+  return (last = {
+    context,
+    clock: Context.get(context, Clock.Clock),
+    routing: Context.get(context, RoutingPolicy),
+    gateways,
+    readers: Signals.readersOf(guards, gateways),
+    metrics: Context.get(context, GatewayMetrics),
+    breakers: Context.get(context, CircuitBreakers),
+    random: Context.get(context, Random.Random),
+    hooks: Context.get(context, ActiveHooks)
+  })
+}
 
 /** Reads what is known now, and decides. */
-const decide = (
-  context: Context.Context<Needed>,
-  { caps, clock, custom, details, now, payment, policy }: Asked
-): Effect.Effect<Selection, NoUsableGateway> => {
+const decide = (surroundings: Surroundings, asked: Asked): Effect.Effect<Selection, NoUsableGateway> => {
+  const { breakers, clock, gateways, hooks, random, readers } = surroundings
+  const { caps, custom, details, now, payment, policy } = asked
   const startedAt = clock.monotonicTimeNanosUnsafe()
-  const candidates = Context.get(context, Gateways).all
-  const breakers = Context.get(context, CircuitBreakers)
-  const sources = { metrics: Context.get(context, GatewayMetrics), breakers, guards: Context.get(context, GatewayGuards) }
-  const monotonic = Number(startedAt) / 1e6
-  const asked = { details, now, monotonic }
-  const signals = Signals.read(sources, candidates, asked)
-  const random = Context.get(context, Random.Random).nextDoubleUnsafe()
-  const decision = Route.route({ payment, details, candidates, signals, policy, custom, caps, now, random })
+  const reading = { details, now, monotonic: Number(startedAt) / 1e6 }
+  const signals = Signals.read(surroundings, readers, reading)
+  const decision = Route.route({
+    payment,
+    details,
+    candidates: gateways,
+    signals,
+    policy,
+    custom,
+    caps,
+    now,
+    random: random.nextDoubleUnsafe()
+  })
   if (decision.ranked.length === 0) return Effect.fail(noUsableGateway(decision))
   const durationNanos = Number(clock.monotonicTimeNanosUnsafe() - startedAt)
-  const selection = (chosen: RoutingDecision): Selection => ({
-    decision: chosen,
+  if (hooks === undefined || hooks.lists.routing_strategy.length === 0)
+    return Effect.succeed({ decision, durationNanos, probe: Signals.promiseProbe(breakers, decision, reading) })
+  return Effect.map(Strategies.choose(hooks, payment, details, decision), (decision) => ({
+    decision,
     durationNanos,
-    probe: Signals.promiseProbe(breakers, chosen, asked)
-  })
-  const hooks = Context.get(context, ActiveHooks)
-  return hooks === undefined || hooks.lists.routing_strategy.length === 0
-    ? Effect.succeed(selection(decision))
-    : Effect.map(Strategies.choose(hooks, payment, details, decision), selection)
+    probe: Signals.promiseProbe(breakers, decision, reading)
+  }))
 }
 
 /** The payment is durable: counts its decision. */
 export const made = ({ decision, durationNanos }: Selection): Effect.Effect<void> =>
-  Effect.contextWith((context: Context.Context<never>) => {
+  Effect.withFiberSucceed(({ context }) => {
     const [first] = decision.ranked
     if (first !== undefined) Metrics.routed(context, { gateway: first.gateway, explored: decision.explored === true, durationNanos })
-    return Effect.void
   })
 
 /** The payment is there already, and this plan of it was never needed: it is nobody's probe. */

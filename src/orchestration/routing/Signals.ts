@@ -13,7 +13,7 @@ import type { BreakerPhase, GatewaySignals, RoutingDecision } from "../../domain
 import * as Segment from "../../domain/routing/Segment.ts"
 import type { GatewayMetrics, GatewayStats } from "../../services/routing/GatewayMetrics.ts"
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts"
-import { type GatewayGuards, isSaturated } from "../resilience/GatewayGuards.ts"
+import { type GatewayGuard, type GatewayGuards, isSaturated } from "../resilience/GatewayGuards.ts"
 
 const phases: Record<Breaker.BreakerState, BreakerPhase> = {
   closed: "closed",
@@ -70,8 +70,21 @@ const rounded = (value: number): number => Math.round(value * 10_000) / 10_000
 export interface Sources {
   readonly metrics: GatewayMetrics["Service"]
   readonly breakers: CircuitBreakers["Service"]
-  readonly guards: GatewayGuards["Service"]
 }
+
+/** A gateway that is read for every decision. */
+export interface Reader {
+  readonly name: GatewayName
+  readonly guard: GatewayGuard
+  /** What was known of it last, kept where neither time nor place would have it otherwise: while the same is known they stay the same. */
+  kept: { readonly breaker: Breaker.Breaker | undefined; readonly stats: GatewayStats; readonly signals: GatewaySignals } | undefined
+}
+
+/** The readers of these gateways, in their order. */
+export const readersOf = (
+  guards: GatewayGuards["Service"],
+  gateways: ReadonlyArray<{ readonly name: GatewayName }>
+): ReadonlyArray<Reader> => gateways.map(({ name }) => ({ name, guard: guards.of(name), kept: undefined }))
 
 /** For which payment, and when: epoch milliseconds, and those of the breakers' clock. */
 export interface Asked {
@@ -82,32 +95,44 @@ export interface Asked {
 
 /** The signals of gateways for a payment's first charge, in their order. */
 export const read = (
-  { breakers, guards, metrics }: Sources,
-  gateways: ReadonlyArray<{ readonly name: GatewayName }>,
+  { breakers, metrics }: Sources,
+  readers: ReadonlyArray<Reader>,
   { details, monotonic, now }: Asked
 ): ReadonlyArray<GatewaySignals> => {
   const kind = kindOf(details)
   const segment = Segment.code(Segment.ofPayment(details))
+  const always = { segment }
   const signals: Array<GatewaySignals> = []
-  for (const { name } of gateways) {
-    const breaker = breakers.find(name, kind)
+  for (const reader of readers) {
+    const breaker = breakers.find(reader.name, kind)
     const closedAgainAt = breaker === undefined ? undefined : Breaker.closedAgainAt(breaker)
     // What brought the breaker to open says nothing of the gateway that has come back.
-    const since = closedAgainAt === undefined ? undefined : closedAgainAt + now - monotonic
-    const known = signalsOf(metrics.statsAt(name, now, { segment, since }), breaker, monotonic)
-    if (isSaturated(guards.of(name), kind, monotonic)) known.saturated = true
-    signals.push(known)
+    const asked = closedAgainAt === undefined ? always : { segment, since: closedAgainAt + now - monotonic }
+    const stats = metrics.statsAt(reader.name, now, asked)
+    const health = healthOf(breaker, monotonic)
+    const { kept } = reader
+    if (isSaturated(reader.guard, kind, monotonic)) signals.push({ ...signalsOf(stats, breaker, monotonic), saturated: true })
+    else if (kept !== undefined && kept.stats === stats && kept.breaker === breaker && isAsKept(kept.signals, breaker, health))
+      signals.push(kept.signals)
+    else {
+      const known = signalsOf(stats, breaker, monotonic)
+      reader.kept = known.breaker === "closed" ? { breaker, stats, signals: known } : undefined
+      signals.push(known)
+    }
   }
   return signals
 }
 
+/** What is kept is of a closed breaker: of such only the health changes. */
+const isAsKept = (kept: GatewaySignals, breaker: Breaker.Breaker | undefined, health: number): boolean =>
+  (breaker === undefined || phases[breaker.state] === "closed") && kept.health === health
+
+const healthOf = (breaker: Breaker.Breaker | undefined, now: number): number =>
+  rounded(breaker === undefined ? Health.newScore : Health.scoreAt(breaker, now))
+
 /** `now`: of the breakers' clock. */
-export const signalsOf = (
-  stats: GatewayStats,
-  breaker: Breaker.Breaker | undefined,
-  now: number
-): { -readonly [Key in keyof GatewaySignals]: GatewaySignals[Key] } => {
-  const health = breaker === undefined ? Health.newScore : Health.scoreAt(breaker, now)
+export const signalsOf = (stats: GatewayStats, breaker: Breaker.Breaker | undefined, now: number): GatewaySignals => {
+  const health = healthOf(breaker, now)
   const signals: { -readonly [Key in keyof GatewaySignals]: GatewaySignals[Key] } = {
     samples: stats.samples,
     successRate: rounded(stats.successRate),
@@ -116,7 +141,7 @@ export const signalsOf = (
     p95Millis: Math.round(stats.p95Millis),
     // Half-open with all its permits out it refuses as well.
     breaker: breaker === undefined ? "closed" : health === 0 ? "open" : phases[Breaker.stateAt(breaker, now)],
-    health: rounded(health),
+    health,
     failuresInRow: stats.consecutiveFailures,
     level: stats.segmentUsed
   }

@@ -51,7 +51,7 @@ const destinationOf = (context: Context.Context<never>): Destination => {
   return (lastDestination = {
     context: Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
       Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
-    ) as Context.Context<never>,
+    ),
     observe: Context.get(context, MetricsObserver)
   })
 }

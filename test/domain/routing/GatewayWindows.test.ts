@@ -2,11 +2,13 @@
  * The windows of gateways and segments: at which levels a call counts, from which level an answer comes, and what is forgotten.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
 import { CurrencyCode } from "../../../src/domain/Currency.ts"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
 import * as GatewayWindow from "../../../src/domain/routing/GatewayWindow.ts"
 import * as GatewayWindows from "../../../src/domain/routing/GatewayWindows.ts"
 import * as Segment from "../../../src/domain/routing/Segment.ts"
+import * as Slot from "../../../src/domain/routing/Slot.ts"
 
 const { minuteMillis } = GatewayWindow
 const start = 1_700_000_000_000
@@ -194,5 +196,54 @@ describe("GatewayWindows", () => {
     assert.isUndefined(GatewayWindows.existing(windows, gateway, Segment.code(segment(1))))
     assert.strictEqual(stats(windows, segment(1), start + minuteMillis).segmentUsed, "method_currency")
     assert.strictEqual(stats(windows).samples, 2_520, "the gateway has counted them all")
+  })
+
+  const countries = [undefined, "DE", "FR"]
+  /** What happens to the windows, to which segment, and how much later: a clock may step back. */
+  const Step = Schema.Struct({
+    change: Schema.Literals(["call", "slot", "nothing"]),
+    country: Schema.Literals([0, 1, 2]),
+    calls: Schema.Literals([1, 5, 20]),
+    afterMinutes: Schema.Literals([0, 0.3, 1, 5, 61, -1, -70])
+  })
+
+  it.prop("an answer that was kept is the one that is made anew", { steps: Schema.Array(Step) }, ({ steps }) => {
+    const windows = GatewayWindows.make()
+    let now = start
+    for (const { afterMinutes, calls, change, country } of steps) {
+      now += afterMinutes * minuteMillis
+      const asked = { ...german, country: countries[country] }
+      if (change === "call")
+        record(windows, calls, { segment: asked, verdict: calls === 1 ? "failed" : "healthy", durationMillis: calls }, now)
+      if (change === "slot") {
+        const counts = { ...Slot.nothing(GatewayWindow.minuteOf(now)), healthy: calls, bins: [100], times: [calls] }
+        GatewayWindow.addSlot(GatewayWindows.windowOf(windows, gateway, Segment.code(asked)), counts, now)
+      }
+      for (const segment of [0, ...countries.map((country) => Segment.code({ ...german, country }))]) {
+        for (const least of [minimumSamples, 1, minimumSamples]) {
+          const question = { segment, minimumSamples: least }
+          const kept = GatewayWindows.statsOf(windows, gateway, { ...question, cost: false }, now)
+          const anew = GatewayWindows.statsOf(windows, gateway, question, now)
+          assert.deepStrictEqual({ ...kept, meanCostMinor: anew.meanCostMinor }, anew)
+        }
+      }
+    }
+  })
+
+  it("an answer is kept while nothing is counted and no minute ends; an unknown gateway is answered by its own name", () => {
+    const windows = GatewayWindows.make()
+    const ask = (now = start, of = gateway) =>
+      GatewayWindows.statsOf(windows, of, { segment: Segment.code(german), minimumSamples, cost: false }, now)
+    record(windows, minimumSamples, { segment: german })
+    const first = ask()
+    assert.strictEqual(ask(), first)
+    record(windows, 1, { segment: french })
+    assert.deepStrictEqual([ask() === first, ask()], [false, first])
+    assert.notStrictEqual(ask(start + minuteMillis), ask())
+    const others = [GatewayName.make("beta"), GatewayName.make("gamma")]
+    assert.deepStrictEqual(
+      others.map((other) => ask(start, other).gateway),
+      others
+    )
   })
 })

@@ -8,7 +8,7 @@
  *
  * The drawn number is in [0, 1): below the share it explores, and its place in the share says which gateway, so that one number is enough.
  */
-import type { PaymentDetails } from "../../payment/Event.ts"
+import type { CurrencyCode } from "../../Currency.ts"
 import type { Policy } from "../policy/Policy.ts"
 import { type RuleAction, strategies } from "../policy/Rules.ts"
 
@@ -21,10 +21,16 @@ export interface Exploration {
 
 const stays: Exploration = { chosen: undefined, propensity: 1 }
 
+/** An amount to compare with others: no number that it is compared with is beyond the safe integers. */
+interface Amount {
+  readonly currency: CurrencyCode
+  readonly minor: number
+}
+
 /** May a payment of this amount be explored? */
-export const isWithinAmount = (policy: Policy, { amount }: Pick<PaymentDetails, "amount">): boolean => {
-  const most = policy.explorationMaxAmount.get(amount.currency)
-  return most !== undefined && amount.minor <= most
+export const isWithinAmount = (policy: Policy, { currency, minor }: Amount): boolean => {
+  const most = policy.explorationMaxAmount.get(currency)
+  return most !== undefined && minor <= most
 }
 
 /** Which probes a payment may be. */
@@ -37,13 +43,12 @@ export interface Probes {
  * A payment whose rule explores nothing is no probe. One that is due goes by the amount alone, whatever share the policy explores; one that is
  * overdue by an amount of its own, and not where the policy explores nothing.
  */
-export const probesOf = (policy: Policy, details: Pick<PaymentDetails, "amount">, action: RuleAction | undefined): Probes => {
-  const { amount } = details
+export const probesOf = (policy: Policy, amount: Amount, action: RuleAction | undefined): Probes => {
   const most = policy.overdueProbeMaxAmount.get(amount.currency)
   const share = action?.explorationShare
   const learns = share === undefined ? action?.strategy === undefined || strategies[action.strategy].explores : share > 0
   return {
-    due: learns && isWithinAmount(policy, details),
+    due: learns && isWithinAmount(policy, amount),
     overdue: learns && (share ?? policy.explorationShare) > 0 && most !== undefined && amount.minor <= most
   }
 }

@@ -67,19 +67,19 @@ interface Frame {
   readonly mayProbe: Exploration.Probes
   /** Success is drawn from this stream. */
   readonly draws: Chance.Uniform | undefined
+  /** Of the payment: it is looked at for every gateway, and a bigint would be made a number each time. */
+  readonly amountMinor: number
 }
 
 /** A gateway on its way into the plan. */
 interface Place {
-  readonly gateway: GatewayName
-  readonly signals: GatewaySignals
-  readonly fee: Cost.Fee | undefined
+  /** As the plan will have it; only the reason may still change. */
+  readonly ranked: { -readonly [Key in keyof RankedGateway]: RankedGateway[Key] }
   readonly parts: ScoreParts
-  readonly score: number
+  readonly signals: GatewaySignals
   readonly standing: Eligibility.Standing
   /** Less is earlier, whatever the score. */
   rank: number
-  reason: string
 }
 
 /** Decides. `ranked` is empty where no gateway can take the payment. */
@@ -100,11 +100,12 @@ export const route = (input: RouteInput): RoutingDecision => {
     else if (caps?.refused !== undefined) excluded.push({ gateway, reason: "retry_cap", message: caps.refused })
     else {
       const bad = Eligibility.failing(gateway, known, policy.minHealthScore)
-      const place = placeOf(input, frame, { gateway, index, signals: known })
+      const place = placeOf(input, frame, gateway, known, index)
       if (bad === undefined) usable.push(place)
       else {
+        place.ranked.reason = `last resort: ${bad.message}`
         failing.push(bad)
-        failingPlaces.push({ ...place, reason: `last resort: ${bad.message}` })
+        failingPlaces.push(place)
       }
     }
   }
@@ -117,12 +118,14 @@ const frameOf = (input: RouteInput): Frame => {
   const { custom, details, policy } = input
   const configured = Rules.firstMatch(policy.rules, input)
   const rule = custom !== undefined && (configured === undefined || custom.priority <= configured.priority) ? custom : configured
-  const isSmall = Exploration.isWithinAmount(policy, details)
-  const mayProbe = Exploration.probesOf(policy, details, rule?.action)
+  const amountMinor = Number(details.amount.minor)
+  const amount = { currency: details.amount.currency, minor: amountMinor }
+  const isSmall = Exploration.isWithinAmount(policy, amount)
+  const mayProbe = Exploration.probesOf(policy, amount, rule?.action)
   if (rule === undefined) {
     const share = policy.kind !== "fixed" && isSmall ? policy.explorationShare : 0
     const draws = drawsOf(input, share)
-    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe, draws }
+    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe, draws, amountMinor }
   }
   const { explorationShare, latencyTargetMillis, prefer, split, strategy, weights } = rule.action
   const built = strategy === undefined ? undefined : Rules.strategies[strategy]
@@ -134,7 +137,8 @@ const frameOf = (input: RouteInput): Frame => {
     settings: latencyTargetMillis === undefined ? policy.scoring : withLatencyTarget(policy.scoring, latencyTargetMillis),
     explorationShare: share,
     mayProbe,
-    draws: drawsOf(input, share)
+    draws: drawsOf(input, share),
+    amountMinor
   }
 }
 
@@ -145,48 +149,56 @@ const drawsOf = ({ policy, random }: RouteInput, share: number): Chance.Uniform 
 const unranked = 1_000
 const behind = 10 * unranked
 
-const placeOf = (
-  { details, policy }: RouteInput,
-  { draws, explorationShare, rule, settings, weights }: Frame,
-  { gateway, index, signals }: { readonly gateway: GatewayName; readonly index: number; readonly signals: GatewaySignals }
-): Place => {
+const placeOf = (input: RouteInput, frame: Frame, gateway: GatewayName, signals: GatewaySignals, index: number): Place => {
+  const { details, policy } = input
+  const { amountMinor, draws, rule, settings, weights } = frame
   const fee = Cost.entryFor(policy.fees.get(gateway), details)
-  const parts: ScoreParts = {
-    success: successOf(signals, settings, { draws, hopes: explorationShare > 0 }),
-    latency: Scoring.latency(signals, settings),
-    cost: Scoring.cost(fee, details, settings)
-  }
+  const success = successOf(signals, frame)
+  const latency = Scoring.latency(signals, settings)
+  const cost = Scoring.cost(fee, amountMinor, settings)
+  const parts: ScoreParts = { success, latency, cost }
+  const score = Scoring.total(parts, weights)
+  const reason = draws === undefined ? "by score" : "by a score with a drawn success"
   const standing = Eligibility.standing(signals)
-  const place: Place = { gateway, signals, fee, parts, score: Scoring.total(parts, weights), standing, rank: unranked, reason: "by score" }
+  // What a gateway usually has is made in one piece: a field that is added later takes room of its own.
+  const ranked: Place["ranked"] = !saysSomething(signals)
+    ? { gateway, score, reason, parts }
+    : fee === undefined
+      ? { gateway, score, reason, parts, signals }
+      : { gateway, score, reason, parts, feeMinor: Cost.feeMinor(fee, amountMinor), signals }
+  if (fee !== undefined && ranked.feeMinor === undefined) ranked.feeMinor = Cost.feeMinor(fee, amountMinor)
+  const place: Place = { ranked, parts, signals, standing, rank: unranked }
   const preferred = rule?.action.prefer?.indexOf(gateway) ?? -1
   if (preferred >= 0) {
     place.rank = preferred
-    place.reason = "preferred by the rule"
+    ranked.reason = "preferred by the rule"
   } else if (policy.kind === "fixed") {
     place.rank = unranked + (policy.order.get(gateway) ?? unranked + index)
-    place.reason = "in the fixed order"
-  } else if (draws !== undefined) place.reason = "by a score with a drawn success"
+    ranked.reason = "in the fixed order"
+  }
   if (standing > 0) {
     place.rank += standing * behind
-    place.reason = standing === 1 ? "behind the others: a call would wait for its turn" : "half-open: behind the others, for probes"
+    ranked.reason = standing === 1 ? "behind the others: a call would wait for its turn" : "half-open: behind the others, for probes"
   }
   return place
 }
 
+/** Signals that say nothing are left out. */
+const saysSomething = ({ breaker, failuresInRow, samples, saturated }: GatewaySignals): boolean =>
+  samples > 0 || breaker !== "closed" || failuresInRow > 0 || saturated === true
+
 /** Drawn where the policy draws; with hope where the payment may be explored. */
-const successOf = (
-  signals: GatewaySignals,
-  settings: ScoringSettings,
-  { draws, hopes }: { readonly draws: Chance.Uniform | undefined; readonly hopes: boolean }
-): number => {
-  if (draws === undefined) return hopes ? Scoring.hopedSuccess(signals, settings) : Scoring.success(signals, settings)
+const successOf = (signals: GatewaySignals, { draws, explorationShare, settings }: Frame): number => {
+  if (draws === undefined) return explorationShare > 0 ? Scoring.hopedSuccess(signals, settings) : Scoring.success(signals, settings)
   const { alpha, beta } = Scoring.availability(signals, settings)
   return Scoring.drawnSuccess(Chance.beta(alpha, beta, draws), signals, settings)
 }
 
 const isBefore = (left: Place, right: Place): boolean => {
   if (left.rank !== right.rank) return left.rank < right.rank
-  return left.score !== right.score ? left.score > right.score : left.gateway < right.gateway
+  const { ranked: one } = left
+  const { ranked: other } = right
+  return one.score !== other.score ? one.score > other.score : one.gateway < other.gateway
 }
 
 /** By insertion: plans are short, and half the time of a decision would go into a general sort's comparisons. */
@@ -220,16 +232,16 @@ const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded
   const support: Array<GatewayName> = []
   for (let at = 0; at < usable.length && explored.propensity < 1; at++) {
     const place = usable[at]
-    if (place !== undefined && (at === 0 ? frame.explorationShare < 1 : at >= from && at < from + arms)) support.push(place.gateway)
+    if (place !== undefined && (at === 0 ? frame.explorationShare < 1 : at >= from && at < from + arms)) support.push(place.ranked.gateway)
   }
   const first = explored.chosen === undefined ? undefined : usable.splice(explored.chosen, 1)[0]
   if (first === undefined) return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support })
-  first.reason = "explored"
+  first.ranked.reason = "explored"
   usable.unshift(first)
   return decisionOf(input, frame, usable, excluded, { propensity: explored.propensity, support, explored: true })
 }
 
-const namesOf = (places: ReadonlyArray<Place>): ReadonlyArray<GatewayName> => places.map(({ gateway }) => gateway)
+const namesOf = (places: ReadonlyArray<Place>): ReadonlyArray<GatewayName> => places.map(({ ranked }) => ranked.gateway)
 
 /** How many stand as the first does: places are ordered by standing. */
 const sameAsFirst = (usable: ReadonlyArray<Place>): number => {
@@ -250,9 +262,9 @@ const probed = ({ mayProbe, rule }: Frame, usable: Array<Place>): boolean => {
   for (let at = usable.length - probesAmong(usable); at < usable.length; at++) {
     const place = usable[at]
     const wanted = place?.signals.probe
-    if (place === undefined || wanted === undefined || !mayProbe[wanted] || !isOpenTo(rule, place.gateway)) continue
+    if (place === undefined || wanted === undefined || !mayProbe[wanted] || !isOpenTo(rule, place.ranked.gateway)) continue
     usable.splice(at, 1)
-    place.reason = wanted === "due" ? "half-open: a probe is due" : "half-open: a probe is overdue"
+    place.ranked.reason = wanted === "due" ? "half-open: a probe is due" : "half-open: a probe is overdue"
     usable.unshift(place)
     return true
   }
@@ -269,18 +281,18 @@ const isOpenTo = (rule: Rules.MatchedRule | undefined, gateway: GatewayName): bo
 
 /** Puts first where the payment belongs in the split; answers how likely that was, and who else could have been first. */
 const splitUp = (payment: PaymentId, rule: string, split: ReadonlyArray<Rules.SplitShare>, usable: Array<Place>): Chosen => {
-  const best = usable[0]?.gateway
+  const best = usable[0]?.ranked.gateway
   const standing = usable[0]?.standing
-  const isUsable = (gateway: GatewayName) => usable.some((place) => place.gateway === gateway && place.standing === standing)
+  const isUsable = (gateway: GatewayName) => usable.some((place) => place.ranked.gateway === gateway && place.standing === standing)
   const belongs = Split.placeOf({ rule, payment, split, usable: isUsable })
   for (const place of usable) {
-    const at = belongs.order.indexOf(place.gateway)
+    const at = belongs.order.indexOf(place.ranked.gateway)
     if (at < 0) continue
     place.rank = at - unranked + place.standing * behind
-    place.reason = at === 0 ? "its share of the split" : "in the split, by its share"
+    place.ranked.reason = at === 0 ? "its share of the split" : "in the split, by its share"
   }
   sort(usable)
-  const first = usable[0]?.gateway
+  const first = usable[0]?.ranked.gateway
   if (first === undefined || best === undefined) return { propensity: 1 }
   const propensity = (belongs.shares.get(first) ?? 0) + (first === best ? belongs.rest : 0)
   const shared = [...belongs.shares.keys()]
@@ -298,18 +310,18 @@ interface Chosen {
 }
 
 const decisionOf = (
-  { caps, details, now, policy }: RouteInput,
+  { caps, now, policy }: RouteInput,
   { rule, weights }: Frame,
   places: ReadonlyArray<Place>,
   excluded: ReadonlyArray<ExcludedGateway>,
   chosen: Chosen
 ): RoutingDecision => {
-  const first = places[0]
   const ranked: Array<RankedGateway> = []
   for (let index = 0; index < places.length && index < maxGateways; index++) {
     const place = places[index]
-    if (place !== undefined) ranked.push(rankedOf(place, details, index < maxSnapshots))
+    if (place !== undefined) ranked.push(index < maxSnapshots ? place.ranked : withoutSignals(place.ranked))
   }
+  const [first] = ranked
   const decision: { -readonly [Key in keyof RoutingDecision]: RoutingDecision[Key] } = {
     policy: policy.kind,
     reason: first === undefined ? "no gateway can take it" : `${first.gateway}: ${first.reason}`,
@@ -327,11 +339,4 @@ const decisionOf = (
   return decision
 }
 
-/** Signals that say nothing are left out. */
-const rankedOf = ({ fee, gateway, parts, reason, score, signals }: Place, { amount }: PaymentDetails, snapshot: boolean): RankedGateway => {
-  const ranked: { -readonly [Key in keyof RankedGateway]: RankedGateway[Key] } = { gateway, score, reason, parts }
-  if (fee !== undefined) ranked.feeMinor = Cost.feeMinor(fee, amount.minor)
-  if (snapshot && (signals.samples > 0 || signals.breaker !== "closed" || signals.failuresInRow > 0 || signals.saturated === true))
-    ranked.signals = signals
-  return ranked
-}
+const withoutSignals = ({ signals: _signals, ...ranked }: RankedGateway): RankedGateway => ranked

@@ -19,7 +19,6 @@
  * - Every bound is absolute, not relative to the other gateways: adding a gateway changes nobody else's score.
  * - Parts and score are rounded to 4 digits before they are compared, so that what is stored explains the order entirely.
  */
-import type { PaymentDetails } from "../../payment/Event.ts"
 import * as Presets from "../../Presets.ts"
 import type { GatewaySignals, ScoreParts } from "../Decision.ts"
 import * as Cost from "../policy/Cost.ts"
@@ -73,8 +72,8 @@ export const latency = (signals: GatewaySignals, settings: ScoringSettings): num
 }
 
 /** The cost part. */
-export const cost = (fee: Cost.Fee | undefined, { amount }: Pick<PaymentDetails, "amount">, settings: ScoringSettings): number =>
-  fee === undefined ? unknownCost : rounded(bounded(1 - Cost.effectiveBasisPoints(fee, amount.minor) / settings.costLimitBasisPoints))
+export const cost = (fee: Cost.Fee | undefined, amountMinor: number, settings: ScoringSettings): number =>
+  fee === undefined ? unknownCost : rounded(bounded(1 - Cost.effectiveBasisPoints(fee, amountMinor) / settings.costLimitBasisPoints))
 
 /** The score of its parts, by weights that add up to 1. */
 export const total = (parts: ScoreParts, weights: ScoreParts): number =>

@@ -7,11 +7,11 @@ import { GatewaySignals } from "../../../../src/domain/routing/Decision.ts"
 import * as Scoring from "../../../../src/domain/routing/plan/Scoring.ts"
 import * as Policy from "../../../../src/domain/routing/policy/Policy.ts"
 import { Weights } from "../../../../src/domain/routing/policy/Rules.ts"
-import { details, eur } from "../../../support/payments.ts"
 import { signalsOf, unknownSignals } from "../../../support/routing.ts"
 
 const { scoring: settings, weights } = Policy.make()
-const payment = details({ amount: eur(10_000n) })
+/** 100.00 EUR. */
+const amountMinor = 10_000
 
 describe("Scoring", () => {
   it("success is the mean of a Beta distribution: the prior without calls, neither 0 nor 1 with one, the rate with many", () => {
@@ -59,12 +59,12 @@ describe("Scoring", () => {
   })
 
   it("cost falls with the fee's share of the amount, fixed part included; an unknown fee is the middle", () => {
-    assert.strictEqual(Scoring.cost(undefined, payment, settings), 0.5)
-    assert.strictEqual(Scoring.cost({}, payment, settings), 1)
-    assert.strictEqual(Scoring.cost({ basisPoints: 100 }, payment, settings), 0.8)
+    assert.strictEqual(Scoring.cost(undefined, amountMinor, settings), 0.5)
+    assert.strictEqual(Scoring.cost({}, amountMinor, settings), 1)
+    assert.strictEqual(Scoring.cost({ basisPoints: 100 }, amountMinor, settings), 0.8)
     // 50 of 10,000 are another 50 basis points.
-    assert.strictEqual(Scoring.cost({ basisPoints: 100, fixedMinor: 50 }, payment, settings), 0.7)
-    assert.strictEqual(Scoring.cost({ basisPoints: 900 }, payment, settings), 0)
+    assert.strictEqual(Scoring.cost({ basisPoints: 100, fixedMinor: 50 }, amountMinor, settings), 0.7)
+    assert.strictEqual(Scoring.cost({ basisPoints: 900 }, amountMinor, settings), 0)
   })
 
   it("the presets weigh success 0.5, latency 0.3, cost 0.2", () => {
@@ -82,7 +82,7 @@ describe("Scoring", () => {
       const parts = {
         success: Scoring.hopedSuccess(signals, settings),
         latency: Scoring.latency(signals, settings),
-        cost: Scoring.cost({ basisPoints: Math.abs(given.basisPoints) }, payment, settings)
+        cost: Scoring.cost({ basisPoints: Math.abs(given.basisPoints) }, amountMinor, settings)
       }
       for (const value of [...Object.values(parts), Scoring.total(parts, Policy.weightsOf(given.weights))]) {
         assert.isAtLeast(value, 0)
