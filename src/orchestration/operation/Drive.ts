@@ -15,6 +15,7 @@ import { operationOf, type Payment } from "../../domain/payment/State.ts"
 import * as Presets from "../../domain/Presets.ts"
 import type { CallCost } from "../../domain/routing/GatewayWindows.ts"
 import * as Cost from "../../domain/routing/policy/Cost.ts"
+import * as Failover from "../../domain/routing/plan/Failover.ts"
 import * as Segment from "../../domain/routing/Segment.ts"
 import * as CrashPoint from "../../services/CrashPoint.ts"
 import type { EventStoreError, Fence } from "../../services/EventStore.ts"
@@ -181,8 +182,21 @@ const repeat = Effect.fnUntraced(function* <A, R>(commit: Effect.Effect<A, Event
 
 /** Drives an operation in the scope of the service; its callers wait for the answer. */
 export const driveInBackground = (payment: Payment, started: Started) =>
-  Effect.contextWith((context: Context.Context<Background>) =>
-    Context.get(context, Background).run(payment, (answer) =>
-      drive({ payment, started, source: "response", persist: keepTrying(payment, answer, context) })
-    )
+  Effect.contextWith((context: Context.Context<Background>) => runInBackground(withoutGrounds(payment), started, context))
+
+/** Apart, so that the work holds the payment as it is needed for that, and nothing else of it. */
+const runInBackground = (payment: Payment, started: Started, context: Context.Context<Background>) =>
+  Context.get(context, Background).run(payment, (answer) =>
+    drive({ payment, started, source: "response", persist: keepTrying(payment, answer, context) })
   )
+
+/** A payment waits for its gateway with what it goes on by, not with what that was decided from. */
+const withoutGrounds = (payment: Payment): Payment => ({
+  ...payment,
+  operations: payment.operations.map((operation) => {
+    const { intent } = operation
+    return intent.decision === undefined
+      ? operation
+      : { ...operation, intent: { ...intent, decision: Failover.withoutGrounds(intent.decision) } }
+  })
+})

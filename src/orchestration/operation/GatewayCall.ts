@@ -26,13 +26,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import type { Operation, Purpose } from "../../domain/operation/Operation.ts"
+import type { Operation, OperationKind, Purpose } from "../../domain/operation/Operation.ts"
 import { type NotSent, Outcome } from "../../domain/operation/Outcome.ts"
 import type { Attempt } from "../../domain/operation/Settle.ts"
-import type { PaymentId } from "../../domain/payment/Ids.ts"
+import type { GatewayName, PaymentId } from "../../domain/payment/Ids.ts"
 import * as Presets from "../../domain/Presets.ts"
 import * as Breaker from "../../domain/resilience/Breaker.ts"
-import * as BreakerName from "../../domain/resilience/BreakerName.ts"
 import * as Health from "../../domain/resilience/Health.ts"
 import * as Pause from "../../domain/resilience/Pause.ts"
 import type { ErrorClass, RetryStrategy } from "../../domain/resilience/RetryStrategy.ts"
@@ -77,11 +76,12 @@ type Needs = CircuitBreakers | GatewayGuards | GatewayMetrics
 
 /** Calls the gateway and answers every attempt that was made, at least one. Dies inside a host's transaction (rule 15). */
 export const call = (options: CallOptions) =>
-  Effect.contextWith((context: Context.Context<Needs | HostTransaction>) =>
-    Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
+  Effect.withFiber<Attempts, never, Needs | HostTransaction>((fiber) => {
+    const context = fiber.context as Context.Context<Needs | HostTransaction>
+    return Effect.flatMap(Context.get(context, HostTransaction).isOpen, (inside) =>
       inside ? Effect.die(new CallInsideTransaction({ program: "GatewayCall.call" })) : guarded(new UnderWay(options, context), context)
     )
-  )
+  })
 
 type Attempts = ReadonlyArray<Attempt>
 
@@ -131,6 +131,14 @@ class UnderWay
 
   get name(): string {
     return this.options.gateway.name
+  }
+
+  get gatewayName(): GatewayName {
+    return this.options.gateway.name
+  }
+
+  get kind(): OperationKind {
+    return this.options.operation.intent.kind
   }
 
   get strategy(): RetryStrategy {
@@ -275,12 +283,12 @@ const repeated = (call: UnderWay): Effect.Effect<void, Attempt> => {
 /** What came of one attempt: the gateway's answer, or why nothing was sent. */
 const attempt = (call: UnderWay): Effect.Effect<Outcome> => {
   const { breakers, clock, options } = call
-  const { gateway, operation, permission } = options
+  const { permission } = options
   const { atLeastMillis, atMostMillis } = elapsedAt(clock, permission)
   call.writtenAt = Math.floor(permission.recordedAt + atLeastMillis)
   call.sentAt = undefined
   const notSent = atMostMillis >= startsWithin(call) ? permissionLapsed : pauseOf(call)
-  return notSent === undefined ? breakers.guard(BreakerName.of(gateway.name, operation.intent.kind), call, clock) : Effect.succeed(notSent)
+  return notSent === undefined ? breakers.guard(call, clock) : Effect.succeed(notSent)
 }
 
 const kept = ({ attempts, writtenAt }: UnderWay, outcome: Outcome): Attempt => {

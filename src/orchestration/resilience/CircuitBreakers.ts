@@ -72,7 +72,7 @@ export interface BreakersOptions {
  * - `report`: how a permitted call ended. Exactly once per permit.
  * - `protect`: runs an effect under a permit, or fails with `BreakerOpen` and does not run it. `classify` judges how it ended; by default a
  *   failure or defect is a failure. Interruption is always `ignored`. A time limit belongs inside: outside it is an interruption.
- * - `guard`: the same for a call that is made once, and that says itself what comes of a refusal.
+ * - `guard`: the same for a call of a gateway that is made once, and that says itself what comes of a refusal.
  * - `transitions`: from the moment it is run on. Bounded: a reader that is too slow misses the oldest.
  * - `list`: every breaker's health, by name. Times in epoch milliseconds, as everywhere here.
  * - `allHealth`: of every gateway that has a breaker. `health`: of one gateway, over its breakers or for one kind; of one without a breaker:
@@ -90,11 +90,7 @@ export class CircuitBreakers extends Context.Service<
       effect: Effect.Effect<A, E, R>,
       classify?: (exit: Exit.Exit<A, E>) => Breaker.Verdict
     ) => Effect.Effect<A, E | BreakerOpen, R>
-    readonly guard: <A, E, R, E2>(
-      name: BreakerName,
-      call: BreakerCalls.GuardedCall<A, E, R, E2>,
-      clock: Clock.Clock
-    ) => Effect.Effect<A, E | E2, R>
+    readonly guard: <A, E, R, E2>(call: BreakerCalls.GuardedCall<A, E, R, E2>, clock: Clock.Clock) => Effect.Effect<A, E | E2, R>
     readonly transitions: Stream.Stream<Transition>
     readonly list: Effect.Effect<ReadonlyArray<Health.BreakerHealth>>
     readonly allHealth: Effect.Effect<ReadonlyArray<Health.GatewayHealth>>

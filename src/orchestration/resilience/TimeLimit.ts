@@ -69,15 +69,14 @@ const waitFor = <A, E, B, E2>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waitin
   const { answers, endsAtNanos, restore } = waiting
   const running: Running = { endsAtNanos, fiber, isOver: false }
   let wake: ((answer: Effect.Effect<B, E2>) => void) | undefined
-  const answerTo = (exit: Exit.Exit<A, E>) => (running.isOver ? Effect.succeed(answers.over(limit.millis)) : answers.ended(exit))
   limit.running.add(running)
   fiber.addObserver((exit) => {
     end(limit, running)
-    wake?.(answerTo(exit))
+    wake?.(answerOf(limit, running, answers, exit))
   })
   const answer = Effect.callback<B, E2>((resume) => {
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return resume(answerTo(exit))
+    if (exit !== undefined) return resume(answerOf(limit, running, answers, exit))
     wake = resume
     return undefined
   })
@@ -87,6 +86,9 @@ const waitFor = <A, E, B, E2>(limit: TimeLimit, fiber: Fiber.Fiber<A, E>, waitin
   )
   return limit.timer === undefined ? Effect.andThen(begin(limit), answered) : answered
 }
+
+const answerOf = <A, E, B, E2>(limit: TimeLimit, { isOver }: Running, answers: Answers<A, E, B, E2>, exit: Exit.Exit<A, E>) =>
+  isOver ? Effect.succeed(answers.over(limit.millis)) : answers.ended(exit)
 
 const begin = (limit: TimeLimit): Effect.Effect<void> => Effect.asVoid(Effect.forkDetach(watch(limit), { startImmediately: true }))
 

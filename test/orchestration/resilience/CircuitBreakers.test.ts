@@ -69,12 +69,13 @@ describe("protect", () => {
       let sent = 0
       const send = () => Effect.sync(() => ++sent)
       const judge = () => "failure" as const
-      const guarded = breakers.guard(name, { send, judge, refused: () => Effect.die("not refused") }, clock)
+      const of = { gatewayName: gateway("stripe"), kind: "sale" } as const
+      const guarded = breakers.guard({ ...of, send, judge, refused: () => Effect.die("not refused") }, clock)
       for (const nth of [1, 2, 3, 4, 5]) assert.strictEqual(yield* guarded, nth)
-      assert.strictEqual(yield* stateOf(), "open")
+      assert.strictEqual(yield* stateOf(nameOf("stripe")), "open")
       const before = (yield* breakers.list)[0]
       const refused = ({ retryInMillis }: CircuitBreakers.BreakerOpen) => Effect.map(send(), (nth) => [nth, retryInMillis] as const)
-      assert.deepStrictEqual(yield* breakers.guard(name, { send: () => Effect.die("sent"), judge, refused }, clock), [6, 60_000])
+      assert.deepStrictEqual(yield* breakers.guard({ ...of, send: () => Effect.die("sent"), judge, refused }, clock), [6, 60_000])
       assert.deepStrictEqual((yield* breakers.list)[0]?.failureCount, before?.failureCount)
     }).pipe(Effect.provide(layer))
   )

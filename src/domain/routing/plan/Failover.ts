@@ -19,6 +19,19 @@ const asLastResort = ({ gateway, message }: ExcludedGateway): RankedGateway => (
   reason: `last resort: ${message}`.slice(0, 500)
 })
 
+/**
+ * What is left of a decision for whoever may have to go on by it: the places and why each is where it is. What they were made from can be
+ * several times as much; it is with the first intent in the store, and nothing that follows asks for it.
+ */
+export const withoutGrounds = (decision: RoutingDecision): RoutingDecision => ({
+  ...origin(decision),
+  reason: decision.reason,
+  ranked: decision.ranked.map(withoutParts),
+  excluded: decision.excluded.filter(isFailing).map(({ gateway, message, reason }) => ({ gateway, reason, message }))
+})
+
+const withoutParts = ({ gateway, reason, score }: RankedGateway): RankedGateway => ({ gateway, score, reason })
+
 /** An error handler's choice, after it was bounded. */
 export interface Advised {
   readonly gateway: GatewayName
@@ -84,11 +97,13 @@ export const stepUp = (options: {
   ...origin(options.decision),
   reason: `${options.gateway}: the customer's bank wants them authenticated, which is done where it was asked`,
   ranked: [
-    plan(options.decision).find(({ gateway }) => gateway === options.gateway) ?? {
-      gateway: options.gateway,
-      score: 0,
-      reason: "asked for authentication"
-    }
+    withoutParts(
+      plan(options.decision).find(({ gateway }) => gateway === options.gateway) ?? {
+        gateway: options.gateway,
+        score: 0,
+        reason: "asked for authentication"
+      }
+    )
   ],
   excluded: [],
   propensity: 1,

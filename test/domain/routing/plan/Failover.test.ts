@@ -69,4 +69,24 @@ describe("Failover", () => {
     assert.deepStrictEqual(namesOf(again.ranked), ["b"])
     assert.strictEqual(again.after, operationNumber(1))
   })
+
+  it("without its grounds a decision is a fraction of itself, and goes on in the same way", () => {
+    const left = Failover.withoutGrounds(decision)
+    assert.isBelow(JSON.stringify(left).length, JSON.stringify(decision).length / 3)
+    for (const tried of [[], ["a"], ["a", "b"], ["a", "b", "c"], ["b"], ["c"]].map((names) => names.map(name))) {
+      for (const because of ["a soft decline at a", "a's rate limit"]) {
+        assert.deepStrictEqual(next({ decision: left, tried, because }), next({ tried, because }))
+        const advised = { gateway: name("c"), hook: "own", reason: "cheaper" }
+        assert.deepStrictEqual(next({ decision: left, tried, because, advised }), next({ tried, because, advised }))
+      }
+    }
+    for (const gateway of ["a", "b", "c", "d", "e"].map(name)) {
+      const options = { after: operationNumber(1), gateway, caps: undefined, now: 0 }
+      assert.deepStrictEqual(Failover.stepUp({ ...options, decision: left }), Failover.stepUp({ ...options, decision }))
+    }
+    assert.deepStrictEqual(
+      Failover.plan(left).map(({ gateway, score }) => [gateway, score]),
+      Failover.plan(decision).map(({ gateway, score }) => [gateway, score])
+    )
+  })
 })
