@@ -167,6 +167,17 @@ const make = Effect.fnUntraced(function* (options: Options) {
       return Effect.matchEffect(asked, { onSuccess: answered, onFailure: failed })
     })
 
+  /** Of the last check: those of one program have the same context, and finding a clock takes longer than an addition. */
+  let lastContext: Context.Context<never> | undefined
+  let lastClock: Clock.Clock | undefined
+  const nowOf = (context: Context.Context<never>): number => {
+    if (lastClock === undefined || lastContext !== context) {
+      lastClock = Context.get(context, Clock.Clock)
+      lastContext = context
+    }
+    return lastClock.currentTimeMillisUnsafe()
+  }
+
   /** In memory nothing can fail, so a check is one step of the fiber. */
   const checkUnsafe = (question: Question, now: number, takeUnsafe: NonNullable<typeof store.takeUnsafe>): Decision => {
     const decision = takeUnsafe(question, now)
@@ -185,7 +196,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         return decision
       })
     }
-    return Effect.withFiberSucceed((fiber) => checkUnsafe(question, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), takeUnsafe))
+    return Effect.withFiberSucceed((fiber) => checkUnsafe(question, nowOf(fiber.context), takeUnsafe))
   }
 
   yield* store.blocked.pipe(
