@@ -25,7 +25,7 @@ const statements = [
      bucket integer not null,
      version integer not null,
      schema_version smallint not null,
-     event_ids uuid[] not null check (event_ids <> '{}'),
+     event_ids uuid[] not null,
      data text not null
    )`,
   `comment on column aegispay.commits.version is 'of its first event'`,
