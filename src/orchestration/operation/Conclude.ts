@@ -74,7 +74,7 @@ export const conclude = Effect.fnUntraced(function* (options: {
   readonly lease?: Fence
 }) {
   const { truth } = options
-  const conflicts = Conflicts.of("payment")
+  let conflicts: Conflicts.Conflicts | undefined
   const asked: Asked = { of: undefined, given: undefined }
   let payment = options.payment
   for (let conflict = 0; ; conflict++) {
@@ -85,13 +85,14 @@ export const conclude = Effect.fnUntraced(function* (options: {
     const isStale = fenced.result._tag === "LeaseLost"
     const { result, times } = isStale && isFact(events) ? yield* commit(options, payment, stamped, undefined) : fenced
     if (result._tag === "Committed") {
-      yield* conflicts.written
+      if (conflicts !== undefined) yield* conflicts.written
       yield* Metrics.recorded({ before: payment, after: result.payment, events })
       yield* CardCaps.remember(result.payment, events, truth.observedAt)
       return { payment: result.payment, started: isStale ? undefined : startedBy({ result, times }, stamped) } satisfies Conclusion
     }
     if (result._tag === "LeaseLost") return { payment, started: undefined } satisfies Conclusion
     const exhausted = conflict >= maxConflicts
+    conflicts ??= Conflicts.of("payment")
     yield* conflicts.met({ exhausted })
     if (exhausted) return yield* tooManyConflicts(payment)
     // The first one is judged again at once: whoever was faster is mostly done. Against several the pauses spread the writers.
