@@ -199,18 +199,16 @@ const checkPlanned = Schema.decodeUnknownResult(
 )
 
 /**
- * An event as the JSON text that is stored, without its type: what `encode` makes of it, to the byte, in less time. All checks of its
- * schema are made on the event; only amounts and routing decisions are stored as something else than they are, and `textOf` makes that.
+ * An event as the JSON data that is stored, without its type: as text it is what `encode` makes of it, to the byte, in less time. All checks of
+ * its schema are made on the event; only amounts and routing decisions are stored as something else than they are, and `dataOf` makes that.
  */
-export const toJson = (event: PaymentEvent): Result.Result<string, Schema.SchemaError> =>
-  event?._tag === "OperationIntended" ? intendedToJson(event) : Result.map((checks.get(event?._tag) ?? checkEvent)(event), textOf)
+export const toData = (event: PaymentEvent): Result.Result<object, Schema.SchemaError> =>
+  event?._tag === "OperationIntended" ? intendedToData(event) : Result.map((checks.get(event?._tag) ?? checkEvent)(event), dataOf)
 
-const intendedToJson = (event: Extract<PaymentEvent, { _tag: "OperationIntended" }>): Result.Result<string, Schema.SchemaError> =>
+const intendedToData = (event: Extract<PaymentEvent, { _tag: "OperationIntended" }>): Result.Result<object, Schema.SchemaError> =>
   Result.flatMap(checkPlanned(event), ({ intent }) => {
     const { decision } = event.intent
-    return isCertainlyDecision(decision)
-      ? Result.succeed(JSON.stringify({ intent: storedIntent(intent, decision) }))
-      : Result.map(checkEvent(event), textOf)
+    return isCertainlyDecision(decision) ? Result.succeed({ intent: intentData(intent, decision) }) : Result.map(checkEvent(event), dataOf)
   })
 
 /** All fields of what is stored, so that none is forgotten. JSON leaves out those that are `undefined`. */
@@ -220,38 +218,40 @@ type FieldsOf<Stored> = { readonly [Name in keyof Stored]-?: Stored[Name] | unde
  * Of an event as its schema has copied it, so that its fields are those of the schema, in that order. What else would be stored as something
  * else than it is does not fit the type. The events of every payment are put down field by field: copying one takes as long as writing it.
  */
-const textOf = (checked: PaymentEvent): string => {
+const dataOf = (checked: PaymentEvent): object => {
   switch (checked._tag) {
     case "PaymentInitiated":
-      return JSON.stringify({ details: storedDetails(checked.details) })
+      return { details: detailsData(checked.details) }
+    case "PaymentScreened":
+      return { checks: checked.checks, verdicts: checked.verdicts } satisfies FieldsOf<Stored<"PaymentScreened">>
     case "OperationIntended":
-      return JSON.stringify({ intent: storedIntent(checked.intent, checked.intent.decision) })
+      return { intent: intentData(checked.intent, checked.intent.decision) }
     case "OperationSucceeded":
-      return JSON.stringify({
+      return {
         operation: checked.operation,
         source: checked.source,
         gatewayReference: checked.gatewayReference,
-        amount: storedAmount(checked.amount),
+        amount: amountData(checked.amount),
         chargedAt: checked.chargedAt,
         named: checked.named,
         endsTarget: checked.endsTarget
-      } satisfies FieldsOf<Omit<Stored<"OperationSucceeded">, "_tag">>)
+      } satisfies FieldsOf<Stored<"OperationSucceeded">>
     case "DisputeOpened":
     case "DisputeWon":
     case "DisputeLost":
-      return JSON.stringify({ ...checked, amount: storedAmount(checked.amount), _tag: undefined })
+      return { ...checked, amount: amountData(checked.amount), _tag: undefined }
     default:
-      return JSON.stringify({ ...(checked satisfies typeof PaymentEvent.Encoded), _tag: undefined })
+      return { ...(checked satisfies typeof PaymentEvent.Encoded), _tag: undefined }
   }
 }
 
-type Stored<Type extends PaymentEventType> = Extract<typeof PaymentEvent.Encoded, { readonly _tag: Type }>
+type Stored<Type extends PaymentEventType> = Omit<Extract<typeof PaymentEvent.Encoded, { readonly _tag: Type }>, "_tag">
 
-const storedAmount = ({ currency, minor }: Money) => ({ currency, minor: minor.toString() })
+const amountData = ({ currency, minor }: Money) => ({ currency, minor: minor.toString() })
 
-const storedDetails = (details: PaymentDetails): FieldsOf<typeof PaymentDetails.Encoded> => ({
+const detailsData = (details: PaymentDetails): FieldsOf<typeof PaymentDetails.Encoded> => ({
   tenant: details.tenant,
-  amount: storedAmount(details.amount),
+  amount: amountData(details.amount),
   captureMethod: details.captureMethod,
   method: details.method,
   customer: details.customer,
@@ -261,7 +261,7 @@ const storedDetails = (details: PaymentDetails): FieldsOf<typeof PaymentDetails.
   completeWithinMillis: details.completeWithinMillis
 })
 
-const storedIntent = (intent: Omit<Intent, "decision">, decision: RoutingDecision | undefined): FieldsOf<typeof Intent.Encoded> => ({
+const intentData = (intent: Omit<Intent, "decision">, decision: RoutingDecision | undefined): FieldsOf<typeof Intent.Encoded> => ({
   number: intent.number,
   kind: intent.kind,
   purpose: intent.purpose,
@@ -270,7 +270,7 @@ const storedIntent = (intent: Omit<Intent, "decision">, decision: RoutingDecisio
   adapterVersion: intent.adapterVersion,
   apiVersion: intent.apiVersion,
   requestKey: intent.requestKey,
-  amount: storedAmount(intent.amount),
+  amount: amountData(intent.amount),
   target: intent.target,
   details: intent.details,
   protection: intent.protection,

@@ -112,7 +112,7 @@ export const encodeRow = (stored: Event.StoredEvent): EventRow => ({
   schemaVersion: Event.schemaVersion,
   occurredAt: stored.occurredAt,
   recordedAt: stored.recordedAt,
-  data: Result.getOrThrow(Event.toJson(stored.event))
+  data: JSON.stringify(Result.getOrThrow(Event.toData(stored.event)))
 })
 
 /** What rows say, read once: neither a row nor an event ever changes. */

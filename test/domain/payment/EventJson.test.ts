@@ -22,7 +22,7 @@ const reference = (event: Event.PaymentEvent): string | undefined => {
   return JSON.stringify(data)
 }
 
-const text = (event: Event.PaymentEvent): string | undefined => Result.getOrUndefined(Event.toJson(event))
+const text = (event: Event.PaymentEvent): string | undefined => JSON.stringify(Result.getOrUndefined(Event.toData(event)))
 
 const same = (event: Event.PaymentEvent): string => {
   const stored = text(event)

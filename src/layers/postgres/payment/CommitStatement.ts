@@ -162,13 +162,13 @@ const addClaim = (claims: Columns["claims"], { claim, payment }: Commit, next: P
 }
 
 /** The events of a commit as they are stored: `storedEventsOf` reads them. */
-const storedEventsText = (events: Commit["events"]): string => {
-  let text = "["
-  for (const { event, occurredAt } of events) {
-    text += `${text === "[" ? "" : ","}["${event._tag}",${BigInt(occurredAt)},${Result.getOrThrow(Event.toJson(event))}]`
-  }
-  return `${text}]`
-}
+const storedEventsText = (events: Commit["events"]): string =>
+  JSON.stringify(
+    events.map(({ event, occurredAt }) => {
+      if (!Number.isSafeInteger(occurredAt)) throw new Error(`an event occurred at ${occurredAt}, which is no time in milliseconds`)
+      return [event._tag, occurredAt, Result.getOrThrow(Event.toData(event))]
+    })
+  )
 
 /** What became open, what changed its status, and what was settled. */
 const addOperations = (rows: Columns, { payment: before }: Commit, after: { readonly next: Payment; readonly item: number }): void => {
