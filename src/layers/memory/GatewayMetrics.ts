@@ -13,7 +13,7 @@ const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
 
 /** One step of a fiber: this runs with every call to a gateway. */
 const atNow = <A>(answer: (now: number) => A): Effect.Effect<A> =>
-  Clock.clockWith((clock) => Effect.succeed(answer(clock.currentTimeMillisUnsafe())))
+  Effect.withFiberSucceed((fiber) => answer(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
 /** At most 256 gateways and 2,048 segments are remembered. */
 export const layer: Layer.Layer<GatewayMetrics> = Layer.effect(

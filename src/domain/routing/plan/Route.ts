@@ -63,8 +63,6 @@ interface Frame {
   readonly settings: ScoringSettings
   /** 0: nothing is explored. */
   readonly explorationShare: number
-  /** May it be a probe that is due, and one that is overdue? */
-  readonly mayProbe: Exploration.Probes
   /** Success is drawn from this stream. */
   readonly draws: Chance.Uniform | undefined
   /** Of the payment: it is looked at for every gateway, and a bigint would be made a number each time. */
@@ -119,13 +117,11 @@ const frameOf = (input: RouteInput): Frame => {
   const configured = Rules.firstMatch(policy.rules, input)
   const rule = custom !== undefined && (configured === undefined || custom.priority <= configured.priority) ? custom : configured
   const amountMinor = Number(details.amount.minor)
-  const amount = { currency: details.amount.currency, minor: amountMinor }
-  const isSmall = Exploration.isWithinAmount(policy, amount)
-  const mayProbe = Exploration.probesOf(policy, amount, rule?.action)
+  const isSmall = Exploration.isWithinAmount(policy, { currency: details.amount.currency, minor: amountMinor })
   if (rule === undefined) {
     const share = policy.kind !== "fixed" && isSmall ? policy.explorationShare : 0
     const draws = drawsOf(input, share)
-    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, mayProbe, draws, amountMinor }
+    return { rule, weights: policy.weights, settings: policy.scoring, explorationShare: share, draws, amountMinor }
   }
   const { explorationShare, latencyTargetMillis, prefer, split, strategy, weights } = rule.action
   const built = strategy === undefined ? undefined : Rules.strategies[strategy]
@@ -136,7 +132,6 @@ const frameOf = (input: RouteInput): Frame => {
     weights: weights !== undefined ? weightsOf(weights) : built !== undefined ? weightsOf(built.weights) : policy.weights,
     settings: latencyTargetMillis === undefined ? policy.scoring : withLatencyTarget(policy.scoring, latencyTargetMillis),
     explorationShare: share,
-    mayProbe,
     draws: drawsOf(input, share),
     amountMinor
   }
@@ -215,7 +210,7 @@ const sort = (places: Array<Place>): Array<Place> => {
 
 const planned = (input: RouteInput, frame: Frame, usable: Array<Place>, excluded: ReadonlyArray<ExcludedGateway>): RoutingDecision => {
   sort(usable)
-  if (probed(frame, usable)) return decisionOf(input, frame, usable, excluded, { propensity: 1, explored: true })
+  if (probed(input, frame, usable)) return decisionOf(input, frame, usable, excluded, { propensity: 1, explored: true })
   const split = frame.rule?.action.split
   if (frame.rule !== undefined && split !== undefined) {
     return decisionOf(input, frame, usable, excluded, splitUp(input.payment, frame.rule.name, split, usable))
@@ -258,8 +253,11 @@ const probesAmong = (usable: ReadonlyArray<Place>): number => {
 }
 
 /** Puts a half-open gateway first that wants a probe, where the payment may be one and there are others for it to go on to. */
-const probed = ({ mayProbe, rule }: Frame, usable: Array<Place>): boolean => {
-  for (let at = usable.length - probesAmong(usable); at < usable.length; at++) {
+const probed = ({ details, policy }: RouteInput, { amountMinor, rule }: Frame, usable: Array<Place>): boolean => {
+  const probes = probesAmong(usable)
+  if (probes === 0) return false
+  const mayProbe = Exploration.probesOf(policy, { currency: details.amount.currency, minor: amountMinor }, rule?.action)
+  for (let at = usable.length - probes; at < usable.length; at++) {
     const place = usable[at]
     const wanted = place?.signals.probe
     if (place === undefined || wanted === undefined || !mayProbe[wanted] || !isOpenTo(rule, place.ranked.gateway)) continue

@@ -63,11 +63,26 @@ const meanOf = ({ samples, successRate }: GatewaySignals, { priorMean, priorStre
 export const drawnSuccess = (drawn: number, signals: GatewaySignals, settings: ScoringSettings): number =>
   rounded(bounded(drawn * approvalFactor(signals, settings)))
 
+/** Logarithms that were needed lately: quantiles are whole milliseconds and few, and a logarithm takes as long as all else of a part. */
+const logsKept = 512
+const logArguments = new Float64Array(logsKept)
+const logs = new Float64Array(logsKept)
+
+/** The natural logarithm of a number above 0. */
+const logOf = (value: number): number => {
+  const at = value & (logsKept - 1)
+  if (logArguments[at] !== value) {
+    logArguments[at] = value
+    logs[at] = Math.log(value)
+  }
+  return logs[at] ?? Math.log(value)
+}
+
 /** The latency part. */
 export const latency = (signals: GatewaySignals, settings: ScoringSettings): number => {
   const { p95Millis, samples } = signals
   if (samples === 0) return 1
-  const fast = p95Millis <= settings.latencyTargetMillis ? 1 : (settings.latencyLimitLog - Math.log(p95Millis)) / settings.latencySpanLog
+  const fast = p95Millis <= settings.latencyTargetMillis ? 1 : (settings.latencyLimitLog - logOf(p95Millis)) / settings.latencySpanLog
   return rounded((bounded(fast) * samples + settings.priorStrength) / (samples + settings.priorStrength))
 }
 

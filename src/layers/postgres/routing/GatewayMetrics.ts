@@ -44,7 +44,7 @@ const minimumSamples = Presets.gatewayMetrics.minimumSamples.value
 
 /** One step of a fiber: this runs with every call to a gateway. */
 const atNow = <A>(answer: (now: number) => A): Effect.Effect<A> =>
-  Clock.clockWith((clock) => Effect.succeed(answer(clock.currentTimeMillisUnsafe())))
+  Effect.withFiberSucceed((fiber) => answer(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
 
 /** The windows, what of them is not stored, and what was restored. Changed in place, by one fiber or one call at a time. */
 const makeState = () => {

@@ -67,6 +67,16 @@ describe("Scoring", () => {
     assert.strictEqual(Scoring.cost({ basisPoints: 900 }, amountMinor, settings), 0)
   })
 
+  it("a latency is the same whatever was asked before", () => {
+    const asked = [1_500, 1_500 + 512, 1_500.5, 14_999, 1_500 + 5 * 512, 1_001]
+    const { latencyLimitLog, latencySpanLog, priorStrength } = settings
+    for (const p95Millis of [...asked, ...asked.toReversed(), ...asked]) {
+      const fast = (latencyLimitLog - Math.log(p95Millis)) / latencySpanLog
+      const expected = Math.round(((fast * 1_000 + priorStrength) / (1_000 + priorStrength)) * 10_000) / 10_000
+      assert.strictEqual(Scoring.latency(signalsOf({ samples: 1_000, p95Millis }), settings), expected)
+    }
+  })
+
   it("the presets weigh success 0.5, latency 0.3, cost 0.2", () => {
     assert.deepStrictEqual(weights, { success: 0.5, latency: 0.3, cost: 0.2 })
     assert.strictEqual(Scoring.total({ success: 1, latency: 0, cost: 0 }, weights), 0.5)
