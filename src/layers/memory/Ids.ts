@@ -47,7 +47,10 @@ export const layer: Layer.Layer<Ids> = Layer.effect(
       const middle = digits12[Math.floor(random.nextDoubleUnsafe() * countersPerMilli)]
       const last = random.nextDoubleUnsafe() * bits24
       const high = Math.floor(last)
-      return `${prefix}${digits12[counter]}-${variant}${middle}-${digits24(high)}${digits24(Math.floor((last - high) * bits24))}`
+      // Texts of less than 13 characters are joined at once, longer ones when they are read: the fewer of those, the better.
+      const group = `-${variant}${middle}-`
+      const node = `${digits24(high)}${digits24(Math.floor((last - high) * bits24))}`
+      return `${prefix}${digits12[counter]}${group}${node}`
     }
 
     return Ids.of({

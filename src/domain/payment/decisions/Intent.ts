@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { type Money } from "../../Money.ts"
 import { effectiveReplay } from "../../operation/Capabilities.ts"
-import type { Intent, Operation, OperationKind, Purpose } from "../../operation/Operation.ts"
+import type { Intent, Operation, OperationKind, Purpose, RequestDetails } from "../../operation/Operation.ts"
 import type { RoutingDecision } from "../../routing/Decision.ts"
 import { type Command, CommandRefused, type GatewayTerms, type RefusalReason } from "../Command.ts"
 import type { PaymentEvent } from "../Event.ts"
@@ -37,18 +37,22 @@ interface IntentSpec {
   readonly decision?: RoutingDecision | undefined
 }
 
+/** What the intent is built from beside the spec. */
+interface Base {
+  readonly id: Payment["id"]
+  readonly details: Payment["details"]
+  readonly operations: number
+}
+
+/** To be filled in place: what an intent does not have is left out, and a spread for each such field would copy it as often. */
+type Filled<A> = { -readonly [Field in keyof A]: A[Field] }
+
 /** Builds the intent: everything the request will be made from (rule 14). */
-export const intend = (
-  base: { readonly id: Payment["id"]; readonly details: Payment["details"]; readonly operations: number },
-  spec: IntentSpec
-): PaymentEvent => {
+export const intend = (base: Base, spec: IntentSpec): PaymentEvent => {
   const number = OperationNumber.make(base.operations + 1)
   const capabilities = spec.terms.capabilitiesOf(spec.kind)
   const windowHolds = spec.terms.sendWindowMillis + capabilities.settleTimeMillis <= capabilities.replayWindowMillis
-  const token = Option.getOrUndefined(referenceFor(base.details.method, spec.terms.gateway))
-  const targetReference = spec.target?.gatewayReference
-  const needsMethod = spec.kind === "authorize" || spec.kind === "sale"
-  const intent: Intent = {
+  const intent: Filled<Intent> = {
     number,
     kind: spec.kind,
     purpose: spec.purpose,
@@ -58,26 +62,37 @@ export const intend = (
     apiVersion: spec.terms.apiVersion,
     requestKey: requestKeyOf({ payment: base.id, operation: number }),
     amount: spec.amount,
-    ...(spec.target === undefined ? {} : { target: spec.target.intent.number }),
-    details: {
-      customerPresent: base.details.customerPresent,
-      ...(needsMethod && token !== undefined ? { token, methodType: base.details.method.type } : {}),
-      ...(base.details.returnUrl === undefined ? {} : { returnUrl: base.details.returnUrl }),
-      ...(targetReference === undefined ? {} : { targetReference }),
-      ...(spec.target === undefined ? {} : { targetRequestKey: spec.target.intent.requestKey }),
-      ...(spec.final === undefined ? {} : { final: spec.final }),
-      ...(spec.stepUp === true ? { stepUp: true } : {})
-    },
+    details: requestOf(base, spec),
     protection: {
       sendWindowMillis: spec.terms.sendWindowMillis,
       settleTimeMillis: capabilities.settleTimeMillis,
       replay: windowHolds ? effectiveReplay(capabilities) : "none",
       replayWindowMillis: capabilities.replayWindowMillis,
       leavesOpenAfterDecline: capabilities.leavesOpenAfterDecline
-    },
-    ...(spec.decision === undefined ? {} : { decision: spec.decision })
+    }
   }
+  if (spec.target !== undefined) intent.target = spec.target.intent.number
+  if (spec.decision !== undefined) intent.decision = spec.decision
   return { _tag: "OperationIntended", intent }
+}
+
+const requestOf = ({ details: { customerPresent, method, returnUrl } }: Base, spec: IntentSpec): RequestDetails => {
+  const request: Filled<RequestDetails> = { customerPresent }
+  if (spec.kind === "authorize" || spec.kind === "sale") {
+    const token = Option.getOrUndefined(referenceFor(method, spec.terms.gateway))
+    if (token !== undefined) {
+      request.token = token
+      request.methodType = method.type
+    }
+  }
+  if (returnUrl !== undefined) request.returnUrl = returnUrl
+  if (spec.target !== undefined) {
+    if (spec.target.gatewayReference !== undefined) request.targetReference = spec.target.gatewayReference
+    request.targetRequestKey = spec.target.intent.requestKey
+  }
+  if (spec.final !== undefined) request.final = spec.final
+  if (spec.stepUp === true) request.stepUp = true
+  return request
 }
 
 export const start = (payment: Payment, spec: IntentSpec): Decision =>
