@@ -178,7 +178,7 @@ const begin = Effect.fnUntraced(function* <A, R>(
   const claims = yield* KeyClaims.KeyClaims
   const creation = { request, keyed, name, claims, id: yield* newId(request) }
   const isAtOnce = claimAtOnce && (yield* mayClaimAtOnce(claims, name))
-  if (claimAtOnce && !isAtOnce) yield* KeyClaims.settled(claims, name)
+  if (claimAtOnce && KeyClaims.isUnderWay(claims, name)) yield* Idempotency.inTime(keyed, KeyClaims.settled(claims, name))
   const created = yield* isAtOnce
     ? Effect.catchCause(create(creation, onBegun, { isCounted: false }), (cause) => takenAllTheSame(creation, cause))
     : createIfNew(creation, onBegun)

@@ -86,15 +86,18 @@ export const answerOf = Effect.fnUntraced(function* (claim: StoredClaim, request
     return yield* new IdempotencyKeyReused({ key: request.key })
   }
   yield* Metrics.idempotency("hit")
-  const settings = yield* Settings
-  const payment = yield* awaitOutcome(claim).pipe(
-    Effect.timeoutOrElse({
-      duration: Duration.millis(settings.idempotencyWaitMillis),
-      orElse: () => new RequestInProgress({ key: request.key, retryAfterMillis: Presets.idempotency.retryAfterMillis.value })
-    })
-  )
+  const payment = yield* inTime(request, awaitOutcome(claim))
   return { payment, operation: claim.operation, replayed: true } satisfies Answer
 })
+
+/** Waits for the first request with a key for as long as a caller should. */
+export const inTime = <A, E, R>({ key }: KeyedRequest, first: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Settings, ({ idempotencyWaitMillis }) =>
+    Effect.timeoutOrElse(first, {
+      duration: Duration.millis(idempotencyWaitMillis),
+      orElse: () => Effect.fail(new RequestInProgress({ key, retryAfterMillis: Presets.idempotency.retryAfterMillis.value }))
+    })
+  )
 
 const awaitOutcome = Effect.fnUntraced(function* (claim: StoredClaim) {
   const background = yield* Background

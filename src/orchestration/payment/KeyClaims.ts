@@ -1,7 +1,7 @@
 /**
  * When a key is looked up before it is claimed, and when it is claimed at once.
  *
- * Whose a key is decides the claim in the commit of the intent alone (rule 11). So a new request needs no look-up: it would be one statement
+ * The claim in the commit of the intent decides alone whose a key is (rule 11). So a new request needs no look-up: it would be one statement
  * more for every payment. A repeated one is dearer without it: its plan was made for nothing, and its commit is refused in a group, tried
  * alone and asked why, where a look-up is one read. So keys are looked up first
  *
@@ -19,8 +19,8 @@ import * as Exit from "effect/Exit"
 import type { CommitTimes } from "../operation/Journal.ts"
 
 /**
- * How many requests look first after a key was found taken. A repetition found by its claim costs three statements more than one that looked,
- * so at worst these are a fifth of a statement per request; and where one request in a thousand is a repetition, one in sixty looks.
+ * How many requests look first after a key was found taken. A repetition found by its claim costs two statements more than one that looked,
+ * so at worst these are an eighth of a statement per request; and where one request in a thousand is a repetition, one in sixty looks.
  */
 const lookUpsAfterTaken = 16
 
@@ -46,7 +46,10 @@ export const KeyClaims = Context.Reference<State>("aegispay/orchestration/paymen
 export const isFree = ({ answeredAt, lookUps, underWay }: State, name: string, now: bigint): boolean =>
   lookUps === 0 && answeredAt !== undefined && now - answeredAt < answeredLatelyNanos && !underWay.has(name)
 
-/** Waits for whoever is claiming the key in this process. */
+/** Is a request of this process claiming the key? */
+export const isUnderWay = ({ underWay }: State, name: string): boolean => underWay.has(name)
+
+/** The end of whoever is claiming the key in this process. */
 export const settled = (claims: State, name: string): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (!claims.underWay.has(name)) return Effect.void

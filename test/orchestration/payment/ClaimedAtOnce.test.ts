@@ -2,7 +2,7 @@
  * Keys that are claimed at once, on the stores in memory; and what makes an engine look first.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { GatewayName } from "../../../src/domain/payment/Ids.ts"
 import * as BreakerName from "../../../src/domain/resilience/BreakerName.ts"
@@ -56,6 +56,26 @@ describe("a key is looked up first", () => {
 })
 
 describe("a repeated request", () => {
+  it.effect("waits 5 s for one that cannot be claimed, then is told when to come back", () =>
+    inEngine(({ flaky, gateway, passing }) =>
+      Effect.gen(function* () {
+        const under = newKey()
+        const claimed = yield* Deferred.make<void>()
+        flaky.onCommit = () => Effect.as(Deferred.await(claimed), undefined)
+        const first = yield* Effect.forkChild(charge(under))
+        yield* TestClock.adjust("1 second")
+        const second = yield* Effect.forkChild(Effect.flip(charge(under)))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* Fiber.join(second))._tag, "RequestInProgress")
+        flaky.onCommit = passing
+        yield* Deferred.succeed(claimed, undefined)
+        assert.isFalse((yield* Fiber.join(first)).replayed)
+        assert.isTrue((yield* charge(under)).replayed)
+        assert.lengthOf(gateway.sent, 2)
+      })
+    ).pipe(Effect.provide(memory))
+  )
+
   it.effect("is nobody's probe: the next payment is that of a gateway that is half-open", () =>
     inEngine(
       ({ counted, gateway, routing }) =>
