@@ -23,10 +23,11 @@
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
+import { isOpen } from "../../../domain/operation/Operation.ts"
 import * as Event from "../../../domain/payment/Event.ts"
 import { bucketOf, bucketOfPayment, uuidOfPayment } from "../../../domain/payment/Ids.ts"
 import { replayFrom } from "../../../domain/payment/Replay.ts"
-import type { Payment } from "../../../domain/payment/State.ts"
+import { operationOf, type Payment } from "../../../domain/payment/State.ts"
 import { openOperations, status } from "../../../domain/payment/Status.ts"
 import { ofPayment, statusOfOperation } from "../../../domain/payment/View.ts"
 import type { Commit } from "../../../services/EventStore.ts"
@@ -173,32 +174,31 @@ const storedEventsText = (events: Commit["events"]): string =>
 /** What became open, what changed its status, and what was settled. */
 const addOperations = (rows: Columns, { payment: before }: Commit, after: { readonly next: Payment; readonly item: number }): void => {
   const { item, next } = after
-  const was = new Map(before._tag === "New" ? [] : openOperations(before).map((operation) => [operation.intent.number, operation]))
-  const known = before._tag === "New" ? 0 : before.operations.length
   for (const operation of openOperations(next)) {
     const { account, gateway, kind, number } = operation.intent
-    const earlier = was.get(number)
+    const earlier = before._tag === "New" ? undefined : operationOf(before, number)
     const status = statusOfOperation(operation)
-    was.delete(number)
-    if (earlier === undefined) {
-      // Its intent is in this commit, unless a contradiction opened it again.
-      const openedAt = number > known ? null : BigInt(operation.intendedAt)
+    if (earlier === undefined || !isOpen(earlier)) {
       rows.opened.item.push(item)
       rows.opened.operation.push(number)
       rows.opened.gateway.push(gateway)
       rows.opened.account.push(account)
       rows.opened.kind.push(kind)
       rows.opened.status.push(status)
-      rows.opened.opened_at.push(openedAt)
+      // Its intent is in this commit, unless a contradiction opened it again.
+      rows.opened.opened_at.push(earlier === undefined ? null : BigInt(operation.intendedAt))
     } else if (statusOfOperation(earlier) !== status) {
       rows.moved.item.push(item)
       rows.moved.operation.push(number)
       rows.moved.status.push(status)
     }
   }
-  for (const number of was.keys()) {
+  if (before._tag === "New") return
+  for (const { intent } of openOperations(before)) {
+    const operation = operationOf(next, intent.number)
+    if (operation !== undefined && isOpen(operation)) continue
     rows.closed.item.push(item)
-    rows.closed.operation.push(number)
+    rows.closed.operation.push(intent.number)
   }
 }
 
