@@ -28,6 +28,7 @@ const resultsOf = (commit: string, ...reports: ReadonlyArray<Report>): Results.R
     calls: 1,
     gatewayMillis: [],
     rates: [],
+    walMegabytes: 0,
     only: "",
     seeds: 1,
     plot: ""
