@@ -2,10 +2,12 @@
  * Idempotency keys: the canonical request, and waiting for a request that another process works on (rule 11).
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { canonical } from "../../src/orchestration/payment/Idempotency.ts"
-import { chargeRequest, memory, requiresAction, success, tenant, testGateway, key } from "../support/TestEngine.ts"
+import * as Payments from "../../src/orchestration/payment/Payments.ts"
+import { EventStore } from "../../src/services/EventStore.ts"
+import { chargeRequest, engineOver, memory, requiresAction, success, tenant, testGateway, key } from "../support/TestEngine.ts"
 import { start } from "../support/TestProcess.ts"
 
 const Value = Schema.Union([Schema.String, Schema.Boolean, Schema.Null, Schema.Int])
@@ -168,5 +170,48 @@ describe("the same request", () => {
       assert.isTrue(later.replayed)
       assert.strictEqual(later.payment.status, "succeeded")
     }).pipe(Effect.provide(memory))
+  })
+
+  it.effect("a request that reads the payment after its twin was recorded is its replay, whatever the payment allows by then", () => {
+    const a = testGateway("a", {
+      captures: "single",
+      send: (intent) => Effect.delay(Effect.succeed(success(intent)), intent.kind === "authorize" ? 0 : "1 second")
+    })
+    /** Whoever reads waits for as long first: the second has looked for its key by then, and the first has not recorded it. */
+    const slowReads = Layer.effect(
+      EventStore,
+      Effect.map(EventStore, (store) =>
+        EventStore.of({
+          ...store,
+          read: (...args) =>
+            Effect.delay(
+              Effect.suspend(() => store.read(...args)),
+              100
+            )
+        })
+      )
+    )
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const { payment } = yield* payments.charge(chargeRequest("charge", { captureMethod: "manual" }))
+      for (const command of [payments.capture, payments.refund]) {
+        const under = { tenant, id: payment.id, key: key(`k${a.sent.length}`) }
+        const racing = yield* Effect.forkChild(
+          Effect.all([Effect.result(command(under)), Effect.delay(Effect.result(command(under)), 50)], { concurrency: "unbounded" })
+        )
+        yield* TestClock.adjust("4 seconds")
+        const answers = (yield* Fiber.join(racing)).map((answer) =>
+          Result.isSuccess(answer) ? answer.success.replayed : answer.failure._tag
+        )
+        assert.deepStrictEqual(answers, [false, true])
+        const other = yield* Effect.forkChild(Effect.flip(command({ ...under, key: key(`${under.key}-other`) })))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.join(other))._tag, "CommandRefused")
+      }
+      assert.deepStrictEqual(
+        a.sent.map(({ kind }) => kind),
+        ["authorize", "capture", "refund"]
+      )
+    }).pipe(Effect.provide(engineOver([a]).pipe(Layer.provideMerge(slowReads), Layer.provideMerge(memory))))
   })
 })

@@ -79,6 +79,14 @@ export const lookUp = (request: KeyedRequest) =>
     Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
   )
 
+/** The same for a request that was refused, whose twin may have been recorded after it had looked: it is counted already. */
+export const lookUpAgain = (request: KeyedRequest) =>
+  PaymentRepository.use((repository) =>
+    Effect.flatMap(repository.findClaim({ tenant: request.tenant, key: request.key }), (claim) =>
+      Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
+    )
+  )
+
 /** The answer to a key that turned out to be taken. */
 export const answerOf = Effect.fnUntraced(function* (claim: StoredClaim, request: KeyedRequest) {
   if (claim.fingerprint !== request.fingerprint) {

@@ -78,17 +78,25 @@ interface Modification extends PaymentCommand {
 }
 
 const modify = (modification: Modification) =>
-  Spans.within(decideAndStart(modification), `Modify.${modification.name}`, {
+  Spans.within(keepToKey(modification), `Modify.${modification.name}`, {
     attributes: () => ({ merchant: modification.tenant, payment: modification.id })
   })
 
-const decideAndStart = Effect.fnUntraced(function* (modification: Modification) {
+const keepToKey = Effect.fnUntraced(function* (modification: Modification) {
   const { content, id, key, name, tenant } = modification
   yield* outsideTransaction(`Modify.${name}`)
   const keyed = { tenant, key, fingerprint: yield* Idempotency.fingerprint(name, { ...content, id }) }
   const known = yield* Idempotency.lookUp(keyed)
   if (Option.isSome(known)) return known.value
   yield* accepting()
+  return yield* Effect.catchTag(decideAndStart(modification, keyed), "CommandRefused", (refused) =>
+    // What the first of two allows no more, because it was recorded meanwhile, is no refusal of the second: it is the same request.
+    Effect.flatMap(Idempotency.lookUpAgain(keyed), (twin) => (Option.isSome(twin) ? Effect.succeed(twin.value) : Effect.fail(refused)))
+  )
+})
+
+const decideAndStart = Effect.fnUntraced(function* (modification: Modification, keyed: Idempotency.KeyedRequest) {
+  const { id, name, tenant } = modification
   const store = yield* EventStore
   const conflicts = Conflicts.of("payment")
   const { retries } = OptimisticUpdate.onConflict
