@@ -217,8 +217,10 @@ const eventsOfStep = Effect.fnUntraced(function* (payment: Payment, step: Step, 
     case "Cancel":
     case "Reverse": {
       const terms = yield* RouteSelection.termsFor(step.gateway)
-      const started = terms === undefined ? [] : decided(payment, commandOf(step, terms))
-      if (started.length > 0) return started
+      const started = terms === undefined ? undefined : decide(commandOf(step, terms), payment)
+      if (started !== undefined && Result.isSuccess(started) && started.success.length > 0) return started.success
+      // What is under way comes first: its outcome leads here again.
+      if (started !== undefined && Result.isFailure(started) && started.failure.reason._tag === "OperationInProgress") return []
       const operation = step._tag === "Cancel" ? lastCharge(payment)?.intent.number : step.operation
       if (operation === undefined) return []
       const evidence = `${step._tag.toLowerCase()} could not be started: the account of gateway ${step.gateway} is not configured`

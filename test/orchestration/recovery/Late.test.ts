@@ -33,8 +33,8 @@ const withSettings = (settings: Partial<typeof defaults>) => Effect.provideServi
 const view = (id: PaymentId) => Payments.Payments.use((payments) => payments.get({ id, tenant }))
 const on = (id: PaymentId, under: string) => ({ tenant, id, key: key(under) })
 
-/** The gateway tells that the first operation succeeded. */
-const tellSuccess = Effect.fnUntraced(function* (id: PaymentId) {
+/** The gateway tells that the first operation succeeded, and where it is said, at which time. */
+const tellSuccess = Effect.fnUntraced(function* (id: PaymentId, chargedAt?: number) {
   const store = yield* EventStore
   const payment = yield* Journal.load({ id })
   const { intent } = payment.operations[0]!
@@ -43,7 +43,7 @@ const tellSuccess = Effect.fnUntraced(function* (id: PaymentId) {
     payment,
     truth: {
       operation: intent.number,
-      evidence: { _tag: "Asked", askedAt: observedAt, answer: success(intent) },
+      evidence: { _tag: "Asked", askedAt: observedAt, answer: { ...success(intent), ...(chargedAt === undefined ? {} : { chargedAt }) } },
       source: "webhook",
       observedAt
     },
@@ -168,6 +168,60 @@ describe("a late authorization that policy keeps", () => {
         ]
       )
     }).pipe(withSettings(keep), Effect.provide(engine([a, b], keep)))
+  })
+})
+
+describe("what cannot be undone while another operation is under way", () => {
+  it.effect("a recorded cancel does not come between a late authorization that was kept and its capture", () => {
+    let settled = false
+    const a = testGateway("a", {
+      send: (intent) => Effect.succeed(intent.kind === "authorize" ? unknown : intent.kind === "capture" ? pending : success(intent)),
+      lookup: (intent) => Effect.succeed<LookupAnswer>(settled && intent.kind === "capture" ? success(intent) : { _tag: "Absent" })
+    })
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1", { captureMethod: "manual" }))
+      yield* payments.cancel(on(payment.id, "cancel"))
+      yield* TestClock.adjust("20 minutes")
+      yield* payments.recover()
+      assert.strictEqual((yield* view(payment.id)).status, "cancelled")
+      assert.deepInclude<object>(yield* tellSuccess(payment.id), { status: "authorized" })
+      const waits = yield* payments.capture(on(payment.id, "capture"))
+      assert.deepInclude<object>(waits.payment, { status: "processing", reviews: [] })
+      settled = true
+      yield* TestClock.adjust("1 minute")
+      yield* payments.recover()
+      assert.deepInclude<object>(yield* view(payment.id), { status: "succeeded", reviews: [], amountCaptured: 4990 })
+    }).pipe(withSettings(keep), Effect.provide(engine([a], keep)))
+  })
+
+  it.effect("a charge that turns out to be late during a refund of a part of it is reversed when that has ended: the rest of it", () => {
+    let settled = false
+    const a = testGateway("a", {
+      send: (intent) => Effect.succeed(intent.kind === "sale" ? unknown : intent.purpose === "refund" ? pending : success(intent)),
+      lookup: (intent) =>
+        Effect.succeed<LookupAnswer>(
+          intent.kind === "sale" || (settled && intent.purpose === "refund") ? success(intent) : { _tag: "Absent" }
+        )
+    })
+    return Effect.gen(function* () {
+      const payments = yield* Payments.Payments
+      const { payment } = yield* payments.charge(chargeRequest("k1"))
+      yield* TestClock.adjust("20 minutes")
+      yield* payments.recover()
+      assert.strictEqual((yield* view(payment.id)).reviews[0]?.reason, "late_without_time")
+      yield* payments.refund({ ...on(payment.id, "refund"), amount: 990n })
+      const told = yield* tellSuccess(payment.id, 16 * 60_000)
+      assert.deepInclude<object>(told, { reviews: [], amountRefunded: 0 })
+      settled = true
+      yield* TestClock.adjust("1 minute")
+      yield* payments.recover()
+      assert.deepInclude<object>(yield* view(payment.id), { reviews: [], amountRefunded: 4990 })
+      assert.deepStrictEqual(
+        a.sent.map(({ amount, purpose }) => `${purpose} ${amount.minor}`),
+        ["charge 4990", "refund 990", "reverse 4000"]
+      )
+    }).pipe(Effect.provide(engine([a], { retries: 0 })))
   })
 })
 
