@@ -192,6 +192,18 @@ describe("rule 6: an object that a decline left open is closed before failover a
     closed.when(end("failed")).then("PaymentFailed soft")
     closed.when(close()).refused("IllegalInStatus")
   })
+  it("what is closed after a declined confirm is the object that it continued, also where the decline named none", () => {
+    const state = given(
+      starts({}, open),
+      answered(1, requiresAction),
+      does({ ...confirm, terms: terms(open) }),
+      answered(2, declined("invalid_data")),
+      does(close(2))
+    ).state
+    const { details, target } = operation(state, 3).intent
+    assert.strictEqual(target, 2)
+    assert.strictEqual(details.targetReference, operation(state, 1).gatewayReference)
+  })
   it("a close releases what the customer authorized before it, whichever is told first", () => {
     const manual = [starts({ captureMethod: "manual" }, open), answered(1, declined("soft")), does(close())] as const
     for (const truths of [

@@ -87,13 +87,18 @@ const requestOf = ({ details: { customerPresent, method, returnUrl } }: Base, sp
   }
   if (returnUrl !== undefined) request.returnUrl = returnUrl
   if (spec.target !== undefined) {
-    if (spec.target.gatewayReference !== undefined) request.targetReference = spec.target.gatewayReference
+    const reference = referenceOf(spec.target)
+    if (reference !== undefined) request.targetReference = reference
     request.targetRequestKey = spec.target.intent.requestKey
   }
   if (spec.final !== undefined) request.final = spec.final
   if (spec.stepUp === true) request.stepUp = true
   return request
 }
+
+/** The PSP's id of an operation's object; of a confirm that was told none, what it acted on. */
+const referenceOf = ({ gatewayReference, intent }: Operation) =>
+  gatewayReference ?? (intent.kind === "confirm" ? intent.details.targetReference : undefined)
 
 export const start = (payment: Payment, spec: IntentSpec): Decision =>
   Result.succeed([intend({ id: payment.id, details: payment.details, operations: payment.operations.length }, spec)])
