@@ -9,6 +9,7 @@
 import { maxHooksPerKind } from "../hooks/Records.ts"
 import { matches } from "../operation/Advance.ts"
 import { format } from "../Money.ts"
+import { mayPrecedeKeyCheck } from "../operation/Decline.ts"
 import { factKey, isCharge, isOpen, type Fact, type Operation } from "../operation/Operation.ts"
 import type { NextAction } from "../operation/Outcome.ts"
 import { settle, type Settlement } from "../operation/Settle.ts"
@@ -218,12 +219,17 @@ const recordFact = (
 
 /**
  * Two successes, or a success and a decline, stand against each other; two declines say the same in other words. The customer may pay an
- * object that a decline left open, until it is closed (rule 6): that success does not contradict the decline.
+ * object that a decline left open, until it is closed (rule 6): that success does not contradict the decline. Nor does the one of an object
+ * whose confirm was refused before the gateway looked at it, whichever is told first.
  */
 const contradicts = ({ facts, intent }: Operation, fact: Fact): boolean => {
-  const successes = [...facts, fact].filter(({ _tag }) => _tag === "Succeeded").length
-  return successes > 1 || (successes === 1 && facts.length > 0 && !intent.protection.leavesOpenAfterDecline)
+  const told = [...facts, fact].filter((one) => intent.kind !== "confirm" || !saysNothingOfObject(one))
+  const successes = told.filter(({ _tag }) => _tag === "Succeeded").length
+  return successes > 1 || (successes === 1 && told.length > 1 && !intent.protection.leavesOpenAfterDecline)
 }
+
+const saysNothingOfObject = (fact: Fact): boolean =>
+  fact._tag === "Declined" && fact.gatewayReference === undefined && mayPrecedeKeyCheck(fact.category)
 
 /**
  * A charge that took effect after the host was told otherwise, after another operation took over, or, by the PSP's own time,

@@ -226,12 +226,13 @@ describe("rule 17: order and repetition do not matter", () => {
       3,
       8
     )
-    const unsent = [truth(2, notSent, "response"), truth(1, succeeded(), "webhook")]
-    const shown = permutations(unsent).map((order) => projection(begun(apply(confirming, order))))
-    for (const each of shown) {
-      assert.strictEqual(each.status, "succeeded")
-      assert.strictEqual(each.amounts.captured, 4990n)
-      assert.deepStrictEqual(each.late, [])
+    for (const unseen of [notSent, declined("rate_limited"), declined("configuration"), declined("gateway_error")]) {
+      for (const order of permutations([truth(2, unseen, "response"), truth(1, succeeded(), "webhook")])) {
+        const each = projection(begun(apply(confirming, order)))
+        assert.strictEqual(each.status, "succeeded")
+        assert.strictEqual(each.amounts.captured, 4990n)
+        assert.deepStrictEqual(each.late, [])
+      }
     }
   })
   it("learned after the time for completing it: with and without the PSP's own time", () => {
