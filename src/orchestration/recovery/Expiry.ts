@@ -10,6 +10,7 @@
  * later runs, three times in all; then a person has to look.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Operation } from "../../domain/operation/Operation.ts"
 import { decide } from "../../domain/payment/Decide.ts"
@@ -24,6 +25,7 @@ import { type OpenOperation, PaymentRepository } from "../../services/PaymentRep
 import { type EngineSettings, Settings } from "../../services/Settings.ts"
 import { startedBy } from "../operation/Conclude.ts"
 import { drive } from "../operation/Drive.ts"
+import * as PaymentLog from "../observability/PaymentLog.ts"
 import * as Journal from "../operation/Journal.ts"
 import { outsideTransaction } from "../payment/Charge.ts"
 import { termsOf } from "../routing/RouteSelection.ts"
@@ -39,14 +41,17 @@ export interface ExpiryOptions {
 
 /**
  * A run's report: how many payments were due, and what became of them. `skipped`: somebody else was quicker, or it cannot be cancelled now.
+ * `not_configured`: its account is not configured here.
  * `holds`: authorizations past their gateway's validity that it was asked about, by what it said; `unknown`: it did not answer.
  */
 export interface ExpiryReport {
   readonly due: number
-  readonly results: { readonly [Status in PaymentStatus | "skipped" | "error"]?: number }
+  readonly results: { readonly [Result in Expired]?: number }
   readonly holds: { readonly [Result in Release.Released | "error"]?: number }
   readonly errors: ReadonlyArray<{ readonly payment: PaymentId; readonly message: string }>
 }
+
+type Expired = PaymentStatus | "skipped" | "not_configured" | "error"
 
 /** The most errors a report keeps. */
 const maxErrors = 100
@@ -59,7 +64,7 @@ export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptio
   const settings = yield* Settings
   const now = yield* store.now
   const openedBefore = now - Math.min(settings.customerWaitMillis, ...Object.values(settings.customerWaitByMethod))
-  const results: { [Status in PaymentStatus | "skipped" | "error"]?: number } = {}
+  const results: { [Result in Expired]?: number } = {}
   const errors: Array<ExpiryReport["errors"][number]> = []
   let due = 0
   const concurrency = options.concurrency ?? Presets.recovery.concurrency.value
@@ -67,8 +72,10 @@ export const expire = Effect.fn("Expiry.expire")(function* (options: ExpiryOptio
     effect.pipe(
       Effect.catchDefect((defect) => Effect.fail(defect)),
       Effect.catch((error) => {
-        if (errors.length < maxErrors) errors.push({ payment, message: error instanceof Error ? error.message : String(error) })
-        return Effect.succeed("error" as const)
+        const message = error instanceof Error ? error.message : String(error)
+        if (errors.length < maxErrors) errors.push({ payment, message })
+        const line = Effect.logError(`what is overdue could not be ended and is tried again with the next run: ${message}`)
+        return Effect.as(PaymentLog.about(payment)(line), "error" as const)
       })
     )
   const one = Effect.fnUntraced(function* (open: OpenOperation) {
@@ -120,8 +127,9 @@ const expireOne = Effect.fnUntraced(function* (open: OpenOperation, now: number)
   const payment = yield* Journal.load({ id: open.payment })
   const operation = operationOf(payment, open.operation)
   if (operation === undefined || operation !== lastCharge(payment) || !hasExpired(payment, operation, now, settings)) return undefined
-  const gateway = yield* gateways.get(operation.intent.gateway)
-  const decided = eventsOf(payment, operation, termsOf(gateway, settings.sendWindowMillis))
+  const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
+  if (Option.isNone(gateway) || gateway.value.account !== operation.intent.account) return "not_configured" as const
+  const decided = eventsOf(payment, operation, termsOf(gateway.value, settings.sendWindowMillis))
   if (Result.isFailure(decided) || decided.success.length === 0) return "skipped" as const
   const stamped = yield* Journal.stamp(payment, decided.success)
   const { result, times } = yield* Journal.commit({ payment, events: stamped })

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import type { Intent } from "../../../src/domain/operation/Operation.ts"
 import type { Outcome } from "../../../src/domain/operation/Outcome.ts"
-import type { PaymentId } from "../../../src/domain/payment/Ids.ts"
+import { AccountFingerprint, type PaymentId } from "../../../src/domain/payment/Ids.ts"
 import { Token } from "../../../src/domain/payment/PaymentMethod.ts"
 import type { ChargeRequest } from "../../../src/orchestration/payment/Charge.ts"
 import * as Payments from "../../../src/orchestration/payment/Payments.ts"
@@ -14,10 +14,13 @@ import { defaults, type EngineSettings, Settings } from "../../../src/services/S
 import { EventStore } from "../../../src/services/EventStore.ts"
 import * as Journal from "../../../src/orchestration/operation/Journal.ts"
 import { handIn } from "../../../src/orchestration/recovery/Truths.ts"
+import { storeError } from "../../support/FlakyEventStore.ts"
+import { collecting } from "../../support/logs.ts"
 import {
   chargeRequest,
   declined,
   engine,
+  gatewaysOf,
   pending,
   requiresAction,
   success,
@@ -148,6 +151,34 @@ describe("a payment that waits for its customer", () => {
       }).pipe(withSettings, Effect.provide(engine([a, b], settings)))
     }
   )
+
+  it.effect("whose account is not configured here is told apart, and waits for a run that has it", () => {
+    const a = waiting()
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      for (const gateways of [[{ ...a, account: AccountFingerprint.make("another") }], []]) {
+        const report = yield* Effect.provide(Expiry.expire(), gatewaysOf(...gateways))
+        assert.deepStrictEqual(report, { due: 1, results: { not_configured: 1 }, holds: {}, errors: [] })
+      }
+      assert.deepStrictEqual((yield* Expiry.expire()).results, { expired: 1 })
+      assert.strictEqual(yield* statusOf(id), "expired")
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
+  })
+
+  it.effect("what goes wrong is in the log with its payment, beside being counted", () => {
+    const { kept, lines } = collecting()
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      const store = yield* EventStore
+      const broken = Effect.provideService(EventStore, { ...store, read: () => storeError("Unavailable") })
+      assert.deepStrictEqual((yield* broken(Expiry.expire())).results, { error: 1 })
+      const [line] = lines.filter(({ level }) => level === "ERROR")
+      assert.include(line?.message, "scripted")
+      assert.deepInclude(line?.annotations, { payment: id })
+    }).pipe(kept, withSettings, Effect.provide(engine([waiting()], settings)))
+  })
 
   it.effect("two runs at once: one cancel", () => {
     const a = waiting()
