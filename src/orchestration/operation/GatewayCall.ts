@@ -9,7 +9,8 @@
  *   that takes a new operation. Everything else is for recovery. A retry budget per gateway keeps a dead one from multiplying the load.
  * - **permission**: checked right before every send, by the monotonic clock and by the wall clock (rule 12). No attempt starts that might
  *   still be connecting when the permission ends: what is left has to hold the gateway's `connectLimitMillis`.
- * - **pause**: where the gateway said when to come back (429 or 503 with Retry-After), nothing new of that kind is sent to it before.
+ * - **pause**: where the gateway said when to come back (429 or 503 with Retry-After), nothing new of that kind is sent to it before. What puts
+ *   a payment in order waits for it, as far as its permission allows, and is sent.
  * - **breaker**: one per gateway and kind of operation. Open, nothing is sent, and the retrying ends at once. What was interrupted or not
  *   sent is no failure of the gateway, nor is an issuer's decline.
  * - **timeout**: a call that it ends is `Unknown`.
@@ -23,6 +24,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -184,8 +186,8 @@ class UnderWay
   }
 }
 
-const guarded = (call: UnderWay, context: Context.Context<never>) =>
-  Spans.inContext(context, Bulkhead.within(call.guard.bulkhead, call, tried(call)), {
+const guarded = (call: UnderWay, context: Context.Context<never>) => {
+  const entered = Spans.inContext(context, Bulkhead.within(call.guard.bulkhead, call, tried(call)), {
     name: "GatewayCall.call",
     kind: "client",
     attributes: () => {
@@ -193,6 +195,17 @@ const guarded = (call: UnderWay, context: Context.Context<never>) =>
       return { payment, gateway: gateway.name, kind: operation.intent.kind }
     }
   })
+  const pauseMillis = pauseBefore(call)
+  return pauseMillis > 0 ? Effect.andThen(Effect.sleep(Duration.millis(pauseMillis)), entered) : entered
+}
+
+/** How long what puts a payment in order waits for a pause, outside the bulkhead; where its permission ends before, half of that. */
+const pauseBefore = (call: UnderWay): number => {
+  if (!putsInOrder.has(call.options.operation.intent.purpose)) return 0
+  const pauseMillis = Pause.leftMillis(call.guard.pauses, call.kind, monotonicMillis(call.clock))
+  const mostMillis = timeLeft(call)
+  return pauseMillis < mostMillis ? pauseMillis : Math.max(0, mostMillis / 2)
+}
 
 /**
  * Cancelling, reversing and closing are not turned away: nobody else can do them, their tries are counted, and after a few a person would

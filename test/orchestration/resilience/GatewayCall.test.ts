@@ -130,6 +130,23 @@ describe("a gateway that asked for a pause", () => {
   })
 })
 
+describe("closing what a decline left open, at a gateway that asks for a pause", () => {
+  for (const [what, pauseMillis, expected] of [
+    ["waits for its end", 20_000, [0, 0, 20_000, 40_000]],
+    ["waits for half of its permission where that ends before", 50_000, [0, 0, 15_000, 30_000]]
+  ] as const) {
+    it.effect(`${what}: three tries are not used up at once`, () => {
+      const { at, send } = answering(declined("hard"), limited(pauseMillis), limited(pauseMillis))
+      const a = testGateway("a", { charges: { leavesOpenAfterDecline: true }, send })
+      return Effect.gen(function* () {
+        const { reviews, status } = yield* charge("k1", 120)
+        assert.deepStrictEqual([status, reviews], ["failed", []])
+        assert.deepStrictEqual(at, [...expected])
+      }).pipe(Effect.provide(engine([a], { sendWindowMillis: 30_000 })))
+    })
+  }
+})
+
 describe("an open breaker", () => {
   it.effect("sends nothing and lets the payment go on at the next gateway", () => {
     const a = testGateway("a", { send: () => Effect.delay(Effect.succeed(notSent), "1 second") })
