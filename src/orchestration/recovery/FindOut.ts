@@ -11,7 +11,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { isOpen, tookEffect, type Operation, settledAfter } from "../../domain/operation/Operation.ts"
+import { isCharge, isOpen, tookEffect, type Operation, settledAfter } from "../../domain/operation/Operation.ts"
 import { settle, type Settlement } from "../../domain/operation/Settle.ts"
 import { decide } from "../../domain/payment/Decide.ts"
 import type { PaymentEvent } from "../../domain/payment/Event.ts"
@@ -140,8 +140,8 @@ const findOut = Effect.fnUntraced(function* ({ gateway, operation, payment: load
   yield* CrashPoint.reach("recovery/after-question")
   const payment = asked.answer._tag === "Succeeded" ? loaded : yield* learnTarget(gateway, loaded, operation, lease)
   const moot = payment !== loaded || isMoot(payment, operation)
-  const permitted = moot ? undefined : yield* permission(payment, operation, asked.askedAt)
   const blind = !canBeAsked(gateway, operation)
+  const permitted = moot || (!blind && isUnwanted(payment, operation)) ? undefined : yield* permission(payment, operation, asked.askedAt)
   const settled = asked.askedAt > settledAfter(operation)
   if (permitted !== undefined && (blind || asked.answer._tag === "Absent") && (operation.permissions.length === 1 || settled)) {
     return yield* start(payment, permitted, lease)
@@ -189,6 +189,9 @@ const isMoot = (payment: Payment, { intent }: Operation): boolean => {
   const { authorized, captured } = amountsOf(payment, target)
   return captured > 0n && captured >= authorized
 }
+
+/** A charge that the host has cancelled meanwhile is not made by being sent again; its absence is waited for. */
+const isUnwanted = (payment: Payment, operation: Operation): boolean => payment.cancelRequested && isCharge(operation)
 
 /**
  * The permission to send the same request again, while the rules allow it. Where they do not, `settle` judges the absence.

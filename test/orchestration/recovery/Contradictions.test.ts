@@ -84,4 +84,39 @@ describe("a recorded cancel", () => {
       assert.deepInclude<object>(released, { status: "cancelled", reviews: [], amountAuthorized: 0 })
     }).pipe(Effect.provide(engine([a], retries)))
   })
+
+  /** An authorization whose request never arrived, and whose cancel was recorded. */
+  const lost = Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k", { captureMethod: "manual" }))
+    yield* payments.cancel(on(payment.id, "c1"))
+    yield* TestClock.adjust("35 seconds")
+    yield* payments.recover({ olderThanMillis: 0 })
+    const before = yield* payments.get({ id: payment.id, tenant })
+    yield* TestClock.adjust("1 minute")
+    yield* payments.recover({})
+    return [before.status, (yield* payments.get({ id: payment.id, tenant })).status]
+  })
+
+  it.effect("of a charge that is not found: it is not sent again, and ends as cancelled once its absence is certain", () => {
+    const [a, b] = [testGateway("a", { send: () => Effect.succeed(unknown) }), testGateway("b")]
+    return Effect.gen(function* () {
+      assert.deepStrictEqual(yield* lost, ["in_doubt", "cancelled"])
+      assert.deepStrictEqual([a.sent.length, b.sent.length], [1, 0])
+    }).pipe(Effect.provide(engine([a, b], retries)))
+  })
+
+  it.effect("of a charge that can only be found out by sending it again: it is, and what that holds is released", () => {
+    const a = testGateway("a", {
+      charges: { lookupByReference: undefined, cancelByReference: "none" },
+      send: (intent, nth) => Effect.succeed(nth === 1 ? unknown : success(intent))
+    })
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* lost).at(-1), "cancelled")
+      assert.deepStrictEqual(
+        a.sent.map(({ kind }) => kind),
+        ["authorize", "authorize", "void"]
+      )
+    }).pipe(Effect.provide(engine([a], retries)))
+  })
 })
