@@ -16,6 +16,7 @@ import { settle, type Settlement } from "../operation/Settle.ts"
 import type { Command } from "./Command.ts"
 import type { PaymentEvent, Source } from "./Event.ts"
 import type { OperationNumber } from "./Ids.ts"
+import { amountsOf } from "./Status.ts"
 import { evolve, isConfirmWithoutEffect, isNewsOfDispute, isReviewed, lastCharge, maxReviewed, operationOf, type Payment } from "./State.ts"
 
 type Case<Tag extends Command["_tag"]> = Extract<Command, { _tag: Tag }>
@@ -206,15 +207,30 @@ const recordFact = (
   if (fact._tag === "Succeeded" && !matches(operation, fact.amount)) {
     reviews.push({ _tag: "ReviewOpened", operation: number, reason: "amount_mismatch", evidence: describe(fact) })
   }
+  const excess = excessOf(payment, operation, event)
   if (contradicts(operation, fact)) {
     const evidence = [...operation.facts, fact].map(describe).sort().join("; ").slice(0, 1000)
     reviews.push({ _tag: "ReviewOpened", operation: number, reason: "contradiction", evidence })
+  } else if (excess !== undefined) {
+    reviews.push({ _tag: "ReviewOpened", operation: number, reason: "contradiction", evidence: excess })
   }
   const fresh = reviews.filter(
     (review) =>
       review._tag !== "ReviewOpened" || !payment.reviews.some((known) => known.operation === number && known.reason === review.reason)
   )
   return [event, ...lateSuccess(payment, operation, event, command), ...fresh, ...closeReviews(payment, operation, command.source, event)]
+}
+
+/** What one capture or refund more makes too much: one that was taken for not done shows up, and another was made in its place. */
+const excessOf = (payment: Payment, { intent }: Operation, event: PaymentEvent): string | undefined => {
+  if (event._tag !== "OperationSucceeded" || (intent.kind !== "capture" && intent.kind !== "refund")) return undefined
+  const after = evolve(payment, { version: payment.version + 1, recordedAt: payment.updatedAt, event })
+  const charge = after._tag === "Payment" && intent.target !== undefined ? operationOf(after, intent.target) : undefined
+  if (charge === undefined || after._tag === "New") return undefined
+  const { captured, refunded } = amountsOf(after, charge)
+  const most = intent.kind === "capture" ? charge.intent.amount.minor : captured
+  const sum = intent.kind === "capture" ? captured : refunded
+  return sum > most ? `${intent.kind}s of operation ${charge.intent.number} come to ${sum}, more than ${most} (minor units)` : undefined
 }
 
 /**

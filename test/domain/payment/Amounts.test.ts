@@ -142,6 +142,11 @@ describe("capture", () => {
     rest.hasStatus("succeeded")
     assert.deepInclude(amounts(begun(rest.state)), { authorized: 1000n, captured: 1000n })
   })
+  it("more than was authorized, by one that was taken for not done: a person has to look", () => {
+    given(...authorized, does(capture()), answered(2, unknown), at(3_600_000, told(2, absent)), does(capture()), answered(3, succeeded()))
+      .when(told(2, of(4990n, "cap_2")))
+      .then("OperationSucceeded 2", "ReviewOpened 2 contradiction")
+  })
   it("CaptureFailed: what was captured is authorized again, and is said by name", () => {
     given(...authorized, does(capture()), answered(2, of(4990n, "cap_1")))
       .when(failure(2))
@@ -212,6 +217,18 @@ describe("refund", () => {
     given(...sold)
       .when({ ...refund(), terms: terms({ gateway: "b" }) } as Command)
       .refused("OtherAccount")
+  })
+  it("one taken for not done that shows up after another was made instead: more is given back than was captured, and a person has to look", () => {
+    const both = [...sold, does(refund()), answered(2, unknown), at(3_600_000, told(2, absent)), does(refund())] as const
+    given(...both, answered(3, of(4990n, "re_3")))
+      .when(told(2, of(4990n, "re_2")))
+      .then("OperationSucceeded 2", "ReviewOpened 2 contradiction")
+    given(...both, told(2, of(4990n, "re_2")))
+      .when(answered(3, of(4990n, "re_3")))
+      .then("OperationSucceeded 3", "ReviewOpened 3 contradiction")
+    given(...both, answered(3, declined()))
+      .when(told(2, of(4990n, "re_2")))
+      .then("OperationSucceeded 2")
   })
   it("RefundFailed: what was refunded is captured again", () => {
     const refunded = [...sold, does(refund()), answered(2, of(4990n, "re_1"))] as const
