@@ -19,6 +19,8 @@ export interface OutboxBatch {
   /** How often delivering this payment's first row has failed. */
   readonly attempts: number
   readonly events: ReadonlyArray<StoredEvent>
+  /** Why the event that follows these cannot be read, where it cannot: it holds back its own payment. */
+  readonly unreadable?: string
 }
 
 /** A payment whose delivery was given up. `undelivered`: its events that wait. `diedAt`: database time, epoch milliseconds. */

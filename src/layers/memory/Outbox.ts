@@ -8,8 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { StoredEvent } from "../../domain/payment/Event.ts"
 import type { PaymentId } from "../../domain/payment/Ids.ts"
-import type { EventStoreError } from "../../services/EventStore.ts"
 import { Outbox, type OutboxBatch } from "../../services/Outbox.ts"
 import { decodeRows, MemoryStore, type OutboxRow } from "./MemoryStore.ts"
 
@@ -26,30 +26,25 @@ const make = Effect.gen(function* () {
   let lastToken = 0n
 
   /** Synchronous, so that no other relay runs between the choice and the lease. */
-  const leaseAt = (options: LeaseOptions, now: number): Result.Result<ReadonlyArray<OutboxBatch>, EventStoreError> => {
+  const leaseAt = (options: LeaseOptions, now: number): ReadonlyArray<OutboxBatch> => {
     const due = [...outbox]
       .filter(([, row]) => row.dead === undefined && row.retryAt <= now && (row.lease === undefined || row.lease.expiresAt <= now))
       .sort(([, left], [, right]) => firstPosition(left) - firstPosition(right))
       .slice(0, Math.min(options.payments, maxPayments))
-    const read: Array<readonly [OutboxRow, Pick<OutboxBatch, "payment" | "tenant" | "events">]> = []
+    const read: Array<readonly [OutboxRow, Omit<OutboxBatch, "token" | "attempts">]> = []
     for (const [payment, row] of due) {
-      const first = row.rows.slice(0, maxEvents).map(({ event }) => event)
-      const events = decodeRows("Outbox.lease", first)
-      if (Result.isFailure(events)) return Result.fail(events.failure)
       const tenant = payments.get(payment)?.view.tenant
-      if (tenant !== undefined) read.push([row, { payment, tenant, events: events.success }])
+      if (tenant !== undefined) read.push([row, { payment, tenant, ...readable(row.rows.slice(0, maxEvents)) }])
     }
-    return Result.succeed(
-      read.map(([row, batch]) => {
-        lastToken += 1n
-        row.lease = { token: lastToken, expiresAt: now + options.ttlMillis }
-        return { ...batch, token: lastToken, attempts: row.attempts }
-      })
-    )
+    return read.map(([row, batch]) => {
+      lastToken += 1n
+      row.lease = { token: lastToken, expiresAt: now + options.ttlMillis }
+      return { ...batch, token: lastToken, attempts: row.attempts }
+    })
   }
 
   const lease = Effect.fn("Outbox.lease")((options: LeaseOptions) =>
-    Clock.clockWith((clock) => Effect.suspend(() => Effect.fromResult(leaseAt(options, clock.currentTimeMillisUnsafe()))))
+    Clock.clockWith((clock) => Effect.sync(() => leaseAt(options, clock.currentTimeMillisUnsafe())))
   )
 
   /** The row that this token holds. */
@@ -128,6 +123,17 @@ const make = Effect.gen(function* () {
 
   return Outbox.of({ lease, acknowledge, retryLater, deadLetter, deadLetters, replay, summary })
 })
+
+/** The events up to the first that cannot be read. */
+const readable = (rows: OutboxRow["rows"]): Pick<OutboxBatch, "events" | "unreadable"> => {
+  const events: Array<StoredEvent> = []
+  for (const { event } of rows) {
+    const read = decodeRows("Outbox.lease", [event])
+    if (Result.isFailure(read)) return { events, unreadable: read.failure.message }
+    events.push(...read.success)
+  }
+  return { events }
+}
 
 const firstPosition = (row: OutboxRow): number => row.rows[0]?.position ?? 0
 

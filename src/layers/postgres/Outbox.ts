@@ -112,8 +112,8 @@ interface DeadRow {
   readonly undelivered: bigint
 }
 
-/** Rows come payment by payment, each in version order. */
-const batchesOf = (rows: ReadonlyArray<LeasedRow>): Result.Result<ReadonlyArray<OutboxBatch>, EventStoreError> => {
+/** Rows come payment by payment, each in version order. What cannot be read ends its payment's batch, and no other. */
+const batchesOf = (rows: ReadonlyArray<LeasedRow>): ReadonlyArray<OutboxBatch> => {
   const batches: Array<OutboxBatch> = []
   let events: Array<StoredEvent> = []
   let first: LeasedRow | undefined
@@ -125,14 +125,19 @@ const batchesOf = (rows: ReadonlyArray<LeasedRow>): Result.Result<ReadonlyArray<
       events = []
       batches.push({ payment, tenant: row.tenant as TenantId, token: row.token, attempts: row.attempts, events })
     }
+    const batch = batches.at(-1)
+    if (batch === undefined || batch.unreadable !== undefined) continue
     const stored = storedEventsOf("Outbox.lease", row, payment)
-    if (Result.isFailure(stored)) return Result.fail(stored.failure)
+    if (Result.isFailure(stored)) {
+      batches[batches.length - 1] = { ...batch, unreadable: stored.failure.message }
+      continue
+    }
     // A batch may begin or end within a commit.
     for (const event of stored.success) {
       if (event.version >= row.first_version && event.version < row.first_version + maxBatchEvents) events.push(event)
     }
   }
-  return Result.succeed(batches)
+  return batches
 }
 
 interface Acknowledgement {
@@ -192,7 +197,7 @@ const make = (sql: SqlClient, acknowledge: (one: Acknowledgement) => Effect.Effe
     lease: Effect.fn("Outbox.lease")(function* (options) {
       const payments = Math.min(1000, Math.max(1, options.payments))
       const statement = sql.unsafe<LeasedRow>(leaseText, [options.owner, payments, String(options.ttlMillis)])
-      return yield* Effect.fromResult(batchesOf(yield* repeatable(sql, "Outbox.lease", statement)))
+      return batchesOf(yield* repeatable(sql, "Outbox.lease", statement))
     }),
     // Once with every payment: a span would cost more than the rest of it.
     acknowledge,

@@ -6,6 +6,7 @@ import { assert, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
+import { bucketOfPayment, uuidOfPayment } from "../../../src/domain/payment/Ids.ts"
 import * as Migrations from "../../../src/layers/postgres/Migrations.ts"
 import * as OutboxLayer from "../../../src/layers/postgres/Outbox.ts"
 import * as Postgres from "../../../src/layers/postgres/Postgres.ts"
@@ -53,6 +54,28 @@ layer(stores, { excludeTestServices: true })("Postgres: a backlog of 10,000 paym
     })
   )
 })
+
+it.live("an event that cannot be read ends its payment's batch, and no other", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const outbox = yield* Outbox
+    const begun = yield* mustCommit(Payments.firstCommit())
+    const damaged = yield* mustCommit(Payments.commitOf(begun, [Payments.succeeded()]))
+    const other = yield* mustCommit(Payments.firstCommit())
+    yield* sql.unsafe("update aegispay.commits set data = '{\"half' where bucket = $1::int and payment = $2::uuid and version = 4", [
+      bucketOfPayment(damaged.id),
+      uuidOfPayment(damaged.id)
+    ])
+    const batches = yield* outbox.lease({ owner: "a", payments: 10, ttlMillis: 60_000 })
+    assert.deepStrictEqual(
+      batches.map(({ events, payment, unreadable }) => [payment, events.map(({ version }) => version), unreadable !== undefined]),
+      [
+        [damaged.id, [1, 2, 3], true],
+        [other.id, [1, 2, 3], false]
+      ]
+    )
+  }).pipe(Effect.provide(Layer.fresh(stores)), Effect.scoped)
+)
 
 it.live("an acknowledgement whose answer is lost has been made: nothing is delivered twice, nothing is left", () =>
   Effect.gen(function* () {

@@ -11,6 +11,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { TenantId } from "../../../src/domain/payment/Ids.ts"
 import type { Payment } from "../../../src/domain/payment/State.ts"
 import * as Presets from "../../../src/domain/Presets.ts"
+import { MemoryStore } from "../../../src/layers/memory/MemoryStore.ts"
 import * as EndpointHealth from "../../../src/orchestration/notify/EndpointHealth.ts"
 import * as Relay from "../../../src/orchestration/notify/Relay.ts"
 import * as Unwanted from "../../../src/orchestration/notify/Unwanted.ts"
@@ -76,6 +77,26 @@ describe("Relay", () => {
       assert.notInclude(to.received.map(({ body }) => body).join(), "tok_success", "tokens are taken out")
       assert.strictEqual((yield* relay.runOnce).payments, 0)
       assert.strictEqual((yield* summary).undelivered, 0)
+    }).pipe(Effect.provide(layerOf(to)))
+  })
+
+  it.effect("an event that cannot be read holds back its own payment, after those before it; the others are delivered", () => {
+    const to = receiver()
+    return Effect.gen(function* () {
+      const damaged = yield* newPayment()
+      const other = yield* newPayment()
+      const row = (yield* MemoryStore).outbox.get(damaged.id)!
+      const [first, second, third] = row.rows
+      row.rows = [first!, { ...second!, event: { ...second!.event, type: "OfAnotherVersion" } }, third!]
+      const relay = yield* Relay.make({ maxAttempts: 2 })
+      assert.deepInclude(yield* relay.runOnce, { payments: 2, delivered: 4 })
+      assert.deepStrictEqual([versionsOf(to, damaged), versionsOf(to, other)], [[1], [1, 2, 3]])
+      assert.deepInclude(yield* relay.runOnce, { payments: 1, retried: 1 })
+      yield* TestClock.adjust("1 hour")
+      assert.deepInclude(yield* relay.runOnce, { payments: 1, dead: 1 })
+      const [letter] = yield* Effect.flatMap(Outbox, (outbox) => outbox.deadLetters({ limit: 10 }))
+      assert.deepInclude(letter, { payment: damaged.id, undelivered: 2 })
+      assert.include(letter?.reason, "cannot be read")
     }).pipe(Effect.provide(layerOf(to)))
   })
 
