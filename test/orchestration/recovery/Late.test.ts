@@ -266,6 +266,31 @@ describe("a late charge that policy keeps, while another gateway is asked", () =
   )
 })
 
+it.effect("a late charge that policy keeps, while the customer is asked about another: that one is not confirmed", () => {
+  const a = testGateway("a", {
+    charges: { leavesOpenAfterDecline: true },
+    send: (intent) =>
+      Effect.succeed(
+        intent.kind !== "sale" ? success(intent) : intent.details.stepUp === true ? requiresAction : declined("authentication_required")
+      )
+  })
+  return Effect.gen(function* () {
+    const payments = yield* Payments.Payments
+    const { payment } = yield* payments.charge(chargeRequest("k1"))
+    assert.strictEqual(payment.status, "requires_action")
+    assert.deepInclude<object>(yield* tellSuccess(payment.id), { amountCaptured: 4990, reviews: [] })
+    const refused = yield* Effect.flip(payments.confirm(on(payment.id, "confirm")))
+    assert.strictEqual(refused._tag, "CommandRefused")
+    assert.deepStrictEqual(
+      a.sent.map(({ purpose }) => purpose),
+      ["charge", "close", "charge"]
+    )
+    yield* TestClock.adjust("25 hours")
+    yield* payments.expire()
+    assert.deepInclude<object>(yield* view(payment.id), { status: "succeeded", amountCaptured: 4990 })
+  }).pipe(withSettings(keep), Effect.provide(engine([a], keep)))
+})
+
 it.effect("a second charge beside a good one is reversed, and shown apart: the payment's amounts are those of the good one", () => {
   const a = testGateway("a", { send: (intent) => Effect.succeed(intent.kind === "sale" ? declined("soft") : success(intent)) })
   const b = testGateway("b")

@@ -93,7 +93,8 @@ const isAllowedAfter = (
 
 export const confirm = (command: Case<"ConfirmPayment">, payment: Payment): Decision => {
   const target = payment.operations.findLast((operation) => operation.progress._tag === "AwaitingCustomer")
-  if (target === undefined || status(payment) !== "requires_action") return refuse(payment, command._tag, illegal)
+  if (target === undefined || status(payment) !== "requires_action" || chargedLate(payment) !== undefined)
+    return refuse(payment, command._tag, illegal)
   if (!sameAccount(target, command.terms)) return refuse(payment, command._tag, { _tag: "OtherAccount" })
   if (command.now >= payment.completeBefore) return refuse(payment, command._tag, { _tag: "TooLate" })
   return start(payment, { kind: "confirm", purpose: "continue", amount: target.intent.amount, terms: command.terms, target })
