@@ -7,7 +7,7 @@
  * (rule 12). Safe at any time, twice, and on many instances: of two that would cancel one wins, by the version.
  *
  * **Gotchas**: the wait counts from the intent of the operation that waits, in database time. A cancel that is refused is tried again by
- * later runs, three times in all; then a person has to look.
+ * later runs, three times in all; then a person has to look. One that did not reach the gateway is tried again ever less often.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -129,7 +129,7 @@ const expireOne = Effect.fnUntraced(function* (open: OpenOperation, now: number)
   if (operation === undefined || operation !== lastCharge(payment) || !hasExpired(payment, operation, now, settings)) return undefined
   const gateway = yield* Effect.option(gateways.get(operation.intent.gateway))
   if (Option.isNone(gateway) || gateway.value.account !== operation.intent.account) return "not_configured" as const
-  const decided = eventsOf(payment, operation, termsOf(gateway.value, settings.sendWindowMillis))
+  const decided = eventsOf(payment, operation, termsOf(gateway.value, settings.sendWindowMillis), now)
   if (Result.isFailure(decided) || decided.success.length === 0) return "skipped" as const
   const stamped = yield* Journal.stamp(payment, decided.success)
   const { result, times } = yield* Journal.commit({ payment, events: stamped })
@@ -140,11 +140,22 @@ const expireOne = Effect.fnUntraced(function* (open: OpenOperation, now: number)
   return status(yield* drive({ payment: result.payment, started, source: "recovery", persist: once }))
 })
 
-/** The cancel; after too many that were refused, the review. */
-const eventsOf = (payment: Payment, operation: Operation, terms: ReturnType<typeof termsOf>): ReturnType<typeof decide> => {
+/** The cancel, where it is time for one; after too many that were refused, the review. */
+const eventsOf = (payment: Payment, operation: Operation, terms: ReturnType<typeof termsOf>, now: number): ReturnType<typeof decide> => {
   const { number } = operation.intent
-  const tries = payment.operations.filter((other) => other.intent.purpose === "expire" && other.intent.target === number).length
-  if (tries < Presets.payment.maxExpiries.value) return decide({ _tag: "CancelPayment", purpose: "expire", terms }, payment)
-  const evidence = `the customer did not act, and expiring it failed ${tries} times; the customer's page may still pay it`
+  const tries = payment.operations.filter((other) => other.intent.purpose === "expire" && other.intent.target === number)
+  const refused = tries.filter((other) => !wasNotCarriedOut(other)).length
+  if (now < nextTryAt(tries)) return Result.succeed([])
+  if (refused < Presets.payment.maxExpiries.value) return decide({ _tag: "CancelPayment", purpose: "expire", terms }, payment)
+  const evidence = `the customer did not act, and expiring it failed ${refused} times; the customer's page may still pay it`
   return decide({ _tag: "OpenReview", operation: number, reason: "unresolvable", evidence }, payment)
+}
+
+const wasNotCarriedOut = ({ progress }: Operation): boolean => progress._tag === "NotSent" || progress._tag === "Absent"
+
+/** What did not reach the gateway is tried again after as long as it has been tried already: a long outage makes no long history. */
+const nextTryAt = (tries: ReadonlyArray<Operation>): number => {
+  const [first, last] = [tries[0], tries.at(-1)]
+  if (first === undefined || last === undefined || !wasNotCarriedOut(last)) return 0
+  return last.intendedAt + Math.max(last.intendedAt - first.intendedAt, Presets.recovery.pollFirstMillis.value)
 }

@@ -21,6 +21,7 @@ import {
   declined,
   engine,
   gatewaysOf,
+  notSent,
   pending,
   requiresAction,
   success,
@@ -178,6 +179,25 @@ describe("a payment that waits for its customer", () => {
       assert.include(line?.message, "scripted")
       assert.deepInclude(line?.annotations, { payment: id })
     }).pipe(kept, withSettings, Effect.provide(engine([waiting()], settings)))
+  })
+
+  it.effect("whose gateway cannot be reached: tried ever less often, and no person has to look for that", () => {
+    let isUp = false
+    const a = waiting((intent) => (isUp ? success(intent) : notSent))
+    return Effect.gen(function* () {
+      const id = yield* charge("k")
+      yield* TestClock.adjust("25 hours")
+      for (let run = 0; run < 240; run++) {
+        yield* Expiry.expire()
+        yield* TestClock.adjust("30 seconds")
+      }
+      assert.strictEqual(yield* statusOf(id), "requires_action")
+      assert.isAtMost(a.sent.filter(({ purpose }) => purpose === "expire").length, 10)
+      isUp = true
+      yield* TestClock.adjust("2 hours")
+      yield* Expiry.expire()
+      assert.strictEqual(yield* statusOf(id), "expired")
+    }).pipe(withSettings, Effect.provide(engine([a], settings)))
   })
 
   it.effect("two runs at once: one cancel", () => {
