@@ -52,11 +52,11 @@ export interface ProcessingReport {
   readonly lost: number
 }
 
-/** What one webhook came to. `Wait`: for something that is not its fault. */
+/** What one webhook came to. `Wait`: for something that is not its fault, until it is too old; `atAnyAge`: for as long as it takes. */
 type Verdict =
   | { readonly _tag: "Done" }
   | { readonly _tag: "Ignored" }
-  | { readonly _tag: "Wait"; readonly reason: string }
+  | { readonly _tag: "Wait"; readonly reason: string; readonly atAnyAge?: boolean }
   | { readonly _tag: "Failed"; readonly reason: string }
   | { readonly _tag: "Poison"; readonly reason: string }
 
@@ -245,7 +245,7 @@ const finish = Effect.fnUntraced(function* (webhook: LeasedWebhook, verdict: Ver
     case "Poison":
       return yield* bury(verdict.reason)
     case "Wait": {
-      if (webhook.ageMillis >= (options.unknownMaxAgeMillis ?? Presets.webhooks.unknownMaxAgeMillis.value))
+      if (verdict.atAnyAge !== true && webhook.ageMillis >= (options.unknownMaxAgeMillis ?? Presets.webhooks.unknownMaxAgeMillis.value))
         return yield* bury(verdict.reason)
       // As long again as it has waited already: doubled each time.
       const delayMillis = Math.min(Math.max(webhook.ageMillis, backoff.baseMillis), backoff.capMillis)
@@ -273,7 +273,7 @@ const processed = Effect.fnUntraced(function* (webhook: LeasedWebhook, options: 
       ? failed("it was never finished")
       : yield* judge(webhook, concerned).pipe(
           Effect.catchTag("EventStoreError", (error) =>
-            Effect.succeed<Verdict>(error.isRetryable ? { _tag: "Wait", reason: error.message } : failed(error.message))
+            Effect.succeed<Verdict>(error.isRetryable ? { _tag: "Wait", reason: error.message, atAnyAge: true } : failed(error.message))
           ),
           Effect.catchDefect((defect) =>
             Effect.succeed(failed(`it could not be processed: ${defect instanceof Error ? defect.message : "defect"}`))

@@ -385,24 +385,29 @@ describe("trouble", () => {
     }).pipe(Effect.provide(engine(all)))
   })
 
-  it.effect("while the database is away it waits, and is not counted as failed", () => {
-    const { all, first, script } = gateways(answers(pending))
-    return Effect.gen(function* () {
-      const store = yield* EventStore
-      const { id } = yield* charge()
-      script.set("done", tells(reference(id), succeededAt(first)))
-      yield* arrives("a", "done")
-      const away = new EventStoreError({ operation: "EventStore.commit", reason: { _tag: "OutcomeUnknown", detail: "away" } })
-      const broken = EventStore.of({ ...store, commit: () => Effect.fail(away) })
-      assert.deepStrictEqual(yield* Effect.provideService(process, EventStore, broken), { ...quiet, retried: 1 })
-      yield* TestClock.adjust("1 minute")
-      const [leased] = yield* Effect.flatMap(WebhookInbox, (inbox) => inbox.lease({ limit: 1, ttlMillis: 1 }))
-      assert.strictEqual(leased?.attempts, 1)
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* process, { ...quiet, done: 1 })
-      assert.strictEqual((yield* view(id)).status, "succeeded")
-    }).pipe(Effect.provide(engine(all)))
-  })
+  for (const [what, age] of [
+    ["", 0],
+    [", however long it has waited", 2 * Presets.webhooks.unknownMaxAgeMillis.value]
+  ] as const)
+    it.effect(`while the database is away it waits${what}, and is not counted as failed`, () => {
+      const { all, first, script } = gateways(answers(pending))
+      return Effect.gen(function* () {
+        const store = yield* EventStore
+        const { id } = yield* charge()
+        script.set("done", tells(reference(id), { ...success(first.sent[0]!), chargedAt: 1 }))
+        yield* arrives("a", "done")
+        yield* TestClock.adjust(age)
+        const away = new EventStoreError({ operation: "EventStore.commit", reason: { _tag: "OutcomeUnknown", detail: "away" } })
+        const broken = EventStore.of({ ...store, commit: () => Effect.fail(away) })
+        assert.deepStrictEqual(yield* Effect.provideService(process, EventStore, broken), { ...quiet, retried: 1 })
+        yield* TestClock.adjust("1 hour")
+        const [leased] = yield* Effect.flatMap(WebhookInbox, (inbox) => inbox.lease({ limit: 1, ttlMillis: 1 }))
+        assert.strictEqual(leased?.attempts, 1)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* process, { ...quiet, done: 1 })
+        assert.strictEqual((yield* view(id)).status, "succeeded")
+      }).pipe(Effect.provide(engine(all)))
+    })
 
   it.effect("the loop processes what comes, and forgets what is old", () => {
     const { all, first, script } = gateways(answers(pending))
