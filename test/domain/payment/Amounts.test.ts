@@ -74,7 +74,17 @@ describe("capture", () => {
     const two = given(...authorized, does(capture(2000n)), does(capture(2000n)))
     assert.deepInclude(amounts(begun(two.state)), { captured: 0n, reservedForCapture: 4000n })
     two.when(capture(991n)).refused("AmountExceeded")
-    two.when(capture(990n)).then("intend 4: capture 990 at a of 1 final")
+    two.when(capture(990n)).then("intend 4: capture 990 at a of 1")
+  })
+  it("the rest beside one that may still be on its way is not final: the gateway would release what that one is to capture", () => {
+    for (const outcome of [unknown, pending]) {
+      given(...authorized, does(capture(2000n)), answered(2, outcome))
+        .when(capture())
+        .then("intend 3: capture 2990 at a of 1")
+    }
+    given(...authorized, does(capture(2000n)), answered(2, of(2000n, "cap_2")))
+      .when(capture())
+      .then("intend 3: capture 2990 at a of 1 final")
   })
   it("an unknown or pending capture keeps its reservation; a declined or unsent one gives it back", () => {
     for (const outcome of [unknown, pending]) {

@@ -31,7 +31,7 @@ export const capture = (command: Case<"CapturePayment">, payment: Payment): Deci
     amount,
     terms: command.terms,
     target: charge,
-    final: command.final || single || amount.minor === available
+    final: command.final || single || (amount.minor === available && total.reservedForCapture === 0n)
   })
 }
 
