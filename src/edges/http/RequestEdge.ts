@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import type { HttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { looksLikeCardNumber } from "../../domain/payment/PaymentMethod.ts"
 import * as Metrics from "../../services/Metrics.ts"
@@ -58,8 +59,20 @@ const chaosRoutes: ReadonlyArray<RouteTemplate> = [
   { method: "PUT", template: ChaosApi.holdTemplate }
 ].map(withPattern)
 
+/**
+ * The path of an address as the router reads it: without host, up to `?`, `;` or `#`, and decoded but for reserved characters. Whoever read
+ * it otherwise would take `/v1/payment%73` for another route than the one that answers.
+ */
+export const pathOf = (url: string): string => {
+  const [path = ""] = url.replace(/^https?:\/\/.*?\//, "/").split(/[?;#]/, 1)
+  return Result.getOrElse(
+    Result.try(() => decodeURI(path)),
+    () => path
+  )
+}
+
 const routesAt = (url: string, hasChaos: boolean): ReadonlyArray<RouteTemplate> => {
-  const path = url.split(/[?#]/, 1)[0] ?? ""
+  const path = pathOf(url)
   return (hasChaos ? [...routes, ...chaosRoutes] : routes).filter(({ pattern }) => pattern.test(path))
 }
 

@@ -28,7 +28,7 @@ import type { ApiKeyConfig } from "../../config/Config.ts"
 import { type RateLimitSettings, type RouteGroup, routeGroups } from "../../config/RateLimits.ts"
 import * as ApiKeyAuth from "../ApiKeyAuth.ts"
 import { Problem, toResponse } from "../Problems.ts"
-import { RouteTemplate } from "../RequestEdge.ts"
+import { pathOf, RouteTemplate } from "../RequestEdge.ts"
 import * as Webhooks from "../Webhooks.ts"
 import * as ClientAddress from "./ClientAddress.ts"
 import * as PaymentCustomers from "./PaymentCustomers.ts"
@@ -84,7 +84,7 @@ const limitsOf = (
 
 /** The payment that an address names. */
 const paymentIn = (url: string, template: string): string | undefined =>
-  template.startsWith("/v1/payments/:id") ? url.split(/[/?#]/, 4)[3] : undefined
+  template.startsWith("/v1/payments/:id") ? pathOf(url).split("/", 4)[3] : undefined
 
 /** A customer of a merchant, or the merchant itself. Its id has no blank, so the two are never the same. */
 const keyOfUser = (merchant: TenantId, customer: string | undefined): string =>

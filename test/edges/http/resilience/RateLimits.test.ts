@@ -390,3 +390,28 @@ describe("a customer's name", () => {
     }).pipe(Effect.provide(inProcess()))
   )
 })
+
+describe("an address in another spelling", () => {
+  for (const path of ["/v1/payment%73", "/%761/payments", "/v1/payments;a=1", "/v1/payments;?a=1"]) {
+    it.effect(`${path} is counted as the route that answers it`, () =>
+      Effect.gen(function* () {
+        const { send } = yield* served({
+          routes: { initiate: { user: { limit: 1, burst: 0 } }, unauthorized: { ip: { limit: 1, burst: 0 } } }
+        })
+        const post = (presented: string) => send("POST", path, { key: presented, headers: idempotent(), body: newPayment })
+        assert.deepStrictEqual(statuses([yield* post(key), yield* post(key)]), [201, 429])
+        const wrong = "test-key-of-nobody-at-all"
+        assert.deepStrictEqual(statuses([yield* post(wrong), yield* post(wrong)]), [401, 429])
+      }).pipe(Effect.provide(inProcess()))
+    )
+  }
+
+  it.effect("a payment's id in another spelling is that payment's customer's", () =>
+    Effect.gen(function* () {
+      const { pay, send } = yield* served({ routes: { status: { user: { limit: 1, burst: 0 } } } })
+      const id: string = (yield* pay("c1")).body.id
+      const get = (written: string) => send("GET", `/v1/payments/${written}`, { key })
+      assert.deepStrictEqual(statuses([yield* get(id), yield* get(id.replace("pay", "pa%79")), yield* get(id)]), [200, 429, 429])
+    }).pipe(Effect.provide(inProcess()))
+  )
+})
