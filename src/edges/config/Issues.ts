@@ -41,6 +41,9 @@ const unknownField = "is not a known field"
 /** The longest value that is shown. */
 const maxShown = 60
 
+/** An address with a user name, a query or a fragment may hold a password or a key, and is shown nowhere. */
+const mayHoldSecret = /[@?#]/
+
 /** Flattens an issue. `input` is what was decoded. */
 export const problemsOf = (issue: SchemaIssue.Issue, input: unknown, options: Options = {}): ReadonlyArray<Problem> => {
   const seen = new Set<string>()
@@ -78,7 +81,7 @@ const got = (keys: ReadonlyArray<PropertyKey>, input: unknown, show: boolean | u
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return ""
     value = (value as Record<PropertyKey, unknown>)[key]
   }
-  if (show === true) {
+  if (show === true && !(typeof value === "string" && mayHoldSecret.test(value))) {
     const text = JSON.stringify(value)
     if (text !== undefined && text.length <= maxShown) return `, got ${text}`
   }

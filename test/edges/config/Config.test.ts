@@ -233,7 +233,7 @@ describe("a configuration", () => {
     [
       "has credentials in a URL",
       { ...dataDir, gateways: [{ ...gateway, baseUrl: "https://psp.example@evil.example/" }] },
-      'gateways[0].baseUrl: expected a URL without a user name and password, got "https://psp.example@evil.example/"'
+      "gateways[0].baseUrl: expected a URL without a user name and password, got a string"
     ],
     [
       "has a password in the database URL",
@@ -362,6 +362,23 @@ describe("a configuration", () => {
     assert.lengthOf(problems, 3)
     assert.notInclude(problems.join(), "hunter2")
   })
+
+  const secretive = [
+    "https://user:hunter2@psp.example/a",
+    "http://user:hunter2@psp.example/a",
+    "ftp://user:hunter2@psp.example/a",
+    "https://user:hunter2@psp.example:port/a",
+    "user:hunter2@psp.example",
+    "https://psp.example/a?key=hunter2",
+    "https://psp.example/a#hunter2"
+  ]
+  for (const baseUrl of secretive) {
+    it(`never repeats what a gateway's address holds: ${baseUrl}`, () => {
+      const problems = problemsOf({ ...dataDir, gateways: [{ ...gateway, baseUrl }] })
+      assert.lengthOf(problems, 1)
+      assert.notInclude(problems.join(), "hunter2")
+    })
+  }
 })
 
 describe("AEGISPAY_ variables", () => {
