@@ -148,6 +148,39 @@ describe("groups of commits", () => {
     )
   }
 
+  it.effect("a commit of which no statement can be made harms no neighbour", () =>
+    Effect.gen(function* () {
+      const [first, broken, neighbour, later] = [
+        Payments.firstCommit(),
+        Payments.firstCommit(),
+        Payments.firstCommit(),
+        Payments.firstCommit()
+      ]
+      const checked = (commits: ReadonlyArray<Commit>) => {
+        if (commits.includes(broken)) throw new Error("no statement")
+        return Effect.as(Effect.yieldNow, commits.map(committed))
+      }
+      const commit = yield* CommitGroup.make({
+        alone: (one) =>
+          Effect.map(
+            Effect.suspend(() => checked([one])),
+            ([result]) => result ?? conflict
+          ),
+        together: checked
+      })
+      const start = (one: Commit) => Effect.forkChild(Effect.exit(commit(one)), { startImmediately: true })
+      const settle = Effect.forEach(Array.from({ length: 100 }), () => Effect.yieldNow)
+      const fibers = [yield* start(first), yield* start(broken), yield* start(neighbour)] as const
+      yield* settle
+      const [, fails, follows] = fibers.map((fiber) => fiber.pollUnsafe())
+      assert.isTrue(fails !== undefined && Exit.isSuccess(fails) && Exit.hasDies(fails.value))
+      assert.deepStrictEqual(follows, Exit.succeed(committedExit(neighbour)))
+      const last = yield* start(later)
+      yield* settle
+      assert.deepStrictEqual(last.pollUnsafe(), Exit.succeed(committedExit(later)))
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("what is written alone keeps its payment out of the groups, and stops nobody else", () =>
     Effect.gen(function* () {
       const { begun, start, succeed, writes } = yield* held

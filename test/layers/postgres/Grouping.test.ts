@@ -140,6 +140,42 @@ describe("requests that are run together", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const when of ["made", "run"] as const) {
+    it.effect(`a defect that appears while a group is ${when} is told to its callers, and who waits behind it is run`, () =>
+      Effect.gen(function* () {
+        const running: Array<() => void> = []
+        const grouped = yield* Grouping.make<string, string>({
+          run: (group) => {
+            const broken = group.includes("!")
+            if (broken && when === "made") throw new Error("broken")
+            return broken ? Effect.die("broken") : Effect.callback((resume) => void running.push(() => resume(Effect.succeed(group))))
+          },
+          keysOf: (request) => [request === "!" ? "b" : request],
+          maxGroup: 10,
+          closed: () => "closed"
+        })
+        const ask = (name: string) => Effect.forkChild(grouped(name), { startImmediately: true })
+        const settle = Effect.gen(function* () {
+          for (let turn = 0; turn < 100; turn++) {
+            for (const end of running.splice(0)) end()
+            yield* Effect.yieldNow
+          }
+        })
+        yield* ask("a")
+        const [broken, neighbour, behind] = [yield* ask("!"), yield* ask("c"), yield* ask("b")]
+        yield* settle
+        for (const fiber of [broken, neighbour]) {
+          const exit = fiber.pollUnsafe()
+          assert.isTrue(exit !== undefined && Exit.hasDies(exit))
+        }
+        assert.deepStrictEqual(behind.pollUnsafe(), Exit.succeed("b"))
+        const later = yield* ask("d")
+        yield* settle
+        assert.deepStrictEqual(later.pollUnsafe(), Exit.succeed("d"))
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.effect("an answer that is there is told when everything closes before it was", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

@@ -61,7 +61,7 @@ export const make = Effect.fnUntraced(function* (
 
   const run = (commits: ReadonlyArray<Commit>) => {
     const group = commits.filter((commit) => !isAlone(commit)).toSorted(inOrder)
-    const written = group.length === 0 ? Effect.succeed([]) : writer.together(group)
+    const written = group.length === 0 ? Effect.succeed([]) : Effect.suspend(() => writer.together(group))
     return Effect.map(Effect.exit(written), (exit) => {
       const failure = Exit.findErrorOption(exit)
       const ambiguous = Exit.isFailure(exit) && (failure._tag === "None" || failure.value.ambiguous)

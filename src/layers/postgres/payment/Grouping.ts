@@ -8,7 +8,8 @@
  * Whoever has its answer mostly comes again soon. So callers are told theirs before the next group is taken, which they may still join; but
  * where half a group waits already, that one goes first, and they are told while it runs.
  *
- * A caller that leaves before its request was taken takes it along. What was taken runs to its end.
+ * A caller that leaves before its request was taken takes it along. What was taken runs to its end. A defect of a group is told to its
+ * callers, and those behind it run.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -78,13 +79,22 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   const runNext = Effect.suspend(() => {
     const group = take()
     running = group
-    return Effect.map(options.run(group.map(({ request }) => request)), (answers) => {
-      // Those before have been told long ago, or nothing has given way since.
-      tell()
-      running = []
-      untold = { group, answers }
-      if (waiting.length < options.maxGroup / 2) tell()
-      return true
+    const run = Effect.suspend(() => options.run(group.map(({ request }) => request)))
+    return Effect.matchCause(run, {
+      onFailure: (cause) => {
+        tell()
+        running = []
+        for (const { answer } of group) answer(Effect.failCause(cause))
+        return true
+      },
+      onSuccess: (answers) => {
+        // Those before have been told long ago, or nothing has given way since.
+        tell()
+        running = []
+        untold = { group, answers }
+        if (waiting.length < options.maxGroup / 2) tell()
+        return true
+      }
     })
   })
 
