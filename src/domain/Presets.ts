@@ -136,13 +136,13 @@ export const recovery = {
 export const webhooks = {
   toleranceSeconds: preset(300, "s, both ways", "the age of a signature that is still accepted, as Stripe documents it"),
   clockSkewMillis: preset(300_000, "ms", "how far ahead a gateway's clock may be: what the tolerance of signatures accepts"),
-  concurrency: preset(8, "webhooks", "as many as recovery works on"),
+  concurrency: preset(8, "webhooks", "half as many as recovery works on"),
   leaseMillis: preset(60_000, "ms", "longer than a look-up and a commit take"),
   pollMillis: preset(500, "ms", "how long an event waits while nothing else is to be done"),
   retryBaseMillis: preset(1_000, "ms", "first repetition after a failure, doubled each time"),
   retryCapMillis: preset(600_000, "ms", "cap of the backoff"),
   retryJitter: preset(0.2, "share of the delay, both ways", "spreads the repetitions"),
-  maxAttempts: preset(15, "attempts", "with the backoff about an hour and a half; then a dead letter"),
+  maxAttempts: preset(15, "attempts", "with the backoff about an hour; then a dead letter"),
   unknownMaxAgeMillis: preset(
     86_400_000,
     "ms",
