@@ -8,6 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type { NotCharged } from "../../domain/operation/Settle.ts"
 import type { GatewayTerms } from "../../domain/payment/Command.ts"
 import type { PaymentDetails } from "../../domain/payment/Event.ts"
@@ -16,7 +18,7 @@ import { lastCharge, operationOf, type Payment } from "../../domain/payment/Stat
 import type { RoutingDecision } from "../../domain/routing/Decision.ts"
 import * as Failover from "../../domain/routing/plan/Failover.ts"
 import * as Route from "../../domain/routing/plan/Route.ts"
-import { byPriority, defaultPriority, type MatchedRule, type RuleContext } from "../../domain/routing/policy/Rules.ts"
+import { byPriority, defaultPriority, type MatchedRule, RuleAction, type RuleContext } from "../../domain/routing/policy/Rules.ts"
 import { type Gateway, Gateways } from "../../services/Gateway.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import type { CardAttempts } from "../../services/routing/CardAttempts.ts"
@@ -155,21 +157,36 @@ const noUsableGateway = ({ excluded, rule, version }: RoutingDecision) =>
 export const notMade = (payment: PaymentId, error: NoUsableGateway): Effect.Effect<void> =>
   Effect.andThen(PaymentLog.about(payment)(Effect.logWarning(error.message)), Metrics.notRouted(error.excluded))
 
-/** The first of a host's own rules that concerns the payment. One that throws does not. */
+/** The first of a host's own rules that concerns the payment. One that throws, or answers what is no action, does not. */
 const firstCustom = Effect.fnUntraced(function* (rules: ReadonlyArray<CustomRule>, context: RuleContext) {
   for (const rule of byPriority(rules)) {
     const action = yield* Effect.catchDefect(
-      Effect.sync(() => rule.decide(context)),
+      Effect.sync(() => actionOf(rule.decide(context))),
       (defect) =>
         Effect.as(
           PaymentLog.about(context.payment)(Effect.logError(`the routing rule "${rule.name}" failed and is passed over`, defect)),
           undefined
         )
     )
-    if (action !== undefined) return { name: rule.name, priority: rule.priority ?? defaultPriority, action } satisfies MatchedRule
+    if (action === undefined) continue
+    if (Result.isSuccess(action))
+      return { name: rule.name, priority: rule.priority ?? defaultPriority, action: action.success } satisfies MatchedRule
+    // Without what it answered, which may be anything of the payment.
+    yield* PaymentLog.about(context.payment)(
+      Effect.logError(`the routing rule "${rule.name}" answered what is no action of a rule and is passed over`)
+    )
   }
   return undefined
 })
+
+const decodeAction = Schema.decodeUnknownResult(RuleAction)
+
+/** The decision is stored by the same bounds: an action beyond them would stop the payment. */
+const actionOf = (answer: unknown) => {
+  if (answer === undefined) return undefined
+  if (typeof answer !== "object" || answer === null) return decodeAction(answer)
+  return decodeAction(Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== undefined)))
+}
 
 /** Where a charge goes on: the terms for its intent, and the decision that is stored with it. */
 export interface Onward {

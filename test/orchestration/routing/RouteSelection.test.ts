@@ -325,6 +325,39 @@ describe("RouteSelection", () => {
     }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")], {}, [own, throwing])))
   })
 
+  const nonsense: ReadonlyArray<readonly [name: string, answer: unknown]> = [
+    ["null", null],
+    ["a name", "b"],
+    ["a promise", Promise.resolve({ prefer: [b] })],
+    ["a weight that is no number", { weights: { success: Number.NaN, latency: 1, cost: 1 } }],
+    ["a weight below 0", { weights: { success: -1, latency: 1, cost: 1 } }],
+    ["a latency target that is no number", { latencyTargetMillis: Number.NaN }],
+    ["a share above 1", { explorationShare: 2 }],
+    ["shares that are texts", { split: [{ gateway: b, share: "50" }] }],
+    ["a name for a list", { only: "b" }],
+    ["a number for a list", { exclude: 1 }],
+    ["a strategy that there is not", { strategy: "fastest" }]
+  ]
+  for (const [name, answer] of nonsense) {
+    it.effect(`a host's own rule that answers ${name} is passed over`, () => {
+      const own: CustomRule = { name: "own", decide: () => answer as ReturnType<CustomRule["decide"]> }
+      return Effect.gen(function* () {
+        const { decisions, payment } = yield* charge()
+        assert.strictEqual(payment.gateway, a)
+        assert.isUndefined(decisions[0]?.rule)
+      }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")], {}, [own])))
+    })
+  }
+
+  it.effect("a host's own rule may name what it leaves undefined", () => {
+    const own = { name: "own", decide: () => ({ prefer: [b], only: undefined }) } as unknown as CustomRule
+    return Effect.gen(function* () {
+      const { decisions, payment } = yield* charge()
+      assert.strictEqual(payment.gateway, b)
+      assert.strictEqual(decisions[0]?.rule, "own")
+    }).pipe(Effect.provide(engineWith([testGateway("a"), testGateway("b")], {}, [own])))
+  })
+
   it.effect("a split follows the payment's id, which its events have", () => {
     const split = [
       { gateway: a, share: 50 },
