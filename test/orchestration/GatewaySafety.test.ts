@@ -7,6 +7,7 @@ import type { OperationCapabilities } from "../../src/domain/operation/Capabilit
 import * as GatewaySafety from "../../src/orchestration/operation/GatewaySafety.ts"
 import * as ScriptedGateway from "../../src/gateways/ScriptedGateway.ts"
 import * as TestEngine from "../../src/public/TestEngine.ts"
+import type { Gateway } from "../../src/services/Gateway.ts"
 import { defaults, Settings } from "../../src/services/Settings.ts"
 
 /** With attempts of 10 s and permissions of 30 s. */
@@ -50,6 +51,30 @@ describe("start-up", () => {
     )
     assert.isUndefined(problemOf({ lookupByReference, settleTimeMillis: 15_000 }))
     assert.isDefined(problemOf({ lookupByReference: undefined, settleTimeMillis: 9_999 }), "also where it cannot be asked")
+  })
+
+  const misdeclared: ReadonlyArray<readonly [field: string, changes: Readonly<Record<string, unknown>>]> = [
+    ["name", { name: "My PSP" }],
+    ["name", { name: undefined }],
+    ["account", { account: "" }],
+    ["account", { account: "x".repeat(129) }],
+    ["adapterVersion", { adapterVersion: undefined }],
+    ["apiVersion", { apiVersion: 3 }]
+  ]
+  for (const [field, changes] of misdeclared) {
+    it(`refuses a gateway with ${field} ${JSON.stringify(changes[field])?.slice(0, 10)}: no payment could be stored`, () => {
+      const gateway = { ...ScriptedGateway.make("psp"), ...changes } as Gateway
+      const problem = GatewaySafety.problemOf(gateway, { attemptTimeoutMillis: 10_000, sendWindowMillis: 30_000 })
+      assert.match(problem ?? "", new RegExp(`: ${field} has to be`))
+    })
+  }
+
+  it("refuses times that are no numbers of milliseconds", () => {
+    for (const millis of [Number.NaN, Infinity, -1, 60_000.5, "60000" as never, undefined as never]) {
+      assert.match(problemOf({ settleTimeMillis: millis }) ?? "", /settleTimeMillis of \w+ has to be/)
+      assert.match(problemOf({ replayWindowMillis: millis }) ?? "", /replayWindowMillis of \w+ has to be/)
+      assert.match(problemOf({ lookupByReference: { lagMillis: millis } }) ?? "", /lagMillis of \w+ has to be/)
+    }
   })
 
   it("refuses a gateway that may connect for as long as a permission lasts: nothing would ever be sent", () => {
