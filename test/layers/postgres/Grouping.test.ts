@@ -191,4 +191,26 @@ describe("requests that are run together", () => {
       assert.deepStrictEqual(yield* Fiber.joinAll(unknown), ["closed", "closed", "closed", "closed", "closed"])
     })
   )
+
+  for (const running of ["alone", "in a group"] as const) {
+    it.effect(`whoever comes when everything is closed, and what ran ${running} has not ended, is told so`, () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { ask, end, settle } = yield* Scope.provide(held, scope)
+        yield* ask("a")
+        if (running === "in a group") {
+          yield* ask("b")
+          end()
+          yield* Effect.yieldNow
+        }
+        yield* Scope.close(scope, Exit.void)
+        const late = yield* ask("cd")
+        yield* settle
+        assert.deepStrictEqual(
+          late.map((fiber) => fiber.pollUnsafe()),
+          [Exit.succeed("closed"), Exit.succeed("closed")]
+        )
+      })
+    )
+  }
 })

@@ -49,6 +49,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   let running: ReadonlyArray<Waiter> = []
   let untold: Untold<Request, Answer> | undefined
   let busy = false
+  let isClosed = false
 
   const settle = (waiters: ReadonlyArray<Waiter>, answerOf: (index: number) => Answer) => {
     for (const [index, { answer }] of waiters.entries()) answer(Effect.succeed(answerOf(index)))
@@ -127,6 +128,8 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   const wait = (request: Request): Effect.Effect<Answer> =>
     Effect.callback<Answer>((answer) => {
       if (!busy) return answer(enter(request))
+      // What runs now is the last: nobody comes for who waits behind it.
+      if (isClosed) return answer(Effect.succeed(options.closed(false)))
       const waiter: Waiter = { request, answer }
       waiting.push(waiter)
       return Effect.sync(() => {
@@ -149,6 +152,7 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
+      isClosed = true
       tell()
       settle(waiting.splice(0), () => options.closed(false))
       settle(running, () => options.closed(true))
