@@ -20,9 +20,13 @@ interface Handled {
   readonly discarded: number
 }
 
+/** Nothing of it can be read before the event that cannot. */
+const isStuck = ({ events, unreadable }: OutboxBatch): boolean => events.length === 0 && unreadable !== undefined
+
 /**
  * Takes off what of a leased batch is old, or frees the payment. `release`: for others at once. Otherwise for all after a wait that grows
- * with its age: whoever has a receiver takes it soon, and a relay that has none does not meet it at every turn.
+ * with its age: whoever has a receiver takes it soon, and a relay that has none does not meet it at every turn. What cannot be read tells no
+ * age and waits longest, so that it stands before nothing else.
  */
 export const handled = Effect.fnUntraced(function* (batch: OutboxBatch, discardAfterMillis: number, release = false) {
   const outbox = yield* Outbox
@@ -35,14 +39,15 @@ export const handled = Effect.fnUntraced(function* (batch: OutboxBatch, discardA
     return { end: "done", discarded: old.length } satisfies Handled
   }
   const { unwantedBaseMillis, unwantedCapMillis, retryJitter } = Presets.relay
-  const age = now - (events[0]?.recordedAt ?? now)
+  const age = isStuck(batch) ? Number.POSITIVE_INFINITY : now - (events[0]?.recordedAt ?? now)
   const wait = Math.min(Math.max(unwantedBaseMillis.value, age / 4), unwantedCapMillis.value)
-  const delayMillis = release ? 0 : yield* Backoff.delayMillis({ baseMillis: wait, capMillis: wait, jitter: retryJitter.value }, 1)
+  const delayMillis =
+    release && !isStuck(batch) ? 0 : yield* Backoff.delayMillis({ baseMillis: wait, capMillis: wait, jitter: retryJitter.value }, 1)
   const isFree = yield* outbox.retryLater({ payment, token, delayMillis, failed: false })
   return { end: isFree ? "postponed" : "lost", discarded: 0 } satisfies Handled
 })
 
-/** One round: the oldest payments first, until one page has nothing old. Answers how many events were taken off. */
+/** One round: the oldest payments first, until one page has nothing old and nothing that cannot be read. Answers how many events were taken off. */
 const round = Effect.fnUntraced(function* (owner: string, discardAfterMillis: number) {
   yield* outsideTransaction("Unwanted.run")
   const outbox = yield* Outbox
@@ -53,7 +58,7 @@ const round = Effect.fnUntraced(function* (owner: string, discardAfterMillis: nu
     const results = yield* Effect.forEach(batches, (batch) => handled(batch, discardAfterMillis, true), { concurrency: "unbounded" })
     const discarded = results.reduce((sum, one) => sum + one.discarded, 0)
     total += discarded
-    if (discarded === 0) return total
+    if (discarded === 0 && !batches.some(isStuck)) return total
   }
 })
 

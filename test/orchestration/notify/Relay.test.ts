@@ -143,6 +143,22 @@ describe("Relay", () => {
     }).pipe(Effect.provide(memory))
   )
 
+  it.effect("what cannot be read, and nobody receives, keeps nothing else from being taken off", () =>
+    Effect.gen(function* () {
+      const { outbox } = yield* MemoryStore
+      for (let nth = 0; nth < Presets.relay.discardPage.value; nth++) {
+        const row = outbox.get((yield* newPayment("quiet")).id)!
+        row.rows = row.rows.map((one) => ({ ...one, event: { ...one.event, type: "OfAnotherVersion" } }))
+      }
+      const { undelivered } = yield* summary
+      yield* newPayment("quiet")
+      const fiber = yield* Effect.forkChild(Unwanted.run(7 * 86_400_000))
+      yield* TestClock.adjust("8 days")
+      assert.strictEqual((yield* summary).undelivered, undelivered)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(memory))
+  )
+
   it.effect("two relays at once deliver every event once, in version order, while payments go on", () => {
     const to = receiver(() => Effect.as(Effect.yieldNow, delivered))
     return Effect.gen(function* () {
