@@ -78,7 +78,7 @@ export const recordFailure = (command: Case<"ReportFailure">, payment: Payment):
 
 /**
  * A person's word: the truth as any other's (rule 17), and the reviews it settles closed with the person's reason. A second success of
- * another object is reviewed all the same. "Not charged" is a
+ * another object, and a capture or refund that makes too much, are reviewed all the same. "Not charged" is a
  * decision (rule 10): it adds nothing while a request may still arrive, and never overrules what the gateway asserted by name.
  */
 export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): ReadonlyArray<PaymentEvent> => {
@@ -107,8 +107,9 @@ export const recordWord = (command: Case<"ResolveByPerson">, payment: Payment): 
       note: note.slice(0, 1000)
     }))
   const another = told.facts.filter((fact) => fact._tag === "Succeeded" && matches(told, fact.amount)).length > 1
+  const isTooMuch = truth.some((event) => excessOf(payment, told, event) !== undefined)
   const isReview = (event: PaymentEvent) =>
-    (event._tag === "ReviewClosed" || (event._tag === "ReviewOpened" && !another)) && settled.includes(event.operation)
+    (event._tag === "ReviewClosed" || (event._tag === "ReviewOpened" && !another && !isTooMuch)) && settled.includes(event.operation)
   return [...truth.filter((event) => !isReview(event)), ...closed]
 }
 

@@ -240,6 +240,25 @@ describe("refund", () => {
       .when(told(2, of(4990n, "re_2")))
       .then("OperationSucceeded 2")
   })
+  it("nor does a person's word on the one hide that both were carried out; on what is known already it settles that", () => {
+    const word: Command = {
+      _tag: "ResolveByPerson",
+      operation: operationNumber(2),
+      word: of(4990n, "re_2"),
+      note: "on the statement",
+      saidAt: 0
+    }
+    const both = [...sold, does(refund()), answered(2, unknown), at(3_600_000, told(2, absent)), does(refund())] as const
+    given(...both, answered(3, of(4990n, "re_3")))
+      .when(word)
+      .then("OperationSucceeded 2", "ReviewOpened 2 contradiction")
+    given(...both, answered(3, of(4990n, "re_3")), told(2, of(4990n, "re_2")))
+      .when(word)
+      .then("ReviewClosed 2 contradiction")
+    given(...both, answered(3, declined()))
+      .when(word)
+      .then("OperationSucceeded 2")
+  })
   it("RefundFailed: what was refunded is captured again", () => {
     const refunded = [...sold, does(refund()), answered(2, of(4990n, "re_1"))] as const
     given(...refunded)
