@@ -66,14 +66,17 @@ export const recordFailure = (command: Case<"ReportFailure">, payment: Payment):
   if (operation === undefined || operation.failureReported) return []
   const { kind, number } = operation.intent
   if (kind !== "capture" && kind !== "refund") return []
-  return [
-    {
-      _tag: kind === "capture" ? "CaptureFailed" : "RefundFailed",
-      operation: number,
-      source: command.source,
-      message: command.message.slice(0, 1000)
-    }
-  ]
+  const failure: PaymentEvent = {
+    _tag: kind === "capture" ? "CaptureFailed" : "RefundFailed",
+    operation: number,
+    source: command.source,
+    message: command.message.slice(0, 1000)
+  }
+  const evidence = excessOf(payment, operation, failure)
+  const isKnown = payment.reviews.some((review) => review.operation === number && review.reason === "contradiction")
+  return evidence === undefined || isKnown
+    ? [failure]
+    : [failure, { _tag: "ReviewOpened", operation: number, reason: "contradiction", evidence }]
 }
 
 /**
@@ -222,16 +225,21 @@ const recordFact = (
   return [event, ...lateSuccess(payment, operation, event, command), ...fresh, ...closeReviews(payment, operation, command.source, event)]
 }
 
-/** What one capture or refund more makes too much: one that was taken for not done shows up, and another was made in its place. */
+/**
+ * What one capture or refund more makes too much: one that was taken for not done shows up, and another was made in its place. And what one
+ * capture less does, where it was given back already.
+ */
 const excessOf = (payment: Payment, { intent }: Operation, event: PaymentEvent): string | undefined => {
-  if (event._tag !== "OperationSucceeded" || (intent.kind !== "capture" && intent.kind !== "refund")) return undefined
+  const kind = event._tag === "CaptureFailed" ? "refund" : intent.kind
+  const isOfAmounts = event._tag === "CaptureFailed" || event._tag === "OperationSucceeded"
+  if (!isOfAmounts || (kind !== "capture" && kind !== "refund")) return undefined
   const after = evolve(payment, { version: payment.version + 1, recordedAt: payment.updatedAt, event })
   const charge = after._tag === "Payment" && intent.target !== undefined ? operationOf(after, intent.target) : undefined
   if (charge === undefined || after._tag === "New") return undefined
   const { captured, refunded } = amountsOf(after, charge)
-  const most = intent.kind === "capture" ? charge.intent.amount.minor : captured
-  const sum = intent.kind === "capture" ? captured : refunded
-  return sum > most ? `${intent.kind}s of operation ${charge.intent.number} come to ${sum}, more than ${most} (minor units)` : undefined
+  const most = kind === "capture" ? charge.intent.amount.minor : captured
+  const sum = kind === "capture" ? captured : refunded
+  return sum > most ? `${kind}s of operation ${charge.intent.number} come to ${sum}, more than ${most} (minor units)` : undefined
 }
 
 /**

@@ -259,6 +259,18 @@ describe("refund", () => {
       .when(word)
       .then("OperationSucceeded 2")
   })
+  it("CaptureFailed after what was captured was given back: more is given back than was captured, whichever is told first", () => {
+    const both = [...authorized, does(capture()), answered(2, of(4990n, "cap_1")), does(refund(3000n))] as const
+    given(...both, answered(3, of(3000n, "re_1")))
+      .when(failure(2))
+      .then("CaptureFailed 2", "ReviewOpened 2 contradiction")
+    given(...both, does(failure(2)))
+      .when(answered(3, of(3000n, "re_1")))
+      .then("OperationSucceeded 3", "ReviewOpened 3 contradiction")
+    given(...both, answered(3, declined()))
+      .when(failure(2))
+      .then("CaptureFailed 2")
+  })
   it("RefundFailed: what was refunded is captured again", () => {
     const refunded = [...sold, does(refund()), answered(2, of(4990n, "re_1"))] as const
     given(...refunded)
