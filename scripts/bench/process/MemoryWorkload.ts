@@ -53,7 +53,7 @@ export const run = ({ inFlight, payments, walMegabytes }: Options): Effect.Effec
           else (table as Map<unknown, unknown>).clear()
         }
       })
-    const all: ReadonlyArray<keyof typeof tables> = ["outbox", "claims", "payments", "log", "tenants", "open"]
+    const all = Object.keys(tables) as ReadonlyArray<keyof typeof tables>
     yield* charge(engine, warmUpPayments)
     yield* empty(all)
     const baseline = yield* heapBytes
