@@ -38,6 +38,10 @@ interface Untold<Request, Answer> {
   readonly answers: ReadonlyArray<Answer>
 }
 
+const settle = <Request, Answer>(waiters: ReadonlyArray<Waiting<Request, Answer>>, answerOf: (index: number) => Answer): void => {
+  for (const [index, { answer }] of waiters.entries()) answer(Effect.succeed(answerOf(index)))
+}
+
 /** Groups the requests that go through it, until its scope closes. */
 export const make = Effect.fnUntraced(function* <Request, Answer>(
   options: Options<Request, Answer>
@@ -50,10 +54,6 @@ export const make = Effect.fnUntraced(function* <Request, Answer>(
   let untold: Untold<Request, Answer> | undefined
   let busy = false
   let isClosed = false
-
-  const settle = (waiters: ReadonlyArray<Waiter>, answerOf: (index: number) => Answer) => {
-    for (const [index, { answer }] of waiters.entries()) answer(Effect.succeed(answerOf(index)))
-  }
 
   /** The next group in order of arrival. A request goes no earlier than an older one with its key. */
   const take = (): ReadonlyArray<Waiter> => {
