@@ -130,8 +130,7 @@ export const make = Effect.fnUntraced(function* (options: {
     // The acknowledgement frees the payment: what is left of it is leased anew, with its own count of attempts.
     if (delivered !== undefined) return { delivered: count, end: (yield* acknowledge(delivered.version)) ? "done" : "lost" }
     if (delivery !== undefined) return { delivered: 0, end: yield* failed(batch, delivery) }
-    if (batch.events.length === 0 && batch.unreadable !== undefined)
-      return { delivered: 0, end: yield* failed(batch, { _tag: "Retry", reason: batch.unreadable }) }
+    if (Unwanted.isStuck(batch)) return { delivered: 0, end: yield* failed(batch, { _tag: "Retry", reason: batch.unreadable }) }
     const wait = EndpointHealth.waitMillis(healthOf(endpoint), yield* Clock.currentTimeMillis)
     const delayMillis = yield* Backoff.delayMillis({ ...backoff, baseMillis: wait }, 1)
     return { delivered: 0, end: (yield* outbox.retryLater({ payment, token, delayMillis, failed: false })) ? "postponed" : "lost" }

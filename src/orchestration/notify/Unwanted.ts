@@ -21,7 +21,8 @@ interface Handled {
 }
 
 /** Nothing of it can be read before the event that cannot. */
-const isStuck = ({ events, unreadable }: OutboxBatch): boolean => events.length === 0 && unreadable !== undefined
+export const isStuck = (batch: OutboxBatch): batch is OutboxBatch & { readonly unreadable: string } =>
+  batch.events.length === 0 && batch.unreadable !== undefined
 
 /**
  * Takes off what of a leased batch is old, or frees the payment. `release`: for others at once. Otherwise for all after a wait that grows

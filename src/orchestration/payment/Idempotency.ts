@@ -67,25 +67,20 @@ export const canonical = (value: unknown): string => {
 const sorted = (names: Array<string>): ReadonlyArray<string> =>
   names.every((name, index) => index === 0 || (names[index - 1] ?? "") < name) ? names : names.sort()
 
+const claimOf = ({ key, tenant }: KeyedRequest) => PaymentRepository.use((repository) => repository.findClaim({ tenant, key }))
+
+const answerTo = (request: KeyedRequest) => (claim: Option.Option<StoredClaim>) =>
+  Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
+
 /** Who has the key; none when it is new. */
-export const find = ({ key, tenant }: KeyedRequest) =>
-  PaymentRepository.use((repository) =>
-    Effect.tap(repository.findClaim({ tenant, key }), (claim) => (Option.isNone(claim) ? Metrics.idempotency("new") : Effect.void))
-  )
+export const find = (request: KeyedRequest) =>
+  Effect.tap(claimOf(request), (claim) => (Option.isNone(claim) ? Metrics.idempotency("new") : Effect.void))
 
 /** The answer of the first request with this key, awaited if need be; none when the key is new. */
-export const lookUp = (request: KeyedRequest) =>
-  Effect.flatMap(find(request), (claim) =>
-    Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
-  )
+export const lookUp = (request: KeyedRequest) => Effect.flatMap(find(request), answerTo(request))
 
 /** The same for a request that was refused, whose twin may have been recorded after it had looked: it is counted already. */
-export const lookUpAgain = (request: KeyedRequest) =>
-  PaymentRepository.use((repository) =>
-    Effect.flatMap(repository.findClaim({ tenant: request.tenant, key: request.key }), (claim) =>
-      Option.isNone(claim) ? Effect.succeed(Option.none<Answer>()) : Effect.map(answerOf(claim.value, request), Option.some)
-    )
-  )
+export const lookUpAgain = (request: KeyedRequest) => Effect.flatMap(claimOf(request), answerTo(request))
 
 /** The answer to a key that turned out to be taken. */
 export const answerOf = Effect.fnUntraced(function* (claim: StoredClaim, request: KeyedRequest) {
